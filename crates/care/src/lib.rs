@@ -1,0 +1,1 @@
+//! The use cases of care, one file each.

@@ -1,0 +1,1 @@
+//! The carekeep binary.

@@ -1,0 +1,3 @@
+//! The carekeep binary.
+
+fn main() {}

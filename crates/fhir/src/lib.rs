@@ -1,0 +1,1 @@
+//! FHIR R4 definitions, search parameters, validation, bundles. Pure.

@@ -1,0 +1,1 @@
+//! The HTTP edge: accept loop, limits, routes, views, telemetry.

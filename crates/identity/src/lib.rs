@@ -1,0 +1,1 @@
+//! Passkeys, TOTP, passwords, recovery codes, sessions, invites.

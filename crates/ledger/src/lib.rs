@@ -1,0 +1,1 @@
+//! Merkle audit log: entries, checkpoints, proofs, offline verification. Pure.

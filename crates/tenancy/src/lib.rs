@@ -1,0 +1,1 @@
+//! Directory, provisioning, lifecycle, migrations over all tenant schemas.

@@ -1,0 +1,1 @@
+//! Test harness: TestApp, template database, fake clock, seeded randomness.

@@ -1,0 +1,1 @@
+//! The trusted core: tenant connections, caller, gate, permit, audit writer, sealed rows.
