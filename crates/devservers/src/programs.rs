@@ -22,26 +22,46 @@ pub(crate) struct PostgresPrograms {
 impl PostgresPrograms {
     /// The newest installed version, or the one of `major` (as in the file `PG_VERSION`).
     pub(crate) fn find(major: Option<&str>) -> Result<Self, ServerError> {
-        let mut versions: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
+        let wanted = |version: u32| {
+            version >= OLDEST_POSTGRES && major.is_none_or(|major| major == version.to_string())
+        };
+        let mut installed: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
             .into_iter()
             .flatten()
             .filter_map(|entry| {
                 let dir = entry.ok()?.path();
                 Some((dir.file_name()?.to_str()?.parse().ok()?, dir.join("bin")))
             })
-            .filter(|(version, _)| *version >= OLDEST_POSTGRES)
+            .filter(|(version, _)| wanted(*version))
             .collect();
-        versions.sort_unstable();
-        let wanted = |version: u32| major.is_none_or(|major| major == version.to_string());
-        versions
+        installed.sort_unstable();
+        installed
             .into_iter()
             .rev()
-            .filter(|(version, _)| wanted(*version))
-            .map(|(_, bin)| bin)
-            .chain(on_path("postgres").and_then(|program| Some(program.parent()?.to_owned())))
-            .map(|bin| Self { postgres: bin.join("postgres"), initdb: bin.join("initdb") })
-            .find(|found| executable(&found.postgres) && executable(&found.initdb))
+            .find_map(|(_, bin)| Self::in_dir(&bin))
+            .or_else(|| {
+                let program = fs::canonicalize(on_path("postgres")?).ok()?;
+                let found = Self::in_dir(program.parent()?)?;
+                let version = found.version().ok()?;
+                wanted(version.split('.').next()?.parse().ok()?).then_some(found)
+            })
             .ok_or(ServerError::MissingProgram { program: "postgres", package: "postgresql" })
+    }
+
+    fn in_dir(bin: &Path) -> Option<Self> {
+        let found = Self { postgres: bin.join("postgres"), initdb: bin.join("initdb") };
+        (executable(&found.postgres) && executable(&found.initdb)).then_some(found)
+    }
+
+    /// The exact version, as `postgres --version` says it, e.g. `15.14`.
+    pub(crate) fn version(&self) -> Result<String, ServerError> {
+        let said = std::process::Command::new(&self.postgres)
+            .arg("--version")
+            .output()
+            .map_err(ServerError::io("run", &self.postgres))?;
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        let version = said.split_whitespace().nth(2).unwrap_or("unknown");
+        Ok(version.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '.').collect())
     }
 }
 
@@ -59,14 +79,13 @@ fn find(program: &'static str, package: &'static str) -> Result<PathBuf, ServerE
     on_path(program).ok_or(ServerError::MissingProgram { program, package })
 }
 
-/// Looks on `PATH`, then where system programs are; links are followed, so that siblings can be found beside.
+/// Looks on `PATH`, then where system programs are. Links are not followed: `redis-server` acts by its name.
 fn on_path(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
         .chain(["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"].map(PathBuf::from))
         .map(|dir| dir.join(program))
         .find(|file| executable(file))
-        .map(|file| fs::canonicalize(&file).unwrap_or(file))
 }
 
 fn executable(file: &Path) -> bool {

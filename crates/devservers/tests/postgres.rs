@@ -1,4 +1,5 @@
 //! A private PostgreSQL keeps its promises: private, quick, restartable, silent about data, gone with its parent.
+#![expect(clippy::expect_used, reason = "helpers of tests fail the test")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

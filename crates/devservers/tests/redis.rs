@@ -1,4 +1,5 @@
 //! A private Redis keeps its promises: private, quick, restartable, gone with its parent.
+#![expect(clippy::expect_used, reason = "helpers of tests fail the test")]
 
 use std::fs;
 use std::io::{Read as _, Write as _};

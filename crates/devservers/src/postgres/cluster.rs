@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{PostgresOptions, SUPERUSER, version_of};
 use crate::account::Account;
@@ -19,7 +19,9 @@ const PASSWORD_FILE: &str = "carekeep.superuser";
 /// Counts the changes in how a cluster is made; a prepared cluster of another number is not used.
 const RECIPE: u32 = 1;
 /// How long another server's shutdown is waited for.
-const FREE_LIMIT: Duration = Duration::from_secs(20);
+const STOPPING_LIMIT: Duration = Duration::from_secs(20);
+/// How long is waited for another server to begin its shutdown: its parent may have died a moment ago.
+const SERVING_LIMIT: Duration = Duration::from_secs(2);
 /// Between two looks at whether it is over.
 const FREE_PAUSE: Duration = Duration::from_millis(20);
 
@@ -77,7 +79,7 @@ fn initdb(data_dir: &Path, programs: &PostgresPrograms, account: &Account) -> Re
     let password = secret::generate();
     secret::write_private(&password_file, &password)?;
     account.own(&password_file)?;
-    let mut command = account.command(&[&data_dir.join("base")])?;
+    let mut command = account.command(&[&data_dir.join("base"), &password_file])?;
     command
         .args(["--pdeathsig", "KILL", "--"])
         .arg(&programs.initdb)
@@ -116,7 +118,7 @@ fn initdb(data_dir: &Path, programs: &PostgresPrograms, account: &Account) -> Re
 fn template(programs: &PostgresPrograms, account: &Account) -> Result<PathBuf, ServerError> {
     let cache = cache_dir();
     files::make_dir(&cache, 0o700)?;
-    let name = format!("pg-template-{}-{RECIPE}", exact_version(programs)?);
+    let name = format!("pg-template-{}-{RECIPE}", programs.version()?);
     let finished = cache.join(&name);
     if version_of(&finished).is_some() {
         return Ok(finished);
@@ -137,29 +139,16 @@ fn template(programs: &PostgresPrograms, account: &Account) -> Result<PathBuf, S
     Ok(finished)
 }
 
-/// The exact version, as `postgres --version` says it, e.g. `15.14`.
-fn exact_version(programs: &PostgresPrograms) -> Result<String, ServerError> {
-    let said = std::process::Command::new(&programs.postgres)
-        .arg("--version")
-        .output()
-        .map_err(ServerError::io("run", &programs.postgres))?;
-    let said = String::from_utf8_lossy(&said.stdout).into_owned();
-    let version = said.split_whitespace().nth(2).unwrap_or("unknown");
-    Ok(version.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '.').collect())
-}
-
 /// Waits until no server uses the data directory: after our own death by `kill -9` the old one is still stopping.
 /// A lock file that no such server holds is removed, since its number may belong to somebody else by now.
 pub(super) async fn await_free(data_dir: &Path) -> Result<(), ServerError> {
-    let free = async {
-        while holder(data_dir).is_some() {
-            tokio::time::sleep(FREE_PAUSE).await;
+    let start = Instant::now();
+    while let Some((pid, stopping)) = holder(data_dir) {
+        let limit = if stopping { STOPPING_LIMIT } else { SERVING_LIMIT };
+        if start.elapsed() > limit {
+            return Err(ServerError::AlreadyRunning { pid, path: data_dir.to_owned() });
         }
-    };
-    if tokio::time::timeout(FREE_LIMIT, free).await.is_err()
-        && let Some(pid) = holder(data_dir)
-    {
-        return Err(ServerError::AlreadyRunning { pid, path: data_dir.to_owned() });
+        tokio::time::sleep(FREE_PAUSE).await;
     }
     let lock = lock_file(data_dir);
     match fs::remove_file(&lock) {
@@ -174,10 +163,12 @@ fn lock_file(data_dir: &Path) -> PathBuf {
     data_dir.join("postmaster.pid")
 }
 
-/// The live process that the lock file names, if it works in this data directory.
-fn holder(data_dir: &Path) -> Option<u32> {
+/// The live process that the lock file names, if it works in this data directory, and whether it is stopping.
+fn holder(data_dir: &Path) -> Option<(u32, bool)> {
     let lock = fs::read_to_string(lock_file(data_dir)).ok()?;
     let pid: u32 = lock.lines().next()?.trim().parse().ok()?;
     let works_in = fs::read_link(format!("/proc/{pid}/cwd")).ok()?;
-    (works_in == fs::canonicalize(data_dir).ok()?).then_some(pid)
+    // The eighth line is the server's state (PostgreSQL, miscadmin.h, LOCK_FILE_LINE_PM_STATUS).
+    let stopping = lock.lines().nth(7).is_some_and(|state| state.trim() == "stopping");
+    (works_in == fs::canonicalize(data_dir).ok()?).then_some((pid, stopping))
 }
