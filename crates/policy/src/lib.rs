@@ -1,1 +1,30 @@
-//! Cedar policies: schema, load, strict validation, decide, prove, explain. Pure and hot-swapped.
+//! Carekeep's policy layer: Cedar policies are loaded, strictly validated, sliced, decided with, explained and proven.
+//!
+//! Pure: nothing here reads a clock, a socket or a database. The only I/O is reading a policy directory and, in
+//! [`prove`], talking to a cvc5 process.
+//!
+//! Invariants: any error is a refusal; a tenant's own policies go live only with a proof that the platform's
+//! invariants still hold.
+
+mod action;
+mod active;
+mod decision;
+mod engine;
+mod entities;
+mod error;
+mod request;
+mod role;
+mod rules;
+mod scope;
+mod slices;
+mod source;
+mod vocabulary;
+
+pub use action::{Action, Class, ResourceKind};
+pub use active::ActivePolicy;
+pub use decision::{Decision, DenyReason, Explanation, Outcome, PolicyIds, Projection, Verdict};
+pub use engine::Engine;
+pub use error::{Place, PolicyError};
+pub use request::{Aal, AccessRequest, Context, Principal, Purpose, Relation, Resource};
+pub use role::{Role, RoleSet, UnknownName};
+pub use source::{Part, PolicySource};

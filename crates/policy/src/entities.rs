@@ -1,0 +1,88 @@
+//! From loaded facts to a Cedar request.
+//!
+//! Invariant: what is built here conforms to the schema. That is not checked per decision (it would cost more than
+//! the decision); a test validates the requests that every combination of inputs gives.
+
+use std::collections::{HashMap, HashSet};
+
+use cedar_policy::{
+    Context as CedarContext, Entities, Entity, EntityUid, Request, RestrictedExpression as Expr,
+};
+
+use crate::{AccessRequest, Resource, ResourceKind, request::Principal, vocabulary::Vocabulary};
+
+/// A request that could not be put to Cedar; the decision is then a refusal.
+#[derive(Debug, thiserror::Error)]
+#[error("the request cannot be put to the policy engine: {0}")]
+pub(crate) struct Unaskable(String);
+
+fn unaskable(error: impl std::fmt::Display) -> Unaskable {
+    Unaskable(error.to_string())
+}
+
+pub(crate) fn ask(words: &Vocabulary, request: &AccessRequest<'_>) -> Result<(Request, Entities), Unaskable> {
+    let person = person(words, request.principal)?;
+    let resource = resource(words, request.resource)?;
+    let cedar = Request::new(
+        person.uid(),
+        words.action(request.action).clone(),
+        resource.uid(),
+        context(words, request)?,
+        None,
+    )
+    .map_err(unaskable)?;
+    Ok((cedar, Entities::from_entities([person, resource], None).map_err(unaskable)?))
+}
+
+fn entity(uid: EntityUid) -> Expr {
+    Expr::new_entity_uid(uid)
+}
+
+fn person(words: &Vocabulary, principal: &Principal) -> Result<Entity, Unaskable> {
+    let roles: HashSet<EntityUid> = principal.roles.iter().map(|role| words.role(role).clone()).collect();
+    let mut attributes = HashMap::with_capacity(3);
+    attributes.insert("tenant".to_owned(), entity(words.tenant(principal.tenant)));
+    attributes.insert("suspended".to_owned(), Expr::new_bool(principal.suspended));
+    if let Some(patient) = principal.patient {
+        attributes.insert("patient".to_owned(), entity(words.patient(patient)));
+    }
+    Entity::new(words.person(principal.person), attributes, roles).map_err(unaskable)
+}
+
+fn resource(words: &Vocabulary, resource: &Resource) -> Result<Entity, Unaskable> {
+    let class = resource.kind.class();
+    let uid = match (resource.kind, resource.id) {
+        (ResourceKind::Tenant, _) => words.tenant(resource.tenant),
+        (_, Some(id)) => words.resource(class, id),
+        (_, None) => words.any(class),
+    };
+    let mut attributes = HashMap::with_capacity(3);
+    attributes.insert("tenant".to_owned(), entity(words.tenant(resource.tenant)));
+    if let Some(patient) = resource.patient.filter(|_| resource.kind.is_phi()) {
+        attributes.insert("patient".to_owned(), entity(words.patient(patient)));
+    }
+    if let Some(kind) = words.kind(resource.kind) {
+        attributes.insert("kind".to_owned(), kind.clone());
+    }
+    if let (ResourceKind::Account, Some(id)) = (resource.kind, resource.id) {
+        let person = carekeep_kernel::PersonId::from_uuid(id.as_uuid());
+        attributes.insert("person".to_owned(), entity(words.person(person)));
+    }
+    Entity::new(uid, attributes, HashSet::new()).map_err(unaskable)
+}
+
+fn context(words: &Vocabulary, request: &AccessRequest<'_>) -> Result<CedarContext, Unaskable> {
+    let (context, relation) = (request.context, request.resource.relation);
+    CedarContext::from_pairs([
+        ("aal".to_owned(), Expr::new_long(context.aal as i64)),
+        ("factorAge".to_owned(), Expr::new_long(i64::from(context.factor_age_seconds))),
+        ("purpose".to_owned(), words.purpose(context.purpose).clone()),
+        ("tenantActive".to_owned(), Expr::new_bool(context.tenant_active)),
+        ("knownDevice".to_owned(), Expr::new_bool(context.known_device)),
+        ("careTeam".to_owned(), Expr::new_bool(relation.care_team)),
+        ("assigned".to_owned(), Expr::new_bool(relation.assigned)),
+        ("appointment".to_owned(), Expr::new_bool(relation.appointment)),
+        ("proxy".to_owned(), Expr::new_bool(relation.proxy)),
+    ])
+    .map_err(unaskable)
+}

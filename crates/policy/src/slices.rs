@@ -1,0 +1,107 @@
+//! The small policy sets that decisions are really made with, one per (action, class, roles that matter there).
+//!
+//! Invariant: a decision by a slice equals the decision by all policies (see `scope`; a test compares them).
+
+use std::sync::{Arc, OnceLock};
+
+use cedar_policy::PolicySet;
+
+use crate::{
+    Action, PolicyError, Role, RoleSet,
+    action::Class,
+    rules::{Rule, policy_set},
+    scope::{CELLS, Scope, cell},
+};
+
+/// The slices of one action and class.
+#[derive(Debug)]
+struct Cell {
+    /// Indices of the rules that can matter here for somebody.
+    members: Vec<usize>,
+    /// The roles that make a difference here, in the order of the bits of a slice's index.
+    relevant: Vec<Role>,
+    /// By the relevant roles that somebody holds; made on first use, so that a tenant that never uses a combination
+    /// does not pay for it.
+    slices: Box<[OnceLock<Arc<PolicySet>>]>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Slices {
+    cells: Vec<Cell>,
+    scopes: Vec<Scope>,
+}
+
+impl Slices {
+    pub(crate) fn new(rules: &[Rule], scopes: Vec<Scope>) -> Result<Self, PolicyError> {
+        let mut cells = Vec::with_capacity(CELLS);
+        for &action in Action::ALL {
+            for &class in Class::ALL {
+                cells.push(Cell::new(&scopes, action, class));
+            }
+        }
+        let slices = Self { cells, scopes };
+        // Most people hold one role: theirs are ready before the first request.
+        for cell in &slices.cells {
+            for &role in Role::ALL {
+                slices.slice(cell, RoleSet::of(role), rules)?;
+            }
+        }
+        Ok(slices)
+    }
+
+    /// The policies that can matter.
+    pub(crate) fn get(
+        &self,
+        rules: &[Rule],
+        action: Action,
+        class: Class,
+        roles: RoleSet,
+    ) -> Result<&Arc<PolicySet>, PolicyError> {
+        self.slice(&self.cells[cell(action, class)], roles, rules)
+    }
+
+    /// Whether some permit can matter.
+    pub(crate) fn any_permit(&self, rules: &[Rule], action: Action, class: Class, roles: RoleSet) -> bool {
+        let members = &self.cells[cell(action, class)].members;
+        members.iter().any(|&at| rules[at].permits() && self.scopes[at].about(roles))
+    }
+
+    /// Whether rule `at` can matter.
+    pub(crate) fn in_scope(&self, at: usize, action: Action, class: Class, roles: RoleSet) -> bool {
+        self.scopes[at].covers(action, class) && self.scopes[at].about(roles)
+    }
+
+    fn slice<'a>(
+        &'a self,
+        cell: &'a Cell,
+        roles: RoleSet,
+        rules: &[Rule],
+    ) -> Result<&'a Arc<PolicySet>, PolicyError> {
+        let slot = &cell.slices[cell.index(roles)];
+        if let Some(slice) = slot.get() {
+            return Ok(slice);
+        }
+        let members = cell.members.iter().filter(|&&at| self.scopes[at].about(roles));
+        let slice = Arc::new(policy_set(members.map(|&at| &rules[at]))?);
+        Ok(slot.get_or_init(|| slice))
+    }
+}
+
+impl Cell {
+    fn new(scopes: &[Scope], action: Action, class: Class) -> Self {
+        let members: Vec<usize> = (0..scopes.len()).filter(|&at| scopes[at].covers(action, class)).collect();
+        let relevant = members
+            .iter()
+            .filter_map(|&at| scopes[at].roles)
+            .fold(RoleSet::EMPTY, RoleSet::union)
+            .iter()
+            .collect::<Vec<_>>();
+        let slices = (0..1_usize << relevant.len()).map(|_| OnceLock::new()).collect();
+        Self { members, relevant, slices }
+    }
+
+    fn index(&self, roles: RoleSet) -> usize {
+        let held = self.relevant.iter().enumerate().filter(|(_, role)| roles.contains(**role));
+        held.fold(0, |index, (bit, _)| index | 1 << bit)
+    }
+}
