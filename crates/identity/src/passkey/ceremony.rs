@@ -112,17 +112,26 @@ impl CeremonyRecord {
         })
     }
 
-    /// Refuses a ceremony that is too old or somebody else's.
-    pub(super) fn check(&self, holder: &Holder, now: Timestamp) -> Result<(), PasskeyError> {
+    /// Uses the ceremony up. Refuses one that is too old or somebody else's.
+    pub(super) fn open(self, holder: &Holder, now: Timestamp) -> Result<Opened, PasskeyError> {
         let same_person = self.person.is_none() || self.person == holder.person;
         let in_time = now >= self.created && now < self.expires;
         if in_time && same_person && self.tenant == holder.tenant && self.holder == holder.token {
-            Ok(())
+            Ok(Opened { kind: self.kind, person: self.person, state: self.state })
         } else {
             Err(PasskeyError::Stale)
         }
     }
+}
 
+/// What is left of a ceremony that was used up.
+pub(super) struct Opened {
+    pub(super) kind: CeremonyKind,
+    pub(super) person: Option<PersonId>,
+    state: String,
+}
+
+impl Opened {
     pub(super) fn state<T: for<'de> Deserialize<'de>>(&self) -> Result<T, PasskeyError> {
         serde_json::from_str(&self.state).map_err(|_| PasskeyError::Corrupt)
     }

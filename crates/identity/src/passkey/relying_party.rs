@@ -14,7 +14,7 @@ use webauthn_rs_proto::ResidentKeyRequirement;
 use super::{
     CEREMONY_LIFETIME, CeremonyKind, CeremonyRecord, Holder, PasskeyError, PasskeyPolicy, PasskeyRecord,
     Reason,
-    ceremony::Begin,
+    ceremony::{Begin, Opened},
     checks::{AuthenticatorFlags, refuse_frames},
 };
 
@@ -82,7 +82,7 @@ impl RelyingParty {
         if holder.person != Some(newcomer.person) {
             return Err(PasskeyError::Stale);
         }
-        let known = existing.iter().map(|record| record.credential_id.clone().into()).collect();
+        let known = existing.iter().map(|record| record.credential_id.clone()).collect();
         let (mut challenge, state) = self.webauthn.start_passkey_registration(
             newcomer.person.as_uuid(),
             newcomer.login,
@@ -111,7 +111,7 @@ impl RelyingParty {
     ) -> Result<PasskeyRecord, PasskeyError> {
         let now = source.0.now();
         self.own(holder)?;
-        ceremony.check(&holder, now)?;
+        let ceremony = ceremony.open(&holder, now)?;
         let person = match (ceremony.kind, ceremony.person) {
             (CeremonyKind::Registration, Some(person)) => person,
             _ => return Err(PasskeyError::Stale),
@@ -195,7 +195,7 @@ impl RelyingParty {
         now: Timestamp,
     ) -> Result<PasskeyRecord, PasskeyError> {
         self.own(holder)?;
-        ceremony.check(&holder, now)?;
+        let ceremony = ceremony.open(&holder, now)?;
         check_owner(&ceremony, &passkey, response, holder)?;
         refuse_frames(&response.response.client_data_json)?;
         let flags = AuthenticatorFlags::read(&response.response.authenticator_data)?;
@@ -224,7 +224,7 @@ impl RelyingParty {
 /// The passkey must be of this tenant and of the ceremony's person; the user handle, which a discoverable sign-in
 /// must have, must name the passkey's owner (WebAuthn section 7.2, step 6).
 fn check_owner(
-    ceremony: &CeremonyRecord,
+    ceremony: &Opened,
     passkey: &PasskeyRecord,
     response: &PublicKeyCredential,
     holder: Holder,

@@ -1,5 +1,9 @@
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     time::{Duration, Instant},
 };
 
@@ -13,6 +17,11 @@ fn typed(text: &str) -> PlainPassword {
 
 fn pool(settings: HashSettings) -> PasswordHashes {
     PasswordHashes::new(settings, &SeededRandom::new(1)).unwrap()
+}
+
+/// Blocks a thread of the pool until the sender of the gate is dropped.
+fn wait_for(gate: &Mutex<mpsc::Receiver<()>>) {
+    assert!(gate.lock().unwrap().recv().is_err());
 }
 
 #[tokio::test]
@@ -60,33 +69,78 @@ async fn settings_below_the_floor_and_other_algorithms_are_refused() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_login_storm_is_refused_beyond_the_pool_and_never_runs_wider() {
+#[tokio::test]
+async fn i5_a_login_storm_is_refused_beyond_the_pool_and_never_runs_wider() {
     let pool = pool(HashSettings { parallel: 2, waiting: 3, ..HashSettings::default() });
     let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    // All of the storm asks before the first one may finish.
-    let gate = Arc::new(std::sync::Barrier::new(3));
+    let (closed, gate) = mpsc::channel::<()>();
+    let gate = Arc::new(Mutex::new(gate));
     let storm: Vec<_> = (0..50)
         .map(|_| {
             let (pool, running, most, gate) =
                 (pool.clone(), Arc::clone(&running), Arc::clone(&most), Arc::clone(&gate));
             tokio::spawn(async move {
-                pool.run(move || {
-                    let now = running.fetch_add(1, Ordering::SeqCst) + 1;
-                    most.fetch_max(now, Ordering::SeqCst);
-                    if most.load(Ordering::SeqCst) == 2 && now <= 2 && Arc::strong_count(&gate) > 0 {
-                        std::thread::yield_now();
-                    }
+                let work = move || {
+                    most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    wait_for(&gate);
                     running.fetch_sub(1, Ordering::SeqCst);
-                })
-                .await
+                };
+                pool.run(work).await
             })
         })
         .collect();
-    let mut answers = Vec::new();
-    for one in storm {
-        answers.push(one.await.unwrap());
+    // Nobody who got in can leave while the gate is closed; so those who have finished were refused.
+    while storm.iter().filter(|one| one.is_finished()).count() < 45 {
+        tokio::task::yield_now().await;
     }
-    assert!(answers.iter().filter(|answer| answer.is_ok()).count() >= 5);
+    drop(closed);
+    let mut refused = 0;
+    for one in storm {
+        refused += usize::from(one.await.unwrap() == Err(PasswordError::Busy));
+    }
+    assert_eq!(refused, 45, "two run, three wait, the rest is told to come back");
     assert!(most.load(Ordering::SeqCst) <= 2);
+    assert_eq!(pool.verify_absent(typed("x")).await, Ok(Verdict::Wrong), "and afterwards all is well");
+}
+
+#[tokio::test]
+async fn clients_that_hang_up_do_not_make_the_pool_larger() {
+    let pool = pool(HashSettings { parallel: 1, waiting: 0, ..HashSettings::default() });
+    let (closed, gate) = mpsc::channel::<()>();
+    let gate = Arc::new(Mutex::new(gate));
+    let (inside, pool2) = (Arc::clone(&gate), pool.clone());
+    let client = tokio::spawn(async move { pool2.run(move || wait_for(&inside)).await });
+    while pool.running.available_permits() > 0 {
+        tokio::task::yield_now().await;
+    }
+    client.abort();
+    assert!(client.await.is_err(), "the client is gone");
+    assert_eq!(pool.verify_absent(typed("x")).await, Err(PasswordError::Busy), "its work is not");
+    drop(closed);
+    while pool.places.available_permits() == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(pool.verify_absent(typed("x")).await, Ok(Verdict::Wrong));
+}
+
+/// BARS S11. The work is the same by construction; this measures that nothing in it gives a person away. The medians of
+/// interleaved runs are compared, with a tolerance for a busy machine.
+#[tokio::test]
+async fn bar_s11_an_unknown_person_costs_as_much_time_as_a_wrong_password() {
+    let pool = pool(HashSettings::default());
+    let stored = pool.hash(typed("pelican tangerine ledger"), &SeededRandom::new(2)).await.unwrap();
+    let (mut known, mut unknown) = (Vec::new(), Vec::new());
+    for _ in 0..40 {
+        for (times, stored) in [(&mut known, Some(&stored)), (&mut unknown, None)] {
+            let begin = Instant::now();
+            assert_eq!(pool.verify(typed("something else altogether"), stored).await, Ok(Verdict::Wrong));
+            times.push(begin.elapsed());
+        }
+    }
+    let median = |times: &mut Vec<Duration>| {
+        times.sort_unstable();
+        times[times.len() / 2].as_secs_f64()
+    };
+    let ratio = median(&mut unknown) / median(&mut known);
+    assert!((0.8..1.25).contains(&ratio), "{ratio}");
 }

@@ -109,7 +109,7 @@ pub struct LockState {
     row: u32,
     /// No attempt before this.
     not_before: Timestamp,
-    /// Number of the present step, and attempts in it. Right ones are not given back: a step's code works once anyway.
+    /// Number of the present step, and wrong attempts in it.
     step: i64,
     in_step: u32,
     /// Begin of the present 24 hours, and wrong attempts in them. A right attempt does not clear them.
@@ -158,6 +158,7 @@ impl LockState {
             // Only the answer is slowed down: the owner's next signature is accepted all the same.
             return RetryAfter { wait: limits.first_wait };
         }
+        self.roll(now);
         // The wait counts from the answer, which may come much later than the charge when the machine is busy.
         self.not_before = self.not_before.max(now + wait_after(self.row, &limits));
         RetryAfter { wait: self.next_allowed(now, &limits) }
@@ -169,6 +170,7 @@ impl LockState {
             return;
         }
         self.roll(now);
+        self.in_step = self.in_step.saturating_sub(1);
         self.in_day = self.in_day.saturating_sub(1);
         self.row = 0;
         self.not_before = now;
@@ -188,6 +190,9 @@ impl LockState {
         if now.since(self.day) >= DAY {
             (self.day, self.in_day) = (now, 0);
         }
+        // A clock that was set back must not make anybody wait for longer than a rule says.
+        self.day = self.day.min(now);
+        self.not_before = self.not_before.min(now + self.kind.limits().longest_wait);
     }
 
     fn check(&self, now: Timestamp, limits: &LockLimits) -> Result<(), RetryAfter> {
@@ -203,8 +208,7 @@ impl LockState {
         if self.in_day >= limits.per_day {
             at = at.max(self.day + DAY);
         }
-        // A clock that was set back must not lock anybody out for longer than the longest wait there is.
-        at.since(now).min(DAY)
+        at.since(now)
     }
 }
 
@@ -212,3 +216,6 @@ fn wait_after(row: u32, limits: &LockLimits) -> Duration {
     let Some(beyond) = row.checked_sub(limits.free + 1) else { return Duration::ZERO };
     limits.first_wait.saturating_mul(1_u32.checked_shl(beyond).unwrap_or(u32::MAX)).min(limits.longest_wait)
 }
+
+#[cfg(test)]
+mod tests;

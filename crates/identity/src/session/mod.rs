@@ -236,3 +236,6 @@ pub struct Who {
     /// The device, when it is known.
     pub device: Option<DeviceId>,
 }
+
+#[cfg(test)]
+mod tests;

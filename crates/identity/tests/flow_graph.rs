@@ -1,0 +1,162 @@
+//! Walks every path through the authentication state machine (BARS I6).
+//!
+//! An attacker *has* some proofs and not others. From what he has follow the events that he can cause; the walk finds
+//! every state that he can reach with them, in any order and number.
+
+use std::collections::{HashSet, VecDeque};
+
+use carekeep_identity::{
+    Aal, FactorKind,
+    flow::{AuthState, Event, SessionState, next},
+};
+
+/// What somebody can prove or open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Has {
+    password: bool,
+    totp: bool,
+    recovery_code: bool,
+    passkey: bool,
+    /// An invitation link, which is all that reading somebody's e-mail can give.
+    link: bool,
+    /// The account that the proofs are of has factors already.
+    set_up: bool,
+    /// Willing and able to enrol new factors where that is allowed.
+    enrols: bool,
+}
+
+impl Has {
+    fn all() -> impl Iterator<Item = Self> {
+        (0_u8..128).map(|bits| {
+            let bit = |index: u8| bits >> index & 1 == 1;
+            Self {
+                password: bit(0),
+                totp: bit(1),
+                recovery_code: bit(2),
+                passkey: bit(3),
+                link: bit(4),
+                set_up: bit(5),
+                enrols: bit(6),
+            }
+        })
+    }
+
+    fn events(self) -> Vec<Event> {
+        use FactorKind::{Passkey, Password, RecoveryCode, Totp};
+        let proofs = [
+            (self.password, Password),
+            (self.totp, Totp),
+            (self.recovery_code, RecoveryCode),
+            (self.passkey, Passkey),
+        ];
+        let mut events: Vec<Event> =
+            proofs.into_iter().filter(|(has, _)| *has).map(|(_, kind)| Event::Proven(kind)).collect();
+        if self.link {
+            events.push(Event::InviteAccepted { has_factors: self.set_up });
+        }
+        if self.enrols {
+            events.extend([Password, Totp, RecoveryCode, Passkey].map(Event::Enrolled));
+        }
+        events.push(Event::Ended);
+        events
+    }
+
+    fn reaches(self) -> HashSet<AuthState> {
+        let mut seen = HashSet::from([AuthState::Anonymous]);
+        let mut queue = VecDeque::from([AuthState::Anonymous]);
+        while let Some(state) = queue.pop_front() {
+            for event in self.events() {
+                if let Ok(after) = next(state, event)
+                    && seen.insert(after)
+                {
+                    queue.push_back(after);
+                }
+            }
+        }
+        seen
+    }
+
+    fn reaches_two_factors(self) -> bool {
+        self.reaches().iter().any(|state| state.aal() >= Aal::Two)
+    }
+}
+
+#[test]
+fn bar_i6_level_2_is_reached_with_exactly_the_proofs_that_make_two_factors() {
+    for has in Has::all() {
+        let two_factors = has.passkey || (has.password && (has.totp || has.recovery_code));
+        let newcomer = has.link && !has.set_up && has.enrols;
+        assert_eq!(has.reaches_two_factors(), two_factors || newcomer, "{has:?}");
+    }
+}
+
+#[test]
+fn bar_i6_no_path_leads_from_an_email_alone_to_an_account_that_is_set_up() {
+    let mailbox = Has { link: true, set_up: true, enrols: true, ..Has::default() };
+    // "Ended" is reached by giving up.
+    assert_eq!(mailbox.reaches(), HashSet::from([AuthState::Anonymous, AuthState::Ended]));
+    // The control: the same link is the beginning for a newcomer.
+    assert!(Has { set_up: false, ..mailbox }.reaches_two_factors());
+}
+
+#[test]
+fn bar_i6_a_link_without_enrolling_two_factors_gives_nothing() {
+    let link = Has { link: true, ..Has::default() };
+    for state in link.reaches() {
+        assert_eq!(state.aal(), Aal::None, "{state:?}");
+    }
+}
+
+#[test]
+fn no_path_leads_from_a_password_alone_to_level_2_not_even_by_enrolling() {
+    for set_up in [false, true] {
+        let thief = Has { password: true, set_up, enrols: true, ..Has::default() };
+        assert!(!thief.reaches_two_factors());
+        let with_link = Has { link: true, set_up: true, ..thief };
+        assert!(!with_link.reaches_two_factors(), "nor together with the owner's e-mail");
+    }
+    assert!(Has { password: true, totp: true, ..Has::default() }.reaches_two_factors(), "the control");
+}
+
+#[test]
+fn a_newcomer_becomes_active_only_with_a_passkey_or_with_password_and_codes() {
+    use FactorKind::{Passkey, Password, Totp};
+    let begun = next(AuthState::Anonymous, Event::InviteAccepted { has_factors: false }).unwrap();
+    let after = |kinds: &[FactorKind]| {
+        kinds.iter().try_fold(begun, |state, kind| next(state, Event::Enrolled(*kind))).map(AuthState::aal)
+    };
+    for too_little in [&[][..], &[Password], &[Totp], &[Password, Password], &[Totp, Totp]] {
+        assert_eq!(after(too_little), Ok(Aal::None), "{too_little:?}");
+    }
+    for enough in [&[Passkey][..], &[Password, Totp], &[Totp, Password]] {
+        assert_eq!(after(enough), Ok(Aal::Two), "{enough:?}");
+    }
+}
+
+#[test]
+fn a_recovery_code_lets_in_once_and_asks_for_a_new_factor() {
+    let pending = next(AuthState::Anonymous, Event::Proven(FactorKind::Password)).unwrap();
+    let inside = next(pending, Event::Proven(FactorKind::RecoveryCode)).unwrap();
+    assert_eq!(inside, AuthState::Session(SessionState::Active { must_reenrol: true }));
+    assert!(next(inside, Event::Proven(FactorKind::RecoveryCode)).is_err(), "it is not for step-up");
+    let renewed = next(inside, Event::Enrolled(FactorKind::Totp)).unwrap();
+    assert_eq!(renewed, AuthState::Session(SessionState::Active { must_reenrol: false }));
+    let codes_only = next(inside, Event::Enrolled(FactorKind::RecoveryCode)).unwrap();
+    assert_eq!(codes_only, inside, "new codes are not a new factor");
+}
+
+#[test]
+fn nothing_leads_on_from_a_session_that_has_ended() {
+    let everything = Has {
+        password: true,
+        totp: true,
+        recovery_code: true,
+        passkey: true,
+        link: true,
+        set_up: false,
+        enrols: true,
+    };
+    for event in everything.events() {
+        assert!(next(AuthState::Ended, event).is_err(), "{event:?}");
+    }
+}
