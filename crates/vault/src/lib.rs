@@ -1,1 +1,51 @@
 //! The trusted core: tenant connections, caller, gate, permit, audit writer, sealed rows.
+//!
+//! ```text
+//! token --authenticate--> Caller ---+
+//! id ----fetch----------> Sealed ---+--permit--> Permit --open--> Phi --view--> response
+//!                                      Cedar said yes, and the audit entry is durable
+//! ```
+//!
+//! Invariants (blueprint section 2): no plaintext without a permit; a permit only after Cedar's yes and a durable audit
+//! entry; any failure on the way is a refusal; a connection belongs to one tenant; attributes are loaded, never asserted.
+
+mod audit;
+mod batch;
+mod caller;
+pub mod catalogue;
+mod cell;
+mod config;
+mod detail;
+mod directory;
+mod error;
+mod finding;
+mod gate;
+mod header;
+mod log_signer;
+mod permit;
+mod phi;
+mod pool;
+mod records;
+mod sealed;
+mod session;
+mod vault;
+mod watch;
+mod writing;
+
+pub use caller::{Caller, Origin};
+pub use cell::login_aad;
+pub use config::{Endpoint, VaultConfig};
+pub use error::{AccessError, sqlstate};
+pub use finding::Page;
+pub use permit::Permit;
+pub use phi::{Exposed, Phi};
+pub use pool::PoolLimits;
+pub use records::{
+    query::{ClearFilter, Cursor, OrderBy, RecordQuery, Term},
+    write::Draft,
+};
+pub use sealed::{Plain, Sealed};
+pub use session::{SessionError, SessionLimits};
+pub use vault::{Vault, VaultParts};
+pub use watch::{DirectoryWatch, Snapshot, TenantState};
+pub use writing::{Change, Planned};

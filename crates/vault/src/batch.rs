@@ -1,0 +1,132 @@
+//! Micro-batching: callers that arrive while one batch is under way form the next one.
+//!
+//! Nobody waits on purpose: an idle lane takes what there is at once. Under load one round trip, or one commit, serves
+//! many. Each item gets its own answer; when the worker is gone, everybody waiting is told so.
+
+use std::{future::Future, sync::Arc};
+
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+/// Does the work of one lane. A lane runs one batch at a time.
+pub(crate) trait Lane: Send + 'static {
+    /// One request.
+    type Item: Send + 'static;
+    /// Its answer.
+    type Answer: Send + 'static;
+
+    /// Answers every item, in order.
+    fn run(&mut self, items: Vec<Self::Item>) -> impl Future<Output = Vec<Self::Answer>> + Send;
+
+    /// Called when nothing has arrived for a while; for housekeeping such as a checkpoint heartbeat.
+    fn idle(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+}
+
+type Envelope<I, A> = (I, oneshot::Sender<A>);
+
+/// The queue in front of one or more lanes.
+pub(crate) struct Batcher<I, A> {
+    queue: mpsc::Sender<Envelope<I, A>>,
+}
+
+/// The lane has ended; nothing was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Closed;
+
+/// How long a lane sleeps before it does its housekeeping.
+const HOUSEKEEPING: std::time::Duration = std::time::Duration::from_secs(5);
+
+impl<I: Send + 'static, A: Send + 'static> Batcher<I, A> {
+    /// Starts the lanes. Each takes at most `batch` items at a time; `queue` more may wait, then submitting waits.
+    pub(crate) fn start<L>(lanes: Vec<L>, batch: usize, queue: usize) -> Self
+    where
+        L: Lane<Item = I, Answer = A>,
+    {
+        let (sender, receiver) = mpsc::channel(queue);
+        let receiver = Arc::new(Mutex::new(receiver));
+        for lane in lanes {
+            tokio::spawn(drive(lane, Arc::clone(&receiver), batch));
+        }
+        Self { queue: sender }
+    }
+
+    /// Hands in one item and waits for its answer.
+    pub(crate) async fn submit(&self, item: I) -> Result<A, Closed> {
+        let (sender, receiver) = oneshot::channel();
+        self.queue.send((item, sender)).await.map_err(|_| Closed)?;
+        receiver.await.map_err(|_| Closed)
+    }
+}
+
+async fn drive<L: Lane>(
+    mut lane: L,
+    receiver: Arc<Mutex<mpsc::Receiver<Envelope<L::Item, L::Answer>>>>,
+    batch: usize,
+) {
+    let mut waiting = Vec::with_capacity(batch);
+    loop {
+        let received = async { receiver.lock().await.recv_many(&mut waiting, batch).await };
+        match tokio::time::timeout(HOUSEKEEPING, received).await {
+            Ok(0) => return,
+            Ok(_) => {
+                let (items, senders): (Vec<_>, Vec<_>) = waiting.drain(..).unzip();
+                let answers = lane.run(items).await;
+                for (sender, answer) in senders.into_iter().zip(answers) {
+                    // A caller that went away needs no answer.
+                    let _ = sender.send(answer);
+                }
+            }
+            Err(_) => lane.idle().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::Semaphore;
+
+    struct Doubler {
+        gate: Arc<Semaphore>,
+        sizes: mpsc::UnboundedSender<usize>,
+    }
+
+    impl Lane for Doubler {
+        type Item = u32;
+        type Answer = u32;
+
+        async fn run(&mut self, items: Vec<u32>) -> Vec<u32> {
+            self.gate.acquire().await.unwrap().forget();
+            self.sizes.send(items.len()).unwrap();
+            items.into_iter().map(|item| item * 2).collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn those_who_arrive_during_a_batch_share_the_next_one() {
+        let gate = Arc::new(Semaphore::new(0));
+        let (sizes, mut seen) = mpsc::unbounded_channel();
+        let batcher = Arc::new(Batcher::start(vec![Doubler { gate: Arc::clone(&gate), sizes }], 64, 64));
+        let ask = |n: u32| {
+            let batcher = Arc::clone(&batcher);
+            tokio::spawn(async move { batcher.submit(n).await })
+        };
+        let first = ask(1);
+        tokio::task::yield_now().await;
+        gate.add_permits(1);
+        assert_eq!(first.await.unwrap(), Ok(2));
+        assert_eq!(seen.recv().await, Some(1));
+        let rest: Vec<_> = (0..10).map(ask).collect();
+        gate.add_permits(10);
+        for (n, answer) in (0..10).zip(rest) {
+            assert_eq!(answer.await.unwrap(), Ok(n * 2));
+        }
+        let mut batches = Vec::new();
+        while let Ok(size) = seen.try_recv() {
+            batches.push(size);
+        }
+        assert_eq!(batches.iter().sum::<usize>(), 10);
+        assert!(batches.len() < 10, "nothing was shared: {batches:?}");
+    }
+}

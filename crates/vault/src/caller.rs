@@ -1,0 +1,106 @@
+//! Who is asking. Everything in a [`Caller`] was read from the session and person rows or measured at the edge; nothing
+//! is taken from the request's own claims (blueprint, invariant 3).
+
+use std::net::IpAddr;
+
+use carekeep_kernel::{DeviceId, PersonId, ResourceId, SessionId, TenantId, Timestamp};
+use carekeep_policy::{Aal, Context, Principal, Purpose, Role, RoleSet};
+
+/// Where a request came from, as the edge measured it.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin {
+    /// The peer's address.
+    pub address: IpAddr,
+    /// The request id that the edge gave, 16 bytes of a UUIDv7.
+    pub request: [u8; 16],
+}
+
+/// A signed-in person, for the length of one request. Made only by
+/// [`Vault::authenticate`](crate::Vault::authenticate).
+pub struct Caller {
+    pub(crate) principal: Principal,
+    pub(crate) session: SessionId,
+    pub(crate) aal: Aal,
+    pub(crate) factor_at: Timestamp,
+    pub(crate) device: Option<DeviceId>,
+    pub(crate) purpose: Purpose,
+    pub(crate) tenant_active: bool,
+    pub(crate) origin: Origin,
+    pub(crate) now: Timestamp,
+}
+
+impl Caller {
+    /// The tenant that the person belongs to.
+    #[must_use]
+    pub const fn tenant(&self) -> TenantId {
+        self.principal.tenant
+    }
+
+    /// The person.
+    #[must_use]
+    pub const fn person(&self) -> PersonId {
+        self.principal.person
+    }
+
+    /// The session.
+    #[must_use]
+    pub const fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// The person's roles.
+    #[must_use]
+    pub const fn roles(&self) -> RoleSet {
+        self.principal.roles
+    }
+
+    /// The person's own Patient resource, if the person is a patient.
+    #[must_use]
+    pub const fn patient(&self) -> Option<ResourceId> {
+        self.principal.patient
+    }
+
+    /// The assurance level of the session (NIST SP 800-63B-4).
+    #[must_use]
+    pub const fn aal(&self) -> Aal {
+        self.aal
+    }
+
+    /// When this request was authenticated.
+    #[must_use]
+    pub const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// The edge's id of this request.
+    #[must_use]
+    pub const fn request(&self) -> [u8; 16] {
+        self.origin.request
+    }
+
+    pub(crate) fn context(&self) -> Context {
+        let age = self.now.since(self.factor_at).as_secs();
+        Context {
+            aal: self.aal,
+            factor_age_seconds: u32::try_from(age).unwrap_or(u32::MAX),
+            purpose: self.purpose,
+            tenant_active: self.tenant_active,
+            known_device: self.device.is_some(),
+        }
+    }
+}
+
+/// The purpose of use that follows from a person's roles (HL7 v3 PurposeOfUse). Care comes first: a clinician who also
+/// manages the clinic reads charts to treat.
+pub(crate) fn purpose_of(roles: RoleSet) -> Purpose {
+    let has = |role| roles.contains(role);
+    if has(Role::Clinician) || has(Role::Nurse) {
+        Purpose::Treatment
+    } else if has(Role::Patient) || has(Role::Proxy) {
+        Purpose::PatientRequest
+    } else if has(Role::Billing) {
+        Purpose::Payment
+    } else {
+        Purpose::Operations
+    }
+}

@@ -1,0 +1,32 @@
+//! The sensitive part of an audit entry. It is sealed under the tenant's data key, so that erasing keys erases it while
+//! the tree, which hashes what is stored, stays provable (BARS A11).
+
+use carekeep_keys::{Aad, KeyPurpose};
+use serde::Serialize;
+
+use crate::{AccessError, Caller, cell::Cell, sealed::Plain};
+
+#[derive(Serialize)]
+struct Detail<'a> {
+    address: std::net::IpAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    query: Option<&'a str>,
+}
+
+pub(crate) async fn seal(cell: &Cell, caller: &Caller, query: Option<&str>) -> Result<Vec<u8>, AccessError> {
+    let (key, generation) = cell.newest(KeyPurpose::Data).await?;
+    let aad = Aad {
+        tenant: cell.tenant(),
+        table: "audit_entry",
+        column: "detail",
+        row: caller.request(),
+        row_version: 0,
+        kind: "audit",
+        patient: None,
+    };
+    let malformed = |_| AccessError::unavailable("audit", "detail");
+    let plain =
+        Plain::new(serde_json::to_vec(&Detail { address: caller.origin.address, query }).map_err(malformed)?);
+    carekeep_keys::seal(&key, generation, &aad, &plain, cell.random())
+        .map_err(|error| AccessError::unavailable("keys", error.to_string()))
+}

@@ -1,0 +1,150 @@
+//! From sealed candidates to a page of permits: decide each row, confirm it, and record all that is disclosed in one
+//! entry.
+
+use std::{marker::PhantomData, sync::Arc};
+
+use carekeep_kernel::ResourceId;
+use carekeep_keys::{DataKey, KeyPurpose};
+use carekeep_ledger::Outcome;
+use carekeep_policy::{Projection, Relation, Resource};
+
+use crate::{
+    AccessError, Permit, Sealed,
+    audit::{Note, reference},
+    catalogue::{Opens, Search},
+    gate::Gate,
+    header,
+    records::{
+        query::{Cursor, OrderBy, RecordQuery},
+        search::{self, Reach},
+    },
+    sealed::row_aad,
+};
+
+/// One page of a search.
+pub struct Page {
+    /// The resources, in order, each with the permit that opens it.
+    pub found: Vec<(Sealed, Permit<Search>)>,
+    /// Where the next page starts; `None` on the last one.
+    pub next: Option<Cursor>,
+}
+
+struct Allowed {
+    sealed: Sealed,
+    projection: Projection,
+    key: Arc<DataKey>,
+}
+
+pub(crate) async fn find(gate: &Gate<'_>, query: &RecordQuery) -> Result<Page, AccessError> {
+    let mut rows = search::candidates(gate.cell, gate.caller, query, reach(gate, query)).await?;
+    let size = usize::try_from(query.count).unwrap_or(usize::MAX);
+    let more = rows.len() > size;
+    rows.truncate(size);
+    let next = rows.last().filter(|_| more).map(|last| Cursor { key: order_key(query, last), id: last.id });
+    Ok(Page { found: permit_rows(gate, rows, Some(query)).await?, next })
+}
+
+fn order_key(query: &RecordQuery, sealed: &Sealed) -> i64 {
+    match query.order {
+        OrderBy::LastUpdated => sealed.last_updated.as_micros(),
+        OrderBy::Event => sealed.event_start.map_or(i64::MIN, carekeep_kernel::Timestamp::as_micros),
+    }
+}
+
+/// Whether policy asks for a relation to the patient: tried out on a patient that the caller has nothing to do with.
+fn reach(gate: &Gate<'_>, query: &RecordQuery) -> Reach {
+    let stranger = ResourceId::from_uuid(uuid::Uuid::max());
+    let probe = Resource {
+        tenant: gate.cell.tenant(),
+        kind: query.kind,
+        id: Some(stranger),
+        patient: Some(stranger),
+        relation: Relation::default(),
+    };
+    if gate.decide::<Search>(&probe).is_ok() { Reach::Tenant } else { Reach::Related }
+}
+
+/// Decides each row; what remains is recorded in one entry and gets a permit each.
+pub(crate) async fn permit_rows<A: Opens>(
+    gate: &Gate<'_>,
+    rows: Vec<Sealed>,
+    query: Option<&RecordQuery>,
+) -> Result<Vec<(Sealed, Permit<A>)>, AccessError> {
+    let mut allowed = Vec::with_capacity(rows.len());
+    let mut policies = Vec::new();
+    let kind = query.map(|query| query.kind).or_else(|| rows.first().map(|row| row.kind));
+    for sealed in rows {
+        let Ok(granted) = gate.decide::<A>(&sealed.attributes()) else { continue };
+        let Some(envelope) = &sealed.envelope else { continue };
+        let key = gate.cell.key_of(KeyPurpose::Data, envelope).await?;
+        if let Some(query) = query
+            && !confirm(query, &sealed, &key)?
+        {
+            continue;
+        }
+        policies.extend(granted.policies);
+        allowed.push(Allowed { sealed, projection: granted.projection, key });
+    }
+    policies.sort_unstable();
+    policies.dedup();
+    let Some(kind) = kind else { return Ok(Vec::new()) };
+    let entry = gate
+        .cell
+        .recorder
+        .record(
+            gate.caller,
+            Note {
+                action: A::ACTION.as_str(),
+                kind: kind.as_str(),
+                resources: allowed.iter().map(|row| reference(row.sealed.id, row.sealed.version)).collect(),
+                patients: patients(gate, &allowed).await?,
+                outcome: Outcome::Permitted,
+                policies,
+                policy_digest: gate.policy.load().digest(),
+                detail: gate.detail(query.map(|query| query.asked.as_str())).await?,
+            },
+        )
+        .await?;
+    Ok(allowed
+        .into_iter()
+        .map(|row| {
+            let permit = Permit {
+                tenant: row.sealed.tenant,
+                kind: row.sealed.kind,
+                id: row.sealed.id,
+                version: row.sealed.version,
+                projection: row.projection,
+                key: Some(row.key),
+                entry,
+                action: PhantomData,
+            };
+            (row.sealed, permit)
+        })
+        .collect())
+}
+
+/// The pseudonyms of everybody disclosed, each once.
+async fn patients(gate: &Gate<'_>, allowed: &[Allowed]) -> Result<Vec<[u8; 16]>, AccessError> {
+    let mut ids: Vec<ResourceId> = allowed.iter().filter_map(|row| row.sealed.patient).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut pseudonyms = Vec::with_capacity(ids.len());
+    for id in ids {
+        pseudonyms.push(gate.cell.pseudonym(id).await?);
+    }
+    Ok(pseudonyms)
+}
+
+/// Opens the searchable values, inside the vault, and compares them: what a token collision found is not disclosed.
+fn confirm(query: &RecordQuery, sealed: &Sealed, key: &DataKey) -> Result<bool, AccessError> {
+    if query.terms.is_empty() {
+        return Ok(true);
+    }
+    let Some(envelope) = &sealed.envelope else { return Ok(false) };
+    let aad = row_aad(sealed.tenant, sealed.kind, sealed.id, sealed.version, sealed.patient);
+    let plain = carekeep_keys::open(key, &aad.borrow(), envelope)
+        .map_err(|error| AccessError::unavailable("records", error.to_string()))?;
+    let values = header::values(&plain)
+        .ok_or_else(|| AccessError::unavailable("records", "a sealed row has no header"))?;
+    Ok(search::confirmed(query, &values))
+}

@@ -1,0 +1,197 @@
+//! The gate: decides, records, and only then mints a permit. The one place where permits are made.
+//!
+//! The order is the invariant: load attributes (in [`Sealed`] and [`Caller`]), ask Cedar, get the key, make the audit
+//! entry durable, mint. A refusal is recorded too. Whatever fails on the way is a refusal.
+
+use std::{marker::PhantomData, sync::Arc};
+
+use carekeep_keys::{DataKey, KeyPurpose};
+use carekeep_ledger::Outcome;
+use carekeep_policy::{
+    AccessRequest, Action, ActivePolicy, Decision, DenyReason, Projection, Resource, ResourceKind,
+};
+
+use crate::{
+    AccessError, Caller, Permit, Sealed,
+    audit::{Note, reference},
+    catalogue::{Act, Opens},
+    cell::Cell,
+};
+
+/// Decides for one tenant and one caller.
+pub(crate) struct Gate<'a> {
+    pub(crate) cell: &'a Cell,
+    pub(crate) policy: &'a ActivePolicy,
+    pub(crate) caller: &'a Caller,
+}
+
+/// What Cedar said yes to, not yet recorded.
+pub(crate) struct Granted {
+    pub(crate) projection: Projection,
+    pub(crate) policies: Vec<String>,
+}
+
+impl Gate<'_> {
+    /// Whether any policy could ever allow the caller this on this kind of resource; if not, the refusal does not
+    /// depend on any row, so it can be told as such without giving away what exists.
+    pub(crate) async fn precheck<A: Act>(&self, kind: ResourceKind) -> Result<(), AccessError> {
+        self.precheck_action(A::ACTION, kind).await
+    }
+
+    /// As [`Gate::precheck`], for an action that is known at run time only.
+    pub(crate) async fn precheck_action(
+        &self,
+        action: Action,
+        kind: ResourceKind,
+    ) -> Result<(), AccessError> {
+        let refusal = if !self.policy.load().may_ever(self.caller.roles(), action, kind) {
+            DenyReason::NoPermit
+        } else if self.caller.principal.suspended {
+            DenyReason::Suspended
+        } else if self.caller.aal == carekeep_policy::Aal::One {
+            DenyReason::NeedsSecondFactor
+        } else if !self.caller.tenant_active {
+            DenyReason::Forbidden
+        } else {
+            return Ok(());
+        };
+        self.note(action, kind, Outcome::Denied).await?;
+        Err(AccessError::Forbidden(refusal))
+    }
+
+    /// Asks Cedar about one row.
+    pub(crate) fn decide<A: Act>(&self, resource: &Resource) -> Result<Granted, (AccessError, Vec<String>)> {
+        let engine = self.policy.load();
+        let context = self.caller.context();
+        let request = AccessRequest {
+            principal: &self.caller.principal,
+            action: A::ROW_ACTION,
+            resource,
+            context: &context,
+        };
+        let names =
+            |policies: &carekeep_policy::PolicyIds| policies.iter().map(|id| id.to_string()).collect();
+        match engine.decide(&request) {
+            Decision::Allow { projection, policies } => {
+                Ok(Granted { projection, policies: names(&policies) })
+            }
+            Decision::Deny { reason, policies } => {
+                let error = match reason {
+                    DenyReason::NeedsFreshFactor => AccessError::Forbidden(reason),
+                    // That a row is there but not for this caller must look like no row.
+                    _ => AccessError::Invisible,
+                };
+                Err((error, names(&policies)))
+            }
+        }
+    }
+
+    /// Permits opening one row, or refuses; either is on record when this returns.
+    pub(crate) async fn permit<A: Opens>(&self, sealed: &Sealed) -> Result<Permit<A>, AccessError> {
+        let granted = match self.decide::<A>(&sealed.attributes()) {
+            Ok(granted) => granted,
+            Err((error, policies)) => {
+                self.record_row::<A>(sealed, Outcome::Denied, policies).await?;
+                return Err(error);
+            }
+        };
+        let Some(envelope) = &sealed.envelope else {
+            self.record_row::<A>(sealed, Outcome::NotFound, granted.policies).await?;
+            return Err(AccessError::Gone);
+        };
+        let key = self.cell.key_of(KeyPurpose::Data, envelope).await?;
+        let entry = self.record_row::<A>(sealed, Outcome::Permitted, granted.policies).await?;
+        Ok(mint(sealed, granted.projection, Some(key), entry))
+    }
+
+    /// Records that nothing was found, in the same time and with the same effect as a refused row.
+    pub(crate) async fn absent<A: Act>(&self, kind: ResourceKind) -> Result<AccessError, AccessError> {
+        self.note(A::ACTION, kind, Outcome::NotFound).await?;
+        Ok(AccessError::Invisible)
+    }
+
+    async fn record_row<A: Act>(
+        &self,
+        sealed: &Sealed,
+        outcome: Outcome,
+        policies: Vec<String>,
+    ) -> Result<carekeep_kernel::EntryId, AccessError> {
+        let patients = match sealed.patient {
+            Some(patient) => vec![self.cell.pseudonym(patient).await?],
+            None => Vec::new(),
+        };
+        let note = Note {
+            action: A::ACTION.as_str(),
+            kind: sealed.kind.as_str(),
+            resources: vec![reference(sealed.id, sealed.version)],
+            patients,
+            outcome,
+            policies,
+            policy_digest: self.policy.load().digest(),
+            detail: self.detail(None).await?,
+        };
+        self.cell.recorder.record(self.caller, note).await
+    }
+
+    /// Records that permitted changes could not be made.
+    pub(crate) async fn failed(
+        &self,
+        about: &[(ResourceKind, carekeep_kernel::ResourceId)],
+    ) -> Result<(), AccessError> {
+        let note = Note {
+            action: "write",
+            kind: about.first().map_or("none", |(kind, _)| kind.as_str()),
+            resources: about.iter().map(|(_, id)| reference(*id, 0)).collect(),
+            patients: Vec::new(),
+            outcome: Outcome::Failed,
+            policies: Vec::new(),
+            policy_digest: self.policy.load().digest(),
+            detail: self.detail(None).await?,
+        };
+        self.cell.recorder.record(self.caller, note).await.map(|_| ())
+    }
+
+    /// Records something that is about no single row.
+    async fn note(
+        &self,
+        action: Action,
+        kind: ResourceKind,
+        outcome: Outcome,
+    ) -> Result<carekeep_kernel::EntryId, AccessError> {
+        let note = Note {
+            action: action.as_str(),
+            kind: kind.as_str(),
+            resources: Vec::new(),
+            patients: Vec::new(),
+            outcome,
+            policies: Vec::new(),
+            policy_digest: self.policy.load().digest(),
+            detail: self.detail(None).await?,
+        };
+        self.cell.recorder.record(self.caller, note).await
+    }
+
+    /// The sensitive part of an entry, sealed: the address, and a search's query text.
+    pub(crate) async fn detail(&self, query: Option<&str>) -> Result<Option<Vec<u8>>, AccessError> {
+        crate::detail::seal(self.cell, self.caller, query).await.map(Some)
+    }
+}
+
+/// Mints. Called from this crate only, after the entry is durable.
+pub(crate) fn mint<A: Act>(
+    sealed: &Sealed,
+    projection: Projection,
+    key: Option<Arc<DataKey>>,
+    entry: carekeep_kernel::EntryId,
+) -> Permit<A> {
+    Permit {
+        tenant: sealed.tenant,
+        kind: sealed.kind,
+        id: sealed.id,
+        version: sealed.version,
+        projection,
+        key,
+        entry,
+        action: PhantomData,
+    }
+}

@@ -1,0 +1,172 @@
+//! From a session token to a [`Caller`].
+//!
+//! The row is read at most once a [`TRUST`] per session and process, so a revocation, a role change or a suspension
+//! takes effect everywhere within a second without a message bus. Limits are checked on every request, by the clock.
+
+use std::{sync::Arc, time::Duration};
+
+use carekeep_kernel::{DeviceId, PersonId, ResourceId, SessionId, Timestamp};
+use carekeep_policy::{Aal, Principal, Role, RoleSet};
+use sqlx::{PgPool, Row, postgres::PgRow};
+
+use crate::{AccessError, Origin, caller::Caller, caller::purpose_of, cell::Cell, sqlstate};
+
+/// How long a session row may be trusted without another look.
+pub(crate) const TRUST: Duration = Duration::from_millis(900);
+
+/// Limits on a session's life (NIST SP 800-63B-4, CAPABILITIES I7).
+#[derive(Debug, Clone, Copy)]
+pub struct SessionLimits {
+    /// Inactivity after which staff are signed out.
+    pub staff_idle: Duration,
+    /// Inactivity after which patients are signed out.
+    pub patient_idle: Duration,
+    /// Age after which anybody is signed out.
+    pub absolute: Duration,
+}
+
+impl Default for SessionLimits {
+    fn default() -> Self {
+        Self {
+            staff_idle: Duration::from_secs(15 * 60),
+            patient_idle: Duration::from_secs(30 * 60),
+            absolute: Duration::from_secs(12 * 60 * 60),
+        }
+    }
+}
+
+/// Why a token does not make a caller.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SessionError {
+    /// No such session, or it is over: all look alike.
+    #[error("not signed in: sign in again")]
+    Unknown,
+    /// The session waits for a second factor or for enrolment.
+    #[error("sign-in is not finished: give the second factor")]
+    Unfinished,
+    /// The session could not be looked up.
+    #[error(transparent)]
+    Unavailable(#[from] AccessError),
+}
+
+/// A session row with its person, as last read.
+pub(crate) struct SessionRow {
+    id: SessionId,
+    active: bool,
+    aal: Aal,
+    created: Timestamp,
+    last_seen: Timestamp,
+    factor_at: Timestamp,
+    device: Option<DeviceId>,
+    principal: Principal,
+}
+
+const LOOKUP: &str =
+    "SELECT s.id, s.state = 'active', s.aal, s.created_at, s.last_seen_at, s.factor_at, s.device,
+       p.id, p.status <> 'active', p.patient,
+       array(SELECT g.role FROM role_grant g WHERE g.person = p.id)
+  FROM session s JOIN person p ON p.id = s.person
+ WHERE s.token_hash = $1 AND s.revoked_at IS NULL AND p.status IN ('active', 'suspended', 'invited')";
+
+/// Reads a session row; `None` when there is no live one.
+pub(crate) async fn load(cell: &Cell, token_hash: &[u8; 32]) -> Result<Option<SessionRow>, AccessError> {
+    let row = sqlx::query(LOOKUP)
+        .bind(&token_hash[..])
+        .fetch_optional(cell.operations())
+        .await
+        .map_err(|error| AccessError::unavailable("sessions", sqlstate(&error)))?;
+    row.map(|row| decode(cell, &row))
+        .transpose()
+        .map_err(|error| AccessError::unavailable("sessions", sqlstate(&error)))
+}
+
+fn decode(cell: &Cell, row: &PgRow) -> Result<SessionRow, sqlx::Error> {
+    let at = |index: usize| row.try_get::<time::OffsetDateTime, _>(index).map(Timestamp::from);
+    let roles: Vec<String> = row.try_get(10)?;
+    // A role name that this binary does not know grants nothing.
+    let roles: RoleSet = roles.iter().filter_map(|role| role.parse::<Role>().ok()).collect();
+    Ok(SessionRow {
+        id: SessionId::from_uuid(row.try_get(0)?),
+        active: row.try_get(1)?,
+        aal: match row.try_get::<i16, _>(2)? {
+            3 => Aal::Three,
+            2 => Aal::Two,
+            _ => Aal::One,
+        },
+        created: at(3)?,
+        last_seen: at(4)?,
+        factor_at: at(5)?,
+        device: row.try_get::<Option<uuid::Uuid>, _>(6)?.map(DeviceId::from_uuid),
+        principal: Principal {
+            tenant: cell.tenant(),
+            person: PersonId::from_uuid(row.try_get(7)?),
+            suspended: row.try_get(8)?,
+            patient: row.try_get::<Option<uuid::Uuid>, _>(9)?.map(ResourceId::from_uuid),
+            roles,
+        },
+    })
+}
+
+impl SessionRow {
+    /// The caller that this session makes at `now`, or why it makes none.
+    pub(crate) fn caller(
+        &self,
+        now: Timestamp,
+        origin: Origin,
+        tenant_active: bool,
+        limits: &SessionLimits,
+    ) -> Result<Caller, SessionError> {
+        if !self.is_live(now, limits) {
+            return Err(SessionError::Unknown);
+        }
+        if !self.active {
+            return Err(SessionError::Unfinished);
+        }
+        Ok(Caller {
+            principal: self.principal,
+            session: self.id,
+            aal: self.aal,
+            factor_at: self.factor_at,
+            device: self.device,
+            purpose: purpose_of(self.principal.roles),
+            tenant_active,
+            origin,
+            now,
+        })
+    }
+
+    /// Whether the session is within its limits.
+    pub(crate) fn is_live(&self, now: Timestamp, limits: &SessionLimits) -> bool {
+        let patient_only = self.principal.roles == RoleSet::of(Role::Patient);
+        let idle = if patient_only { limits.patient_idle } else { limits.staff_idle };
+        now < self.created + limits.absolute && now < self.last_seen + idle
+    }
+
+    pub(crate) const fn id(&self) -> SessionId {
+        self.id
+    }
+}
+
+/// Notes that the session was used, without making the request wait for it. A lost note costs the person at most one
+/// early sign-out.
+pub(crate) fn touch(operations: &PgPool, session: SessionId, now: Timestamp) {
+    let pool = operations.clone();
+    tokio::spawn(async move {
+        let touched = sqlx::query("UPDATE session SET last_seen_at = $2 WHERE id = $1 AND last_seen_at < $2")
+            .bind(session.as_uuid())
+            .bind(time::OffsetDateTime::from(now))
+            .execute(&pool)
+            .await;
+        if let Err(error) = touched {
+            tracing::warn!(cause = sqlstate(&error), "a session's last use could not be noted");
+        }
+    });
+}
+
+/// Sessions as last read, by token hash.
+pub(crate) type SessionCache = moka::future::Cache<[u8; 32], Arc<SessionRow>>;
+
+/// A cache that trusts a row for [`TRUST`] and no longer.
+pub(crate) fn cache() -> SessionCache {
+    moka::future::Cache::builder().max_capacity(100_000).time_to_live(TRUST).build()
+}

@@ -1,0 +1,335 @@
+//! The vault: the way in for everybody who needs health data.
+
+use std::{sync::Arc, time::Duration};
+
+use carekeep_kernel::{Clock, Random, ResourceId, TenantId};
+use carekeep_keys::KeyCache;
+use carekeep_policy::{ActivePolicy, ResourceKind};
+use sqlx::PgPool;
+
+use crate::{
+    AccessError, Caller, Origin, Permit, Sealed, SessionError, VaultConfig,
+    catalogue::{Act, Opens, Search},
+    cell::{Cell, CellMaker},
+    gate::Gate,
+    pool::Budget,
+    records::{
+        fetch::{self, Wanted},
+        query::RecordQuery,
+        write::{self, Step},
+    },
+    session::{self, SessionCache, SessionRow},
+    watch::DirectoryWatch,
+    writing::{Change, Planned, Plans},
+};
+
+/// How long a tenant that nobody uses stays open.
+const TENANT_IDLE: Duration = Duration::from_secs(10 * 60);
+
+/// What a vault is built on.
+pub struct VaultParts {
+    /// The directory database, with a login that may only read it.
+    pub directory: PgPool,
+    /// Unwrapped keys, cached; in front of the key service.
+    pub keys: Arc<KeyCache>,
+    /// The policies in force.
+    pub policy: Arc<ActivePolicy>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+}
+
+/// The trusted core. Cheap to share behind an [`Arc`].
+pub struct Vault {
+    maker: CellMaker,
+    cells: moka::future::Cache<TenantId, Arc<Cell>>,
+    sessions: moka::future::Cache<TenantId, SessionCache>,
+    watch: Arc<DirectoryWatch>,
+    policy: Arc<ActivePolicy>,
+}
+
+impl Vault {
+    /// Opens the vault and reads the directory once.
+    ///
+    /// # Errors
+    /// [`AccessError::Unavailable`] when the directory does not answer.
+    pub async fn open(config: VaultConfig, parts: VaultParts) -> Result<Arc<Self>, AccessError> {
+        let watch = DirectoryWatch::start(parts.directory.clone()).await?;
+        Ok(Arc::new(Self {
+            cells: moka::future::Cache::builder()
+                .max_capacity(config.open_tenants)
+                .time_to_idle(TENANT_IDLE)
+                .build(),
+            sessions: moka::future::Cache::builder()
+                .max_capacity(config.open_tenants)
+                .time_to_idle(TENANT_IDLE)
+                .build(),
+            maker: CellMaker {
+                directory: parts.directory,
+                budget: Budget::new(config.pool),
+                config,
+                keys: parts.keys,
+                clock: parts.clock,
+                random: parts.random,
+            },
+            watch,
+            policy: parts.policy,
+        }))
+    }
+
+    /// The directory in memory.
+    #[must_use]
+    pub const fn directory(&self) -> &Arc<DirectoryWatch> {
+        &self.watch
+    }
+
+    /// The clock that everything here is measured by.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.maker.clock
+    }
+
+    /// The source of randomness.
+    #[must_use]
+    pub fn random(&self) -> &Arc<dyn Random> {
+        &self.maker.random
+    }
+
+    /// The policies in force.
+    #[must_use]
+    pub const fn policy(&self) -> &Arc<ActivePolicy> {
+        &self.policy
+    }
+
+    /// The tenant's connections to its operations schema: people, sessions, schedules. No clinical row is there.
+    ///
+    /// # Errors
+    /// [`AccessError::Unavailable`] when the tenant is unknown, suspended, at another schema version, or cannot be
+    /// opened because the directory or the key service is away.
+    pub async fn operations(&self, tenant: TenantId) -> Result<PgPool, AccessError> {
+        Ok(self.cell(tenant).await?.operations().clone())
+    }
+
+    pub(crate) async fn cell(&self, tenant: TenantId) -> Result<Arc<Cell>, AccessError> {
+        self.check_served(tenant)?;
+        self.cells.try_get_with(tenant, async { self.maker.open(tenant).await.map(Arc::new) }).await.map_err(
+            // Everybody who waited for the same opening gets the same answer; the next request tries again.
+            |error: Arc<AccessError>| (*error).clone(),
+        )
+    }
+
+    fn check_served(&self, tenant: TenantId) -> Result<(), AccessError> {
+        let snapshot = self.watch.now();
+        let state = snapshot
+            .by_id(tenant)
+            .ok_or_else(|| AccessError::unavailable("directory", "no recent entry of this tenant"))?;
+        let config = &self.maker.config;
+        let matching = state.clinical_version == config.clinical_version
+            && state.operations_version == config.operations_version;
+        if !matching {
+            return Err(AccessError::unavailable("tenant", "its schemas are at another version"));
+        }
+        if !state.active {
+            self.forget(tenant);
+            return Err(AccessError::unavailable("tenant", "suspended"));
+        }
+        Ok(())
+    }
+
+    /// Drops everything held for a tenant: connections, sessions, unwrapped keys. The kill switch.
+    pub fn forget(&self, tenant: TenantId) {
+        let (cells, sessions) = (self.cells.clone(), self.sessions.clone());
+        let keys = Arc::clone(&self.maker.keys);
+        tokio::spawn(async move {
+            keys.forget(tenant).await;
+            cells.invalidate(&tenant).await;
+            sessions.invalidate(&tenant).await;
+        });
+    }
+
+    /// Who holds this session token, if it is live in this tenant.
+    ///
+    /// # Errors
+    /// [`SessionError::Unknown`] for a token of no live session (of another tenant, too), `Unfinished` while a factor
+    /// is missing, `Unavailable` when it could not be looked up.
+    pub async fn authenticate(
+        &self,
+        tenant: TenantId,
+        token: &str,
+        origin: Origin,
+    ) -> Result<Caller, SessionError> {
+        let cell = self.cell(tenant).await?;
+        let hash: [u8; 32] = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes())
+            .as_ref()
+            .try_into()
+            .map_err(|_| SessionError::Unknown)?;
+        let sessions = self.sessions.get_with(tenant, async { session::cache() }).await;
+        let now = self.maker.clock.now();
+        let row = match sessions.get(&hash).await {
+            Some(row) => row,
+            None => self.load_session(&cell, &sessions, hash).await?,
+        };
+        row.caller(now, origin, true, &self.maker.config.sessions)
+    }
+
+    async fn load_session(
+        &self,
+        cell: &Cell,
+        sessions: &SessionCache,
+        hash: [u8; 32],
+    ) -> Result<Arc<SessionRow>, SessionError> {
+        let now = self.maker.clock.now();
+        let loaded = sessions.try_get_with(hash, async {
+            let row = session::load(cell, &hash).await?.ok_or(SessionError::Unknown)?;
+            if row.is_live(now, &self.maker.config.sessions) {
+                session::touch(cell.operations(), row.id(), now);
+            }
+            Ok(Arc::new(row))
+        });
+        loaded.await.map_err(|error: Arc<SessionError>| (*error).clone())
+    }
+
+    fn gate<'a>(&'a self, cell: &'a Cell, caller: &'a Caller) -> Gate<'a> {
+        Gate { cell, policy: &self.policy, caller }
+    }
+
+    fn wanted(caller: &Caller, id: ResourceId) -> Wanted {
+        Wanted { id, person: caller.person(), now: caller.now() }
+    }
+
+    /// Fetches the present version of a resource, sealed, for an action that opens.
+    ///
+    /// # Errors
+    /// [`AccessError::Forbidden`] when no policy could ever allow the caller `A` on this kind,
+    /// [`AccessError::Invisible`] when there is no such resource; both are on record then.
+    pub async fn fetch<A: Act>(
+        &self,
+        caller: &Caller,
+        kind: ResourceKind,
+        id: ResourceId,
+    ) -> Result<Sealed, AccessError> {
+        let cell = self.cell(caller.tenant()).await?;
+        let gate = self.gate(&cell, caller);
+        gate.precheck::<A>(kind).await?;
+        let found = cell
+            .fetcher
+            .submit(Self::wanted(caller, id))
+            .await
+            .map_err(|_| AccessError::unavailable("records", "the reader has stopped"))??;
+        match found {
+            Some(sealed) if sealed.kind == kind => Ok(sealed),
+            _ => Err(gate.absent::<A>(kind).await?),
+        }
+    }
+
+    /// Fetches a version by its number, sealed.
+    ///
+    /// # Errors
+    /// As [`Vault::fetch`].
+    pub async fn fetch_version<A: Act>(
+        &self,
+        caller: &Caller,
+        (kind, id): (ResourceKind, ResourceId),
+        version: u32,
+    ) -> Result<Sealed, AccessError> {
+        let cell = self.cell(caller.tenant()).await?;
+        let gate = self.gate(&cell, caller);
+        gate.precheck::<A>(kind).await?;
+        let found = fetch::version(cell.tenant(), cell.clinical(), Self::wanted(caller, id), version).await?;
+        match found {
+            Some(sealed) if sealed.kind == kind => Ok(sealed),
+            _ => Err(gate.absent::<A>(kind).await?),
+        }
+    }
+
+    /// Fetches the newest `limit` versions, newest first, sealed.
+    ///
+    /// # Errors
+    /// As [`Vault::fetch`].
+    pub async fn fetch_history<A: Act>(
+        &self,
+        caller: &Caller,
+        (kind, id): (ResourceKind, ResourceId),
+        limit: u32,
+    ) -> Result<Vec<Sealed>, AccessError> {
+        let cell = self.cell(caller.tenant()).await?;
+        let gate = self.gate(&cell, caller);
+        gate.precheck::<A>(kind).await?;
+        let mut found =
+            fetch::history(cell.tenant(), cell.clinical(), Self::wanted(caller, id), limit).await?;
+        found.retain(|sealed| sealed.kind == kind);
+        if found.is_empty() { Err(gate.absent::<A>(kind).await?) } else { Ok(found) }
+    }
+
+    /// Permits opening one sealed row. Recorded either way before this returns.
+    ///
+    /// # Errors
+    /// [`AccessError::Invisible`] or [`AccessError::Forbidden`] when policy says no, [`AccessError::Gone`] for a
+    /// deletion, [`AccessError::Unavailable`] when the key or the audit is away.
+    pub async fn permit<A: Opens>(&self, caller: &Caller, sealed: &Sealed) -> Result<Permit<A>, AccessError> {
+        let cell = self.cell(caller.tenant()).await?;
+        self.gate(&cell, caller).permit(sealed).await
+    }
+
+    /// Permits opening several rows with one entry in the ledger that names each of them; rows that policy hides are
+    /// left out.
+    ///
+    /// # Errors
+    /// [`AccessError::Unavailable`] when a key or the audit is away.
+    pub async fn permit_all<A: Opens>(
+        &self,
+        caller: &Caller,
+        sealed: Vec<Sealed>,
+    ) -> Result<Vec<(Sealed, Permit<A>)>, AccessError> {
+        let cell = self.cell(caller.tenant()).await?;
+        crate::finding::permit_rows(&self.gate(&cell, caller), sealed, None).await
+    }
+
+    /// Finds, decides, confirms and records: the page of resources that the caller may see, each with its permit, and
+    /// where the next page starts.
+    ///
+    /// # Errors
+    /// [`AccessError::Forbidden`] when no policy could ever allow it, [`AccessError::TooCostly`] for a search that is
+    /// too wide, [`AccessError::Unavailable`].
+    pub async fn find(
+        &self,
+        caller: &Caller,
+        query: &RecordQuery,
+    ) -> Result<crate::finding::Page, AccessError> {
+        let cell = self.cell(caller.tenant()).await?;
+        let gate = self.gate(&cell, caller);
+        gate.precheck::<Search>(query.kind).await?;
+        crate::finding::find(&gate, query).await
+    }
+
+    /// Permits new resources, updates and deletions, all or none, with entries that name each of them.
+    ///
+    /// # Errors
+    /// The refusal of the first change that policy forbids; [`AccessError::Unavailable`].
+    pub async fn permit_changes(
+        &self,
+        caller: &Caller,
+        planned: Vec<Planned>,
+    ) -> Result<Vec<Change>, AccessError> {
+        let cell = self.cell(caller.tenant()).await?;
+        let gate = self.gate(&cell, caller);
+        Plans { gate: &gate }.permit(planned).await
+    }
+
+    /// Writes permitted changes in one transaction: all or nothing.
+    ///
+    /// # Errors
+    /// [`AccessError::Conflict`] when a version is not the present one any more; [`AccessError::Unavailable`]. The
+    /// failure is on record too.
+    pub async fn commit(&self, caller: &Caller, changes: Vec<Change>) -> Result<(), AccessError> {
+        let cell = self.cell(caller.tenant()).await?;
+        let about: Vec<(ResourceKind, ResourceId)> = changes.iter().map(Change::about).collect();
+        let steps: Vec<Step> = changes.into_iter().flat_map(|change| change.into_steps(caller)).collect();
+        let written = write::commit(&cell, steps).await;
+        if written.is_err() {
+            self.gate(&cell, caller).failed(&about).await?;
+        }
+        written
+    }
+}

@@ -1,0 +1,261 @@
+//! Changes: planned, permitted, written.
+//!
+//! A [`Planned`] change becomes a [`Change`] only through the gate, with a permit inside that names the audit entry. The
+//! entry is durable before the first statement of the change, and each row that is written names it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use carekeep_kernel::{EntryId, PersonId, ResourceId, Timestamp};
+use carekeep_ledger::Outcome;
+use carekeep_policy::{Action, Relation, Resource, ResourceKind, Role};
+
+use crate::{
+    AccessError, Caller, Permit, Sealed,
+    audit::{Note, reference},
+    catalogue::{Act, AssignCareTeam, Create, Delete, Update},
+    gate::Gate,
+    records::{
+        fetch,
+        write::{Draft, Step},
+    },
+};
+
+/// A change that somebody wants to make.
+pub enum Planned {
+    /// Write a new resource.
+    Create(Draft),
+    /// Write a new version over the present one.
+    Update(Draft, Sealed),
+    /// Mark the present version deleted.
+    Delete(Sealed, Timestamp),
+    /// Put a person on a patient's care team.
+    Assign {
+        /// The person.
+        person: PersonId,
+        /// The patient.
+        patient: ResourceId,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// A change that may be made, once.
+pub struct Change(Kind);
+
+enum Kind {
+    Create(Draft, Permit<Create>),
+    Update(Draft, Permit<Update>),
+    Delete(Timestamp, Permit<Delete>),
+    Assign(PersonId, Timestamp, Permit<AssignCareTeam>),
+}
+
+/// Relation bit of the care team; see the clinical schema.
+const CARE_TEAM: i16 = 1;
+/// How many resources one entry of the ledger names.
+const ENTRY_RESOURCES: usize = 500;
+
+impl Change {
+    pub(crate) fn about(&self) -> (ResourceKind, ResourceId) {
+        match &self.0 {
+            Kind::Create(_, permit) => (permit.kind, permit.id),
+            Kind::Update(_, permit) => (permit.kind, permit.id),
+            Kind::Delete(_, permit) => (permit.kind, permit.id),
+            Kind::Assign(_, _, permit) => (permit.kind, permit.id),
+        }
+    }
+
+    pub(crate) fn into_steps(self, caller: &Caller) -> Vec<Step> {
+        match self.0 {
+            Kind::Create(draft, permit) => {
+                let joins = draft.kind == ResourceKind::Patient
+                    && [Role::Clinician, Role::Nurse].iter().any(|role| caller.roles().contains(*role));
+                let (id, at, entry) = (draft.id, draft.at, permit.entry);
+                let mut steps = vec![Step::Put { draft, entry }];
+                if joins {
+                    // Whoever registers a patient to treat them must be able to read what they wrote.
+                    let person = caller.person().as_uuid();
+                    steps.push(Step::Relate { person, patient: id, relation: CARE_TEAM, at, entry });
+                }
+                steps
+            }
+            Kind::Update(draft, permit) => vec![Step::Put { draft, entry: permit.entry }],
+            Kind::Delete(at, permit) => {
+                vec![Step::Delete { id: permit.id, base: permit.version, at, entry: permit.entry }]
+            }
+            Kind::Assign(person, at, permit) => vec![Step::Relate {
+                person: person.as_uuid(),
+                patient: permit.id,
+                relation: CARE_TEAM,
+                at,
+                entry: permit.entry,
+            }],
+        }
+    }
+}
+
+/// Takes planned changes through the gate.
+pub(crate) struct Plans<'a> {
+    pub(crate) gate: &'a Gate<'a>,
+}
+
+struct Decided {
+    planned: Planned,
+    policies: Vec<String>,
+}
+
+impl Planned {
+    fn about(&self) -> (ResourceKind, ResourceId, u32, Option<ResourceId>) {
+        match self {
+            Self::Create(draft) => (draft.kind, draft.id, 0, draft.patient),
+            Self::Update(draft, sealed) => (draft.kind, draft.id, sealed.version, sealed.patient),
+            Self::Delete(sealed, _) => (sealed.kind, sealed.id, sealed.version, sealed.patient),
+            Self::Assign { patient, .. } => (ResourceKind::Patient, *patient, 0, Some(*patient)),
+        }
+    }
+
+    const fn action(&self) -> Action {
+        match self {
+            Self::Create(_) => Create::ACTION,
+            Self::Update(..) => Update::ACTION,
+            Self::Delete(..) => Delete::ACTION,
+            Self::Assign { .. } => AssignCareTeam::ACTION,
+        }
+    }
+}
+
+impl Plans<'_> {
+    pub(crate) async fn permit(&self, planned: Vec<Planned>) -> Result<Vec<Change>, AccessError> {
+        for (action, kind) in
+            planned.iter().map(|plan| (plan.action(), plan.about().0)).collect::<BTreeSet<_>>()
+        {
+            self.gate.precheck_action(action, kind).await?;
+        }
+        let relations = self.relations(&planned).await?;
+        let mut groups: BTreeMap<(Action, ResourceKind), Vec<Decided>> = BTreeMap::new();
+        for plan in planned {
+            let (kind, ..) = plan.about();
+            let policies = match self.decide(&plan, &relations) {
+                Ok(policies) => policies,
+                Err((error, policies)) => {
+                    self.record((plan.action(), kind), &[&plan], policies, Outcome::Denied).await?;
+                    return Err(error);
+                }
+            };
+            groups.entry((plan.action(), kind)).or_default().push(Decided { planned: plan, policies });
+        }
+        let mut changes = Vec::new();
+        for (about, mut decided) in groups {
+            while !decided.is_empty() {
+                let rest = decided.split_off(decided.len().min(ENTRY_RESOURCES));
+                let chunk = std::mem::replace(&mut decided, rest);
+                let mut policies: Vec<String> =
+                    chunk.iter().flat_map(|d| d.policies.iter().cloned()).collect();
+                policies.sort_unstable();
+                policies.dedup();
+                let plans: Vec<&Planned> = chunk.iter().map(|decided| &decided.planned).collect();
+                let entry = self.record(about, &plans, policies, Outcome::Permitted).await?;
+                changes.extend(chunk.into_iter().map(|decided| self.mint(decided.planned, entry)));
+            }
+        }
+        Ok(changes)
+    }
+
+    /// What the caller is to each patient that something new is written about.
+    async fn relations(&self, planned: &[Planned]) -> Result<BTreeMap<ResourceId, Relation>, AccessError> {
+        let patients: BTreeSet<ResourceId> = planned
+            .iter()
+            .filter_map(|plan| match plan {
+                Planned::Create(draft) => draft.patient,
+                Planned::Assign { patient, .. } => Some(*patient),
+                Planned::Update(..) | Planned::Delete(..) => None,
+            })
+            .collect();
+        if patients.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        fetch::relations(self.gate.cell.clinical(), self.gate.caller, &patients).await
+    }
+
+    fn decide(
+        &self,
+        plan: &Planned,
+        relations: &BTreeMap<ResourceId, Relation>,
+    ) -> Result<Vec<String>, (AccessError, Vec<String>)> {
+        let (kind, id, _, patient) = plan.about();
+        let relation = patient.and_then(|patient| relations.get(&patient).copied()).unwrap_or_default();
+        let fresh = Resource { tenant: self.gate.cell.tenant(), kind, id: Some(id), patient, relation };
+        let granted = match plan {
+            Planned::Create(_) => self.gate.decide::<Create>(&fresh),
+            Planned::Assign { .. } => self.gate.decide::<AssignCareTeam>(&fresh),
+            Planned::Delete(sealed, _) => self.gate.decide::<Delete>(&sealed.attributes()),
+            Planned::Update(draft, sealed) => {
+                if draft.patient != sealed.patient || draft.kind != sealed.kind || draft.id != sealed.id {
+                    let moved =
+                        AccessError::Invalid("a resource stays with its patient: create a new one instead");
+                    return Err((moved, Vec::new()));
+                }
+                self.gate.decide::<Update>(&sealed.attributes())
+            }
+        };
+        granted.map(|granted| granted.policies)
+    }
+
+    async fn record(
+        &self,
+        (action, kind): (Action, ResourceKind),
+        plans: &[&Planned],
+        policies: Vec<String>,
+        outcome: Outcome,
+    ) -> Result<EntryId, AccessError> {
+        let mut patients = Vec::new();
+        for patient in plans.iter().filter_map(|plan| plan.about().3).collect::<BTreeSet<_>>() {
+            patients.push(self.gate.cell.pseudonym(patient).await?);
+        }
+        let note = Note {
+            action: action.as_str(),
+            kind: kind.as_str(),
+            resources: plans
+                .iter()
+                .map(|plan| plan.about())
+                .map(|(_, id, base, _)| reference(id, base))
+                .collect(),
+            patients,
+            outcome,
+            policies,
+            policy_digest: self.gate.policy.load().digest(),
+            detail: self.gate.detail(None).await?,
+        };
+        self.gate.cell.recorder.record(self.gate.caller, note).await
+    }
+
+    fn mint(&self, planned: Planned, entry: EntryId) -> Change {
+        let (kind, id, version, _) = planned.about();
+        let tenant = self.gate.cell.tenant();
+        Change(match planned {
+            Planned::Create(draft) => Kind::Create(draft, write_permit((tenant, kind, id, version), entry)),
+            Planned::Update(draft, _) => {
+                Kind::Update(draft, write_permit((tenant, kind, id, version), entry))
+            }
+            Planned::Delete(_, at) => Kind::Delete(at, write_permit((tenant, kind, id, version), entry)),
+            Planned::Assign { person, at, .. } => {
+                Kind::Assign(person, at, write_permit((tenant, kind, id, version), entry))
+            }
+        })
+    }
+}
+
+fn write_permit<A: Act>(
+    (tenant, kind, id, version): (carekeep_kernel::TenantId, ResourceKind, ResourceId, u32),
+    entry: EntryId,
+) -> Permit<A> {
+    Permit {
+        tenant,
+        kind,
+        id,
+        version,
+        projection: carekeep_policy::Projection::Metadata,
+        key: None,
+        entry,
+        action: std::marker::PhantomData,
+    }
+}
