@@ -12,6 +12,7 @@ mod decision;
 mod engine;
 mod entities;
 mod error;
+pub mod prove;
 mod request;
 mod role;
 mod rules;
