@@ -296,8 +296,13 @@ fn translate<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>, key: &KeyRef) -
     };
     match service.err().code().unwrap_or("") {
         "DisabledException" => KeyError::Disabled(key.clone()),
-        // Sent for several states; pending deletion is the one that a data-plane call can meet on a key of ours.
-        "KMSInvalidStateException" => KeyError::PendingDeletion(key.clone()),
+        // Sent for several states; which one is said in the message only.
+        "KMSInvalidStateException" => match service.err().message() {
+            Some(text) if text.contains("is pending deletion") => KeyError::PendingDeletion(key.clone()),
+            _ => KeyError::Refused(format!(
+                "the state of key {key} does not allow this: look at it in the KMS console"
+            )),
+        },
         "NotFoundException" => KeyError::NotFound(key.clone()),
         "InvalidCiphertextException" | "IncorrectKeyException" => KeyError::WrongContext,
         code @ ("AccessDeniedException"

@@ -1,0 +1,149 @@
+//! The contract of every key service, as one function.
+
+use std::time::Duration;
+
+use carekeep_keys::{KeyContext, KeyError, KeyPurpose, KeyRef, KeyService, KeyState, Wrapped};
+
+use super::{context, tenant};
+
+/// What is known about the service under test.
+pub struct Subject<'a> {
+    pub service: &'a dyn KeyService,
+    /// A well-formed reference to a key that was never made.
+    pub missing: KeyRef,
+    /// Whether a key that is switched off refuses. Moto 5.2 shows the state but does not enforce it: for it the state
+    /// rules are checked on the strict fake only.
+    pub enforces_states: bool,
+}
+
+pub async fn check(subject: Subject<'_>) {
+    creating_is_idempotent(&subject).await;
+    a_data_key_comes_back_only_under_its_context(&subject).await;
+    a_changed_or_foreign_blob_is_refused(&subject).await;
+    a_missing_key_is_not_found(&subject).await;
+    a_key_is_switched_off_and_on(&subject).await;
+    a_deletion_waits_and_can_be_taken_back(&subject).await;
+}
+
+async fn creating_is_idempotent(subject: &Subject<'_>) {
+    let (a, b) = (tenant(1), tenant(2));
+    let key = subject.service.create_key(a).await.unwrap();
+    assert_eq!(subject.service.create_key(a).await.unwrap(), key);
+    assert_ne!(subject.service.create_key(b).await.unwrap(), key);
+    let described = subject.service.describe(&key).await.unwrap();
+    assert_eq!((described.key, described.state), (key, KeyState::Enabled));
+}
+
+async fn a_data_key_comes_back_only_under_its_context(subject: &Subject<'_>) {
+    let (a, b) = (tenant(1), tenant(2));
+    let key = subject.service.create_key(a).await.unwrap();
+    let right = context(a, KeyPurpose::Data, 1);
+    let (plain, wrapped) = subject.service.generate_data_key(&key, &right).await.unwrap();
+    let (other, _) = subject.service.generate_data_key(&key, &right).await.unwrap();
+    assert!(*plain != *other && *plain != [0; 32], "fresh every time");
+    assert!(!wrapped.0.windows(32).any(|window| window == plain.as_slice()), "wrapped is not plain");
+    assert!(*subject.service.unwrap(&key, &wrapped, &right).await.unwrap() == *plain);
+
+    let mut wrong = vec![context(b, KeyPurpose::Data, 1), context(a, KeyPurpose::Data, 2)];
+    wrong.extend(KeyPurpose::ALL.into_iter().skip(1).map(|purpose| context(a, purpose, 1)));
+    for wrong in wrong {
+        assert_eq!(refusal(subject, &key, &wrapped, &wrong).await, KeyError::WrongContext, "{wrong:?}");
+    }
+}
+
+async fn a_changed_or_foreign_blob_is_refused(subject: &Subject<'_>) {
+    let (a, b) = (tenant(1), tenant(2));
+    let (key, foreign) =
+        (subject.service.create_key(a).await.unwrap(), subject.service.create_key(b).await.unwrap());
+    let right = context(a, KeyPurpose::Data, 1);
+    let (_, wrapped) = subject.service.generate_data_key(&key, &right).await.unwrap();
+    let end = wrapped.0.len();
+    for at in [0, end / 2, end - 17, end - 1] {
+        let mut changed = wrapped.clone();
+        changed.0[at] ^= 1;
+        let error = refusal(subject, &key, &changed, &right).await;
+        assert_eq!(error, KeyError::WrongContext, "byte {at} of {end}");
+    }
+    for cut in [0, 1, end - 1] {
+        let error = refusal(subject, &key, &Wrapped(wrapped.0[..cut].to_vec()), &right).await;
+        assert!(matches!(error, KeyError::WrongContext | KeyError::Refused(_)), "cut to {cut}: {error:?}");
+    }
+    // The other tenant's key, even with this tenant's context and with its own.
+    for context in [right, context(b, KeyPurpose::Data, 1)] {
+        assert_eq!(refusal(subject, &foreign, &wrapped, &context).await, KeyError::WrongContext);
+    }
+    assert!(subject.service.unwrap(&key, &wrapped, &right).await.is_ok(), "control");
+}
+
+async fn a_missing_key_is_not_found(subject: &Subject<'_>) {
+    let (service, missing) = (subject.service, &subject.missing);
+    let context = context(tenant(1), KeyPurpose::Data, 1);
+    let not_found = KeyError::NotFound(missing.clone());
+    assert_eq!(service.generate_data_key(missing, &context).await.err(), Some(not_found.clone()));
+    assert_eq!(service.disable(missing).await, Err(not_found.clone()));
+    assert_eq!(service.enable(missing).await, Err(not_found.clone()));
+    assert_eq!(service.schedule_deletion(missing, 7).await, Err(not_found.clone()));
+    assert_eq!(service.cancel_deletion(missing).await, Err(not_found.clone()));
+    assert_eq!(service.describe(missing).await, Err(not_found));
+}
+
+async fn a_key_is_switched_off_and_on(subject: &Subject<'_>) {
+    let service = subject.service;
+    let key = service.create_key(tenant(1)).await.unwrap();
+    let context = context(tenant(1), KeyPurpose::Index, 1);
+    let (_, wrapped) = service.generate_data_key(&key, &context).await.unwrap();
+    service.disable(&key).await.unwrap();
+    service.disable(&key).await.unwrap();
+    assert_eq!(service.describe(&key).await.unwrap().state, KeyState::Disabled);
+    assert_eq!(service.create_key(tenant(1)).await.unwrap(), key, "a disabled key is still the tenant's key");
+    if subject.enforces_states {
+        let disabled = KeyError::Disabled(key.clone());
+        assert_eq!(refusal(subject, &key, &wrapped, &context).await, disabled);
+        assert_eq!(service.generate_data_key(&key, &context).await.err(), Some(disabled));
+    }
+    service.enable(&key).await.unwrap();
+    assert_eq!(service.describe(&key).await.unwrap().state, KeyState::Enabled);
+    assert!(service.unwrap(&key, &wrapped, &context).await.is_ok());
+}
+
+async fn a_deletion_waits_and_can_be_taken_back(subject: &Subject<'_>) {
+    let service = subject.service;
+    let key = service.create_key(tenant(3)).await.unwrap();
+    let context = context(tenant(3), KeyPurpose::Data, 1);
+    let (_, wrapped) = service.generate_data_key(&key, &context).await.unwrap();
+    for days in [0, 6, 31, u32::MAX] {
+        let refused = service.schedule_deletion(&key, days).await;
+        assert!(matches!(refused, Err(KeyError::Refused(_))), "{days} days: {refused:?}");
+    }
+    assert_eq!(service.describe(&key).await.unwrap().state, KeyState::Enabled);
+    let due = service.schedule_deletion(&key, 30).await.unwrap();
+    // Moto rounds the date differently in the two answers; a second either way is the same promise.
+    let KeyState::PendingDeletion(shown) = service.describe(&key).await.unwrap().state else {
+        panic!("not pending")
+    };
+    assert!(shown.since(due).max(due.since(shown)) <= Duration::from_secs(1), "{shown} {due}");
+    assert_eq!(service.create_key(tenant(3)).await, Err(KeyError::PendingDeletion(key.clone())));
+    if subject.enforces_states {
+        let pending = KeyError::PendingDeletion(key.clone());
+        assert_eq!(refusal(subject, &key, &wrapped, &context).await, pending);
+        assert_eq!(service.generate_data_key(&key, &context).await.err(), Some(pending.clone()));
+        assert_eq!(service.enable(&key).await, Err(pending.clone()));
+        assert_eq!(service.disable(&key).await, Err(pending.clone()));
+        assert_eq!(service.schedule_deletion(&key, 7).await, Err(pending));
+    }
+    service.cancel_deletion(&key).await.unwrap();
+    assert_eq!(service.describe(&key).await.unwrap().state, KeyState::Disabled);
+    if subject.enforces_states {
+        assert!(matches!(service.cancel_deletion(&key).await, Err(KeyError::Refused(_))));
+        assert_eq!(refusal(subject, &key, &wrapped, &context).await, KeyError::Disabled(key.clone()));
+    }
+    service.enable(&key).await.unwrap();
+    assert!(service.unwrap(&key, &wrapped, &context).await.is_ok());
+}
+
+async fn refusal(subject: &Subject<'_>, key: &KeyRef, wrapped: &Wrapped, context: &KeyContext) -> KeyError {
+    match subject.service.unwrap(key, wrapped, context).await {
+        Ok(_) => panic!("unwrapped under {context:?}"),
+        Err(error) => error,
+    }
+}
