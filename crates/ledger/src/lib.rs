@@ -16,13 +16,13 @@
 
 pub mod checkpoint;
 pub mod entry;
-//TODO pub mod export;
+pub mod export;
 pub mod frontier;
 pub mod hash;
 pub mod note;
-//TODO pub mod proof;
+pub mod proof;
 //TODO pub mod verify;
-//TODO pub mod witness;
+pub mod witness;
 
 pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint, origin_of, tenant_of};
 pub use entry::{Actor, Entry, EntryError, EntryRef, Outcome, ResourceRef, SealedDetail};
