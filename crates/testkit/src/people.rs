@@ -1,0 +1,136 @@
+//! People with sessions, put straight into a tenant's operations schema: for tests below sign-in. Tests of the product
+//! sign in as a person would.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use carekeep_kernel::{PersonId, ResourceId, SessionId, TenantId, random};
+use carekeep_policy::Role;
+use carekeep_vault::{Caller, Origin, SessionError, Vault};
+use sqlx::AssertSqlSafe;
+use time::OffsetDateTime;
+
+use crate::Platform;
+
+/// What a person is to be.
+#[derive(Debug, Clone, Copy)]
+pub struct PersonSpec<'a> {
+    /// Roles.
+    pub roles: &'a [Role],
+    /// The assurance level of the session, 1 to 3.
+    pub aal: i16,
+    /// The person's own chart.
+    pub patient: Option<ResourceId>,
+    /// `active`, `suspended`, ...
+    pub status: &'a str,
+}
+
+impl Default for PersonSpec<'_> {
+    fn default() -> Self {
+        Self { roles: &[Role::Clinician], aal: 2, patient: None, status: "active" }
+    }
+}
+
+/// A person with a live session.
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The person.
+    pub id: PersonId,
+    /// The session.
+    pub session: SessionId,
+    /// The session token.
+    pub token: String,
+}
+
+impl Platform {
+    /// Adds a person with a live session.
+    pub async fn person(&self, tenant: TenantId, spec: PersonSpec<'_>) -> Person {
+        let (clock, random) = (&*self.clock, &*self.random);
+        let id = PersonId::generate(clock, random);
+        let session = SessionId::generate(clock, random);
+        let token = format!("cks_test_{:x?}", random::bytes::<16>(random));
+        let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes());
+        let now = OffsetDateTime::from(clock.now());
+        let schema = tenant.schema();
+        let pool = self.superuser("operations");
+        sqlx::query(AssertSqlSafe(format!(
+            "INSERT INTO {schema}.person (id, sealed_profile, status, patient, created_at, updated_at)
+             VALUES ($1, '', $2, $3, $4, $4)"
+        )))
+        .bind(id.as_uuid())
+        .bind(spec.status)
+        .bind(spec.patient.map(|patient| patient.as_uuid()))
+        .bind(now)
+        .execute(&pool)
+        .await
+        .unwrap();
+        for role in spec.roles {
+            self.grant(tenant, id, *role).await;
+        }
+        sqlx::query(AssertSqlSafe(format!(
+            "INSERT INTO {schema}.session (id, person, token_hash, state, aal, created_at, last_seen_at, factor_at)
+             VALUES ($1, $2, $3, 'active', $4, $5, $5, $5)"
+        )))
+        .bind(session.as_uuid())
+        .bind(id.as_uuid())
+        .bind(hash.as_ref())
+        .bind(spec.aal)
+        .bind(now)
+        .execute(&pool)
+        .await
+        .unwrap();
+        Person { tenant, id, session, token }
+    }
+
+    /// Grants a role.
+    pub async fn grant(&self, tenant: TenantId, person: PersonId, role: Role) {
+        let sql = format!(
+            "INSERT INTO {}.role_grant (person, role, granted_at) VALUES ($1, $2, $3)",
+            tenant.schema()
+        );
+        sqlx::query(AssertSqlSafe(sql))
+            .bind(person.as_uuid())
+            .bind(role.as_str())
+            .bind(OffsetDateTime::from(self.clock.now()))
+            .execute(&self.superuser("operations"))
+            .await
+            .unwrap();
+    }
+
+    /// Says that a person has to do with a patient; `relation` as in the clinical schema.
+    pub async fn relate(&self, tenant: TenantId, person: PersonId, patient: ResourceId, relation: i16) {
+        let sql = format!(
+            "INSERT INTO {}.care_relation (person, patient, relation, valid_from, entry)
+             VALUES ($1, $2, $3, $4, $1)",
+            tenant.schema()
+        );
+        sqlx::query(AssertSqlSafe(sql))
+            .bind(person.as_uuid())
+            .bind(patient.as_uuid())
+            .bind(relation)
+            .bind(OffsetDateTime::from(self.clock.now()))
+            .execute(&self.superuser("clinical"))
+            .await
+            .unwrap();
+    }
+}
+
+impl Person {
+    /// Authenticates a request of this person.
+    ///
+    /// # Errors
+    /// As [`Vault::authenticate`].
+    pub async fn caller(&self, vault: &Vault) -> Result<Caller, SessionError> {
+        self.caller_at(vault, self.tenant).await
+    }
+
+    /// Presents the person's token to some tenant.
+    ///
+    /// # Errors
+    /// As [`Vault::authenticate`].
+    pub async fn caller_at(&self, vault: &Vault, tenant: TenantId) -> Result<Caller, SessionError> {
+        let origin = Origin { address: IpAddr::V4(Ipv4Addr::LOCALHOST), request: [7; 16] };
+        vault.authenticate(tenant, &self.token, origin).await
+    }
+}

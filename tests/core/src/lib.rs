@@ -1,0 +1,1 @@
+//! What the vault and tenancy promise, on a real Postgres: see `tests/`.

@@ -1,0 +1,5 @@
+//! What the vault and tenancy promise, on a real Postgres with the production roles and grants.
+
+mod records;
+mod support;
+mod tenants;

@@ -1,0 +1,150 @@
+//! P1, K1, A1: reading and writing through the gate.
+
+use carekeep_kernel::index::{ParamId, Scope};
+use carekeep_policy::{DenyReason, ResourceKind, Role};
+use carekeep_testkit::{PersonSpec, Platform};
+use carekeep_vault::{AccessError, OrderBy, Planned, RecordQuery, Term};
+
+use crate::support::{draft, read, write};
+
+#[tokio::test]
+async fn p1_a_clinician_reads_what_is_theirs_and_nothing_else_is_there() {
+    let platform = Platform::start().await;
+    let acme = platform.tenant("acme").await;
+    let bolt = platform.tenant("bolt").await;
+    let vault = platform.vault().await;
+    let ann = platform.person(acme.id, PersonSpec::default()).await;
+    let ben = platform.person(acme.id, PersonSpec::default()).await;
+    let cat = platform.person(bolt.id, PersonSpec::default()).await;
+    let caller = ann.caller(&vault).await.unwrap();
+    let patient = draft(&platform, ResourceKind::Patient, None, "Gertrude");
+    let id = patient.id;
+    write(&vault, &caller, vec![Planned::Create(patient)]).await.unwrap();
+    assert_eq!(read(&vault, &caller, ResourceKind::Patient, id).await.unwrap(), "Gertrude");
+    let condition = draft(&platform, ResourceKind::Condition, Some(id), "E11");
+    let condition_id = condition.id;
+    write(&vault, &caller, vec![Planned::Create(condition)]).await.unwrap();
+    assert_eq!(read(&vault, &caller, ResourceKind::Condition, condition_id).await.unwrap(), "E11");
+    // A colleague who has nothing to do with the patient, and somebody of another tenant, see nothing there.
+    for stranger in [&ben, &cat] {
+        let caller = stranger.caller(&vault).await.unwrap();
+        for (kind, id) in [(ResourceKind::Patient, id), (ResourceKind::Condition, condition_id)] {
+            assert!(matches!(read(&vault, &caller, kind, id).await, Err(AccessError::Invisible)));
+        }
+    }
+    platform.relate(acme.id, ben.id, id, 2).await;
+    let caller = ben.caller(&vault).await.unwrap();
+    assert_eq!(read(&vault, &caller, ResourceKind::Condition, condition_id).await.unwrap(), "E11");
+    // Another tenant's token is nobody's.
+    assert!(ann.caller_at(&vault, bolt.id).await.is_err());
+}
+
+#[tokio::test]
+async fn p3_reception_and_single_factor_sessions_read_nothing_clinical() {
+    let platform = Platform::start().await;
+    let acme = platform.tenant("acme").await;
+    let vault = platform.vault().await;
+    let ann = platform.person(acme.id, PersonSpec::default()).await;
+    let caller = ann.caller(&vault).await.unwrap();
+    let patient = draft(&platform, ResourceKind::Patient, None, "Gertrude");
+    let condition = draft(&platform, ResourceKind::Condition, Some(patient.id), "E11");
+    let (patient_id, condition_id) = (patient.id, condition.id);
+    write(&vault, &caller, vec![Planned::Create(patient)]).await.unwrap();
+    write(&vault, &caller, vec![Planned::Create(condition)]).await.unwrap();
+    let desk = platform.person(acme.id, PersonSpec { roles: &[Role::Reception], ..Default::default() }).await;
+    let caller = desk.caller(&vault).await.unwrap();
+    assert!(read(&vault, &caller, ResourceKind::Patient, patient_id).await.is_ok());
+    let denied = read(&vault, &caller, ResourceKind::Condition, condition_id).await;
+    assert!(matches!(denied, Err(AccessError::Forbidden(DenyReason::NoPermit))));
+    let weak = platform.person(acme.id, PersonSpec { aal: 1, ..Default::default() }).await;
+    platform.relate(acme.id, weak.id, patient_id, 1).await;
+    let caller = weak.caller(&vault).await.unwrap();
+    let denied = read(&vault, &caller, ResourceKind::Condition, condition_id).await;
+    assert!(matches!(denied, Err(AccessError::Forbidden(DenyReason::NeedsSecondFactor))));
+}
+
+#[tokio::test]
+async fn x1_versions_conflict_delete_and_history() {
+    let platform = Platform::start().await;
+    let acme = platform.tenant("acme").await;
+    let vault = platform.vault().await;
+    let ann = platform.person(acme.id, PersonSpec::default()).await;
+    let caller = ann.caller(&vault).await.unwrap();
+    let patient = draft(&platform, ResourceKind::Patient, None, "Gertrude");
+    let id = patient.id;
+    write(&vault, &caller, vec![Planned::Create(patient)]).await.unwrap();
+    let kind = ResourceKind::Patient;
+    let fetch = || vault.fetch::<carekeep_vault::catalogue::Update>(&caller, kind, id);
+    let next = |base: u32, text: &str| {
+        let mut next = draft(&platform, kind, None, text);
+        (next.id, next.patient, next.base) = (id, Some(id), base);
+        next
+    };
+    let (first, second) = (fetch().await.unwrap(), fetch().await.unwrap());
+    write(&vault, &caller, vec![Planned::Update(next(1, "Trudy"), first)]).await.unwrap();
+    assert_eq!(read(&vault, &caller, kind, id).await.unwrap(), "Trudy");
+    let late = write(&vault, &caller, vec![Planned::Update(next(1, "Gerda"), second)]).await;
+    assert!(matches!(late, Err(AccessError::Conflict)));
+    assert_eq!(read(&vault, &caller, kind, id).await.unwrap(), "Trudy");
+    let history = vault.fetch_history::<carekeep_vault::catalogue::History>(&caller, (kind, id), 10).await.unwrap();
+    let opened = vault.permit_all::<carekeep_vault::catalogue::History>(&caller, history).await.unwrap();
+    let texts: Vec<String> = opened
+        .into_iter()
+        .map(|(sealed, permit)| String::from_utf8(sealed.open(permit).unwrap().expose().body.to_vec()).unwrap())
+        .collect();
+    assert_eq!(texts, ["Trudy", "Gertrude"]);
+}
+
+#[tokio::test]
+async fn k5_search_by_tokens_finds_the_panel_and_nobody_else() {
+    let platform = Platform::start().await;
+    let acme = platform.tenant("acme").await;
+    let vault = platform.vault().await;
+    let ann = platform.person(acme.id, PersonSpec::default()).await;
+    let ben = platform.person(acme.id, PersonSpec::default()).await;
+    let (ann, ben) = (ann.caller(&vault).await.unwrap(), ben.caller(&vault).await.unwrap());
+    for (caller, name) in [(&ann, "Gertrude"), (&ann, "Hilda"), (&ben, "Ida")] {
+        let patient = draft(&platform, ResourceKind::Patient, None, name);
+        let condition = draft(&platform, ResourceKind::Condition, Some(patient.id), name);
+        write(&vault, caller, vec![Planned::Create(patient)]).await.unwrap();
+        write(&vault, caller, vec![Planned::Create(condition)]).await.unwrap();
+    }
+    let query = |kind, terms: Vec<Vec<Term>>| RecordQuery {
+        kind,
+        ids: None,
+        patients: None,
+        clear: Vec::new(),
+        terms,
+        order: OrderBy::LastUpdated,
+        descending: true,
+        count: 20,
+        after: None,
+        asked: "test".to_owned(),
+    };
+    let name = |text: &str| Term { param: ParamId(1), scope: Scope::Tenant, text: format!("n:{text}") };
+    let code = Term { param: ParamId(2), scope: Scope::Patient, text: "c:e11".to_owned() };
+    let found = |caller, query: RecordQuery| {
+        let vault = &vault;
+        async move {
+            let page = vault.find(caller, &query).await.unwrap();
+            let mut texts: Vec<String> = page
+                .found
+                .into_iter()
+                .map(|(sealed, permit)| {
+                    String::from_utf8(sealed.open(permit).unwrap().expose().body.to_vec()).unwrap()
+                })
+                .collect();
+            texts.sort();
+            texts
+        }
+    };
+    assert_eq!(found(&ann, query(ResourceKind::Patient, Vec::new())).await, ["Gertrude", "Hilda"]);
+    assert_eq!(found(&ann, query(ResourceKind::Patient, vec![vec![name("Hilda")]])).await, ["Hilda"]);
+    assert_eq!(
+        found(&ann, query(ResourceKind::Patient, vec![vec![name("Hilda"), name("Gertrude"), name("Ida")]])).await,
+        ["Gertrude", "Hilda"]
+    );
+    assert!(found(&ann, query(ResourceKind::Patient, vec![vec![name("Ida")]])).await.is_empty());
+    assert_eq!(found(&ann, query(ResourceKind::Condition, vec![vec![code.clone()]])).await, ["Gertrude", "Hilda"]);
+    assert_eq!(found(&ben, query(ResourceKind::Condition, vec![vec![code]])).await, ["Ida"]);
+}
