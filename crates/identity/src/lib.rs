@@ -13,6 +13,7 @@ pub mod invite;
 pub mod passkey;
 pub mod password;
 pub mod recovery;
+pub mod service;
 pub mod session;
 pub mod softlock;
 pub mod token;

@@ -66,6 +66,12 @@ impl RelyingParty {
         Ok(Self { tenant, webauthn })
     }
 
+    /// The tenant.
+    #[must_use]
+    pub const fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
     /// Begins a registration. The challenge goes to the browser, the record to the store. The challenge's randomness is
     /// webauthn-rs's own.
     ///

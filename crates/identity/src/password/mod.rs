@@ -3,5 +3,5 @@
 pub mod hasher;
 pub mod policy;
 
-pub use hasher::{HashSettings, PasswordError, PasswordHashes, StoredPassword, Verdict};
+pub use hasher::{ChooseError, HashSettings, PasswordError, PasswordHashes, StoredPassword, Verdict};
 pub use policy::{PasswordUse, PlainPassword, PolicyError};

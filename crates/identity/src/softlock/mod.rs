@@ -176,6 +176,18 @@ impl LockState {
         self.not_before = now;
     }
 
+    /// The attempt was never checked (the machine was busy): it is given back, and nothing else changes.
+    pub fn given_back(&mut self, now: Timestamp) {
+        if self.kind == LockKind::Passkey {
+            return;
+        }
+        self.roll(now);
+        self.in_step = self.in_step.saturating_sub(1);
+        self.in_day = self.in_day.saturating_sub(1);
+        self.row = self.row.saturating_sub(1);
+        self.not_before = self.not_before.min(now + wait_after(self.row, &self.kind.limits()));
+    }
+
     /// Whether nothing is left to remember, so that the row can be deleted.
     #[must_use]
     pub fn is_forgettable(&self, now: Timestamp) -> bool {

@@ -92,6 +92,20 @@ fn attempts_in_flight_at_once_are_charged_before_they_are_checked() {
 }
 
 #[test]
+fn an_attempt_that_was_never_checked_costs_nothing_and_wins_nothing() {
+    let mut state = LockState::new(LockKind::Password);
+    for _ in 0..1_000 {
+        assert_eq!(state.attempt(START), Ok(()));
+        state.given_back(START);
+    }
+    for _ in 0..6 {
+        let _ = state.attempt(START);
+        state.failed(START);
+    }
+    assert!(state.attempt(START).is_err(), "six wrong ones still make the seventh wait");
+}
+
+#[test]
 fn i9_a_passkey_gets_in_during_an_attack() {
     let (mut password, mut passkey) = (LockState::new(LockKind::Password), LockState::new(LockKind::Passkey));
     let mut now = START;

@@ -13,9 +13,9 @@ use argon2::{
 use carekeep_kernel::{Random, random};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
-use super::PlainPassword;
+use super::{PasswordUse, PlainPassword, PolicyError};
 
 /// How passwords are hashed, and how many at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +79,17 @@ pub enum PasswordError {
     Invalid,
 }
 
+/// A new password that was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ChooseError {
+    /// The policy does not allow it.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// It could not be hashed.
+    #[error(transparent)]
+    Hash(#[from] PasswordError),
+}
+
 /// The pool that hashes and checks passwords. One per process.
 #[derive(Clone)]
 pub struct PasswordHashes {
@@ -123,6 +134,27 @@ impl PasswordHashes {
         let salt = salt(source)?;
         let argon = self.argon.clone();
         self.run(move || hash_now(&argon, password.as_bytes(), &salt)).await?.map(StoredPassword)
+    }
+
+    /// Judges a new password by the policy and hashes it, both in the pool: judging costs milliseconds too.
+    ///
+    /// # Errors
+    /// When the policy does not allow it or the pool is full.
+    pub async fn choose(
+        &self,
+        input: Zeroizing<String>,
+        usage: PasswordUse,
+        context: Vec<String>,
+        source: &dyn Random,
+    ) -> Result<StoredPassword, ChooseError> {
+        let salt = salt(source)?;
+        let argon = self.argon.clone();
+        let work = move || {
+            let context: Vec<&str> = context.iter().map(String::as_str).collect();
+            let password = PlainPassword::chosen(&input, usage, &context)?;
+            Ok(StoredPassword(hash_now(&argon, password.as_bytes(), &salt)?))
+        };
+        self.run(work).await?
     }
 
     /// Checks a password. `stored` is `None` when the login name is nobody's or its owner has no password; the same

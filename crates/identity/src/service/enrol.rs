@@ -1,0 +1,159 @@
+//! Invitations, and setting up passwords, code generators and recovery codes.
+
+use carekeep_kernel::{CredentialId, DeviceId};
+use zeroize::Zeroizing;
+
+use super::{
+    Identity, IdentityError, PASSWORD_USE, Repository, SignedIn,
+    locks::Outcome,
+    repository::{LockKey, TotpRecord},
+};
+use crate::{
+    FactorKind, PlainToken, TokenHash, TokenKind,
+    flow::{Event, SessionState},
+    invite::{self, Invitation, InviteError, InviteRecord},
+    recovery::{self, PlainCode},
+    session::Who,
+    softlock::LockKind,
+    totp::{self, TotpSecret},
+};
+
+/// What a person needs to set up a code generator. Shown once.
+pub struct TotpEnrolment {
+    /// The address in the QR code.
+    pub url: Zeroizing<String>,
+    /// The secret for typing it in.
+    pub secret: Zeroizing<String>,
+    /// The QR code as SVG.
+    pub svg: Zeroizing<String>,
+}
+
+impl<R: Repository> Identity<R> {
+    /// Invites a newcomer. Whether the inviter may grant these roles is decided before, by policy.
+    ///
+    /// # Errors
+    /// When the storage does not answer.
+    pub async fn invite(&self, invitation: Invitation) -> Result<(InviteRecord, PlainToken), IdentityError> {
+        let (clock, random) = self.source();
+        let (record, token) = invite::issue(invitation, clock, random);
+        self.repository.add_invite(&record).await?;
+        Ok((record, token))
+    }
+
+    /// Accepts an invitation. The session that begins can do nothing but enrol factors.
+    ///
+    /// # Errors
+    /// [`IdentityError::Invite`] when it is not good (any more), [`IdentityError::OutOfOrder`] when the person is set up.
+    pub async fn accept_invite(
+        &self,
+        link: &str,
+        device: Option<DeviceId>,
+    ) -> Result<SignedIn, IdentityError> {
+        let hash = TokenHash::of_presented(TokenKind::Invite, link).map_err(|_| InviteError::Unknown)?;
+        let record = self.repository.invite(hash).await?.ok_or(InviteError::Unknown)?;
+        record.check(self.party.tenant(), self.now())?;
+        let person = self.repository.person(record.person).await?.ok_or(InviteError::Unknown)?;
+        if person.barred.is_some() {
+            return Err(InviteError::Unknown.into());
+        }
+        let event = Event::InviteAccepted { has_factors: person.activated.is_some() };
+        crate::flow::next(crate::flow::AuthState::Anonymous, event)?;
+        if !self.repository.accept_invite(&record, self.now()).await? {
+            return Err(InviteError::Used.into());
+        }
+        self.begin(Who { tenant: person.tenant, person: person.id, device }, event).await
+    }
+
+    /// Sets or changes the password. `context` are words that it must not be made of: login name, name, brand.
+    ///
+    /// # Errors
+    /// When the policy does not allow it, or [`IdentityError::FreshFactorNeeded`].
+    pub async fn set_password(
+        &self,
+        token: &str,
+        password: Zeroizing<String>,
+        context: Vec<String>,
+    ) -> Result<SignedIn, IdentityError> {
+        if !self.settings.passwords {
+            return Err(IdentityError::NoPasswords);
+        }
+        let event = Event::Enrolled(FactorKind::Password);
+        let live = self.ready_for(token, event).await?;
+        let stored = self.shared.passwords.choose(password, PASSWORD_USE, context, self.random()).await?;
+        self.repository.put_password(live.person.id, &stored, self.now()).await?;
+        let others = matches!(live.session.state, SessionState::Active { .. });
+        let signed_in = self.advance(live, event).await?;
+        self.end_others(&signed_in, others).await?;
+        Ok(signed_in)
+    }
+
+    /// Begins to set up a code generator: shows its secret.
+    ///
+    /// # Errors
+    /// [`IdentityError::FreshFactorNeeded`] when the last factor is older than five minutes.
+    pub async fn begin_totp(
+        &self,
+        token: &str,
+        issuer: &str,
+        account: &str,
+    ) -> Result<TotpEnrolment, IdentityError> {
+        let live = self.ready_for(token, Event::Enrolled(FactorKind::Totp)).await?;
+        let secret = TotpSecret::generate(self.random());
+        let url = totp::provisioning_url(&secret, issuer, account).map_err(IdentityError::Totp)?;
+        let svg = totp::qr_svg(&url).map_err(IdentityError::Totp)?;
+        let text = secret.to_base32();
+        let (clock, random) = self.source();
+        let record = TotpRecord { id: CredentialId::generate(clock, random), secret, last_used: None };
+        self.repository.put_unconfirmed_totp(live.person.id, &record, self.now()).await?;
+        Ok(TotpEnrolment { url, secret: text, svg: Zeroizing::new(svg) })
+    }
+
+    /// Finishes setting up a code generator with its first code.
+    ///
+    /// # Errors
+    /// [`IdentityError::Refused`] when the code is wrong.
+    pub async fn confirm_totp(&self, token: &str, code: &str) -> Result<SignedIn, IdentityError> {
+        let event = Event::Enrolled(FactorKind::Totp);
+        let live = self.ready_for(token, event).await?;
+        let key = LockKey::Person(LockKind::Totp, live.person.id);
+        self.charge(key).await?;
+        let confirmed = match self.repository.unconfirmed_totp(live.person.id).await? {
+            Some(record) => match totp::verify(&record.secret, code, self.now(), None) {
+                Ok(step) => self.repository.confirm_totp(record.id, step, self.now()).await?,
+                Err(_) => false,
+            },
+            None => false,
+        };
+        if !confirmed {
+            self.settle(key, Outcome::Wrong).await?;
+            return Err(IdentityError::Refused);
+        }
+        self.settle(key, Outcome::Right).await?;
+        let others = matches!(live.session.state, SessionState::Active { .. });
+        let signed_in = self.advance(live, event).await?;
+        self.end_others(&signed_in, others).await?;
+        Ok(signed_in)
+    }
+
+    /// Makes a new set of recovery codes; the old ones are gone.
+    ///
+    /// # Errors
+    /// [`IdentityError::FreshFactorNeeded`] when the last factor is older than five minutes.
+    pub async fn new_recovery_codes(&self, token: &str) -> Result<(SignedIn, Vec<PlainCode>), IdentityError> {
+        let event = Event::Enrolled(FactorKind::RecoveryCode);
+        let live = self.ready_for(token, event).await?;
+        let (clock, random) = self.source();
+        let (codes, records) = recovery::generate(live.person.id, clock, random);
+        self.repository.replace_recovery_codes(live.person.id, &records).await?;
+        Ok((self.advance(live, event).await?, codes))
+    }
+
+    /// After a factor was replaced, whoever signed in with the old one is signed out (ASVS 5.0 section 7.4.3).
+    async fn end_others(&self, signed_in: &SignedIn, others: bool) -> Result<(), IdentityError> {
+        if others {
+            let session = &signed_in.session;
+            self.repository.revoke_sessions(session.person, Some(session.id), self.now()).await?;
+        }
+        Ok(())
+    }
+}

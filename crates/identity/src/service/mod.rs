@@ -1,0 +1,127 @@
+//! Identity at one tenant: the rules of this crate, in the right order, over a [`Repository`].
+//!
+//! Invariants: a guess is charged before it is checked; what works once is used up before it is believed; somebody
+//! unknown, somebody barred and somebody with a wrong password get the same answer after the same work.
+
+mod enrol;
+mod error;
+mod locks;
+mod passkeys;
+pub mod repository;
+mod sessions;
+mod sign_in;
+
+use std::sync::Arc;
+
+use carekeep_kernel::{Clock, Random, Timestamp};
+
+pub use enrol::TotpEnrolment;
+pub use error::IdentityError;
+pub use passkeys::PasskeyBegun;
+pub use repository::{Audience, Login, LoginName, LoginNameError, PersonRecord, Repository, RepositoryError};
+pub use sessions::Live;
+
+use crate::{
+    PlainToken,
+    passkey::{PasskeyPolicy, RelyingParty},
+    password::{PasswordHashes, PasswordUse},
+    session::{SessionLimits, SessionRecord},
+};
+
+/// What a tenant decides about signing in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TenantSettings {
+    /// Whether people may have a password.
+    pub passwords: bool,
+    /// Which passkeys staff may use. Patients may use any.
+    pub staff_passkeys: PasskeyPolicy,
+    /// Limits of staff sessions; only shorter ones than the product's count.
+    pub staff: SessionLimits,
+    /// Limits of patient sessions; only shorter ones than the product's count.
+    pub patient: SessionLimits,
+}
+
+impl Default for TenantSettings {
+    fn default() -> Self {
+        Self {
+            passwords: true,
+            staff_passkeys: PasskeyPolicy::Any,
+            staff: SessionLimits::STAFF,
+            patient: SessionLimits::PATIENT,
+        }
+    }
+}
+
+impl TenantSettings {
+    /// The limits of a person's sessions.
+    #[must_use]
+    pub fn limits(&self, audience: Audience) -> SessionLimits {
+        match audience {
+            Audience::Staff => SessionLimits::STAFF.at_most(self.staff),
+            Audience::Patient => SessionLimits::PATIENT.at_most(self.patient),
+        }
+    }
+
+    const fn passkeys(&self, audience: Audience) -> PasskeyPolicy {
+        match audience {
+            Audience::Staff => self.staff_passkeys,
+            Audience::Patient => PasskeyPolicy::Any,
+        }
+    }
+}
+
+/// Every session needs two factors, so a password never stands alone.
+const PASSWORD_USE: PasswordUse = PasswordUse::WithSecondFactor;
+
+/// Time, randomness and the password pool, shared by all tenants of a process.
+#[derive(Clone)]
+pub struct Shared {
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+    /// The pool that checks passwords.
+    pub passwords: PasswordHashes,
+}
+
+/// Identity at one tenant.
+pub struct Identity<R> {
+    repository: R,
+    party: RelyingParty,
+    settings: TenantSettings,
+    shared: Shared,
+}
+
+/// A session that began or went on: the token is for its holder only.
+pub struct SignedIn {
+    /// The session.
+    pub session: SessionRecord,
+    /// Its new token.
+    pub token: PlainToken,
+}
+
+impl<R: Repository> Identity<R> {
+    /// Identity at the tenant of this relying party.
+    #[must_use]
+    pub const fn new(repository: R, party: RelyingParty, settings: TenantSettings, shared: Shared) -> Self {
+        Self { repository, party, settings, shared }
+    }
+
+    /// The tenant's storage.
+    #[must_use]
+    pub const fn repository(&self) -> &R {
+        &self.repository
+    }
+
+    fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    fn random(&self) -> &dyn Random {
+        &*self.shared.random
+    }
+
+    fn source(&self) -> (&dyn Clock, &dyn Random) {
+        (&*self.shared.clock, &*self.shared.random)
+    }
+}

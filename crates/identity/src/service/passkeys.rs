@@ -1,0 +1,162 @@
+//! Signing in, stepping up and enrolling with passkeys.
+
+use carekeep_kernel::DeviceId;
+
+use super::{Identity, IdentityError, PersonRecord, Repository, SignedIn};
+use crate::{
+    FactorKind, PlainToken, TokenHash, TokenKind,
+    flow::Event,
+    passkey::{
+        CeremonyId, CeremonyRecord, CreationChallengeResponse, Holder, Mediation, Newcomer, PasskeyError,
+        PublicKeyCredential, Reason, RegisterPublicKeyCredential, RequestChallengeResponse,
+    },
+    session::{SessionRecord, Who},
+    token,
+};
+
+/// A sign-in by passkey that has begun: the challenge for the browser, and what it has to bring back.
+pub struct PasskeyBegun {
+    /// For `navigator.credentials.get()`.
+    pub challenge: RequestChallengeResponse,
+    /// Which ceremony it is.
+    pub ceremony: CeremonyId,
+    /// Binds the ceremony to this browser: goes into a cookie.
+    pub holder: PlainToken,
+}
+
+impl<R: Repository> Identity<R> {
+    /// Begins a sign-in without a login name.
+    ///
+    /// # Errors
+    /// When the storage does not answer.
+    pub async fn begin_passkey_sign_in(&self, mediation: Mediation) -> Result<PasskeyBegun, IdentityError> {
+        let (holder_token, hash) = token::issue(TokenKind::Ceremony, self.random());
+        let holder = Holder { tenant: self.party.tenant(), token: hash, person: None };
+        let (challenge, record) = self.party.start_discoverable(holder, mediation, self.source())?;
+        self.repository.add_ceremony(&record).await?;
+        Ok(PasskeyBegun { challenge, ceremony: record.id, holder: holder_token })
+    }
+
+    /// Finishes a sign-in without a login name: two factors at once.
+    ///
+    /// # Errors
+    /// [`IdentityError::Passkey`] when it was not accepted, for whatever reason.
+    pub async fn finish_passkey_sign_in(
+        &self,
+        ceremony: CeremonyId,
+        holder: &str,
+        response: &PublicKeyCredential,
+        device: Option<DeviceId>,
+    ) -> Result<SignedIn, IdentityError> {
+        let record = self.take(ceremony).await?;
+        let token = TokenHash::of_presented(TokenKind::Ceremony, holder).map_err(|_| PasskeyError::Stale)?;
+        let holder = Holder { tenant: self.party.tenant(), token, person: None };
+        let person = self.use_passkey(record, holder, response).await?;
+        let who = Who { tenant: person.tenant, person: person.id, device };
+        self.begin(who, Event::Proven(FactorKind::Passkey)).await
+    }
+
+    /// Begins the use of a passkey in a session: as second factor, or for step-up.
+    ///
+    /// # Errors
+    /// When the person has none.
+    pub async fn begin_passkey_step(
+        &self,
+        token: &str,
+    ) -> Result<(RequestChallengeResponse, CeremonyId), IdentityError> {
+        let live = self.ready_for(token, Event::Proven(FactorKind::Passkey)).await?;
+        let passkeys = self.repository.passkeys(live.person.id).await?;
+        let (challenge, record) =
+            self.party.start_authentication(holder_of(&live.session), &passkeys, self.source())?;
+        self.repository.add_ceremony(&record).await?;
+        Ok((challenge, record.id))
+    }
+
+    /// Finishes the use of a passkey in a session.
+    ///
+    /// # Errors
+    /// [`IdentityError::Passkey`] when it was not accepted, for whatever reason.
+    pub async fn finish_passkey_step(
+        &self,
+        token: &str,
+        ceremony: CeremonyId,
+        response: &PublicKeyCredential,
+    ) -> Result<SignedIn, IdentityError> {
+        let event = Event::Proven(FactorKind::Passkey);
+        let live = self.ready_for(token, event).await?;
+        let record = self.take(ceremony).await?;
+        self.use_passkey(record, holder_of(&live.session), response).await?;
+        self.advance(live, event).await
+    }
+
+    /// Begins to register a passkey, in an enrolment or with a fresh factor.
+    ///
+    /// # Errors
+    /// [`IdentityError::FreshFactorNeeded`] when the last factor is older than five minutes.
+    pub async fn begin_passkey_enrolment(
+        &self,
+        token: &str,
+        login: &str,
+        display_name: &str,
+    ) -> Result<(CreationChallengeResponse, CeremonyId), IdentityError> {
+        let live = self.ready_for(token, Event::Enrolled(FactorKind::Passkey)).await?;
+        let existing = self.repository.passkeys(live.person.id).await?;
+        let newcomer = Newcomer { person: live.person.id, login, display_name };
+        let (challenge, record) =
+            self.party.start_registration(holder_of(&live.session), newcomer, &existing, self.source())?;
+        self.repository.add_ceremony(&record).await?;
+        Ok((challenge, record.id))
+    }
+
+    /// Finishes registering a passkey; completes an enrolment.
+    ///
+    /// # Errors
+    /// [`IdentityError::Passkey`] when it was not accepted.
+    pub async fn finish_passkey_enrolment(
+        &self,
+        token: &str,
+        ceremony: CeremonyId,
+        (response, name): (&RegisterPublicKeyCredential, &str),
+    ) -> Result<SignedIn, IdentityError> {
+        let event = Event::Enrolled(FactorKind::Passkey);
+        let live = self.ready_for(token, event).await?;
+        let record = self.take(ceremony).await?;
+        let by = (holder_of(&live.session), self.settings.passkeys(live.person.audience));
+        let passkey = self.party.finish_registration(record, by, (response, name), self.source())?;
+        if !self.repository.add_passkey(&passkey).await? {
+            return Err(IdentityError::PasskeyKnown);
+        }
+        self.advance(live, event).await
+    }
+
+    async fn take(&self, id: CeremonyId) -> Result<CeremonyRecord, IdentityError> {
+        Ok(self.repository.take_ceremony(id).await?.ok_or(PasskeyError::Stale)?)
+    }
+
+    /// Verifies a response with the passkey that it names, and stores what changed.
+    async fn use_passkey(
+        &self,
+        record: CeremonyRecord,
+        holder: Holder,
+        response: &PublicKeyCredential,
+    ) -> Result<PersonRecord, IdentityError> {
+        let strange = || PasskeyError::from(Reason::NotTheirs);
+        let passkey = self.repository.passkey(response.get_credential_id()).await?.ok_or_else(strange)?;
+        let person = self.repository.person(passkey.person).await?.ok_or_else(strange)?;
+        if !self.may_sign_in(&person) {
+            return Err(strange().into());
+        }
+        let counter = passkey.counter;
+        let by = (holder, self.settings.passkeys(person.audience));
+        let used = self.party.finish_authentication(record, by, (response, passkey), self.now())?;
+        // Of two copies of an authenticator that sign at the same moment one wins.
+        if !self.repository.update_passkey(&used, counter).await? {
+            return Err(PasskeyError::from(Reason::Counter).into());
+        }
+        Ok(person)
+    }
+}
+
+const fn holder_of(session: &SessionRecord) -> Holder {
+    Holder { tenant: session.tenant, token: session.token_hash, person: Some(session.person) }
+}

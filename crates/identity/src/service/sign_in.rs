@@ -1,0 +1,121 @@
+//! Signing in with a password and a second factor.
+
+use carekeep_kernel::DeviceId;
+
+use super::{
+    Identity, IdentityError, LoginName, PersonRecord, Repository, SignedIn, locks::Outcome,
+    repository::LockKey,
+};
+use crate::{
+    FactorKind,
+    flow::Event,
+    password::{PlainPassword, Verdict},
+    recovery,
+    session::Who,
+    softlock::LockKind,
+    totp,
+};
+
+impl<R: Repository> Identity<R> {
+    /// The first half of signing in. The session that begins can do nothing but prove a second factor.
+    ///
+    /// # Errors
+    /// [`IdentityError::Refused`] when the name or the password is wrong, or the person may not sign in.
+    pub async fn sign_in_with_password(
+        &self,
+        login: &str,
+        password: &str,
+        device: Option<DeviceId>,
+    ) -> Result<SignedIn, IdentityError> {
+        if !self.settings.passwords {
+            return Err(IdentityError::NoPasswords);
+        }
+        // What can be nobody's name or password needs no work: it tells nothing about anybody.
+        let (Ok(login), Ok(plain)) = (LoginName::parse(login), PlainPassword::typed(password)) else {
+            return Err(IdentityError::Refused);
+        };
+        let key = LockKey::Login(&login);
+        self.charge(key).await?;
+        let found = self.repository.login(&login).await?;
+        let found = found.filter(|found| self.may_sign_in(&found.person));
+        let stored = found.as_ref().and_then(|found| found.password.as_ref());
+        let verdict = match self.shared.passwords.verify(plain, stored).await {
+            Ok(verdict) => verdict,
+            Err(error) => {
+                self.settle(key, Outcome::Unchecked).await?;
+                return Err(error.into());
+            }
+        };
+        let (Verdict::Right { rehash }, Some(found)) = (verdict, found) else {
+            self.settle(key, Outcome::Wrong).await?;
+            return Err(IdentityError::Refused);
+        };
+        self.settle(key, Outcome::Right).await?;
+        if rehash {
+            self.rehash(&found.person, password).await?;
+        }
+        let who = Who { tenant: found.person.tenant, person: found.person.id, device };
+        self.begin(who, Event::Proven(FactorKind::Password)).await
+    }
+
+    /// The second half of signing in, or step-up: a code of the app.
+    ///
+    /// # Errors
+    /// [`IdentityError::Refused`] when the code is wrong or was used, [`IdentityError::NoSession`] without the first half.
+    pub async fn prove_code(&self, token: &str, code: &str) -> Result<SignedIn, IdentityError> {
+        let event = Event::Proven(FactorKind::Totp);
+        let live = self.ready_for(token, event).await?;
+        let key = LockKey::Person(LockKind::Totp, live.person.id);
+        self.charge(key).await?;
+        if !self.use_code(&live.person, code).await? {
+            self.settle(key, Outcome::Wrong).await?;
+            return Err(IdentityError::Refused);
+        }
+        self.settle(key, Outcome::Right).await?;
+        self.advance(live, event).await
+    }
+
+    /// The second half of signing in when the second factor is lost: a recovery code.
+    ///
+    /// # Errors
+    /// [`IdentityError::Refused`] when the code is wrong or was used, [`IdentityError::NoSession`] without the first half.
+    pub async fn prove_recovery_code(&self, token: &str, code: &str) -> Result<SignedIn, IdentityError> {
+        let event = Event::Proven(FactorKind::RecoveryCode);
+        let live = self.ready_for(token, event).await?;
+        let key = LockKey::Person(LockKind::Recovery, live.person.id);
+        self.charge(key).await?;
+        let codes = self.repository.recovery_codes(live.person.id).await?;
+        let used = match recovery::find(&codes, live.person.id, code) {
+            Ok(found) => self.repository.use_recovery_code(found.id, self.now()).await?,
+            Err(_) => false,
+        };
+        if !used {
+            self.settle(key, Outcome::Wrong).await?;
+            return Err(IdentityError::Refused);
+        }
+        self.settle(key, Outcome::Right).await?;
+        self.advance(live, event).await
+    }
+
+    /// Whether a person may sign in here at all.
+    pub(super) fn may_sign_in(&self, person: &PersonRecord) -> bool {
+        person.tenant == self.party.tenant() && person.barred.is_none() && person.activated.is_some()
+    }
+
+    async fn use_code(&self, person: &PersonRecord, code: &str) -> Result<bool, IdentityError> {
+        let Some(record) = self.repository.totp(person.id).await? else { return Ok(false) };
+        match totp::verify(&record.secret, code, self.now(), record.last_used) {
+            Ok(step) => Ok(self.repository.use_totp_step(record.id, step).await?),
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// Stores a password anew that was hashed with weaker settings. A full pool is no reason to fail: next time, then.
+    async fn rehash(&self, person: &PersonRecord, password: &str) -> Result<(), IdentityError> {
+        let Ok(plain) = PlainPassword::typed(password) else { return Ok(()) };
+        if let Ok(stored) = self.shared.passwords.hash(plain, self.random()).await {
+            self.repository.put_password(person.id, &stored, self.now()).await?;
+        }
+        Ok(())
+    }
+}
