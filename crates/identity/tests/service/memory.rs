@@ -1,0 +1,283 @@
+//! A tenant's storage in memory: one lock, so that every method is as atomic as the trait asks for;
+//! reading gives way to other tasks, so that races happen between reading and writing.
+//!
+//! The store's tables take its place when they exist; these tests then run on them unchanged.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard},
+};
+
+use carekeep_identity::{
+    TokenHash,
+    invite::InviteRecord,
+    passkey::{CeremonyId, CeremonyRecord, PasskeyRecord},
+    password::StoredPassword,
+    recovery::RecoveryRecord,
+    service::{
+        Login, LoginName, PersonRecord, Repository, RepositoryError,
+        repository::{LockKey, TotpRecord},
+    },
+    session::SessionRecord,
+    softlock::{LockKind, LockState},
+    totp::{Step, TotpSecret},
+};
+use carekeep_kernel::{CredentialId, PersonId, SessionId, Timestamp};
+
+type Answer<T> = Result<T, RepositoryError>;
+
+struct Totp {
+    id: CredentialId,
+    person: PersonId,
+    secret: [u8; 20],
+    last: Option<Step>,
+    confirmed: bool,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) people: Vec<(String, PersonRecord)>,
+    passwords: HashMap<PersonId, StoredPassword>,
+    locks: HashMap<String, (LockState, u64)>,
+    totps: Vec<Totp>,
+    passkeys: Vec<PasskeyRecord>,
+    codes: Vec<RecoveryRecord>,
+    sessions: Vec<SessionRecord>,
+    invites: Vec<InviteRecord>,
+    ceremonies: Vec<CeremonyRecord>,
+}
+
+#[derive(Default)]
+pub(crate) struct Memory(Mutex<State>);
+
+impl Memory {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    fn find_totp(&self, wanted: impl Fn(&Totp) -> bool) -> Option<TotpRecord> {
+        self.state().totps.iter().find(|totp| wanted(totp)).map(|totp| TotpRecord {
+            id: totp.id,
+            secret: TotpSecret::from_bytes(totp.secret),
+            last_used: totp.last,
+        })
+    }
+}
+
+fn lock_key(key: LockKey<'_>) -> String {
+    match key {
+        LockKey::Login(name) => format!("login {}", name.as_str()),
+        LockKey::Person(kind, person) => format!("{kind:?} {person}"),
+    }
+}
+
+fn kind(key: LockKey<'_>) -> LockKind {
+    key.kind()
+}
+
+impl Repository for Memory {
+    async fn login(&self, name: &LoginName) -> Answer<Option<Login>> {
+        tokio::task::yield_now().await;
+        let state = self.state();
+        let found = state.people.iter().find(|(login, _)| login == name.as_str());
+        Ok(found
+            .map(|(_, person)| Login { person: *person, password: state.passwords.get(&person.id).cloned() }))
+    }
+
+    async fn person(&self, id: PersonId) -> Answer<Option<PersonRecord>> {
+        Ok(self.state().people.iter().map(|(_, person)| *person).find(|person| person.id == id))
+    }
+
+    async fn activate(&self, id: PersonId, now: Timestamp) -> Answer<()> {
+        let mut state = self.state();
+        let person = state.people.iter_mut().map(|(_, person)| person).find(|person| person.id == id);
+        if let Some(person) = person {
+            person.activated.get_or_insert(now);
+        }
+        Ok(())
+    }
+
+    async fn lock(&self, key: LockKey<'_>) -> Answer<(LockState, u64)> {
+        tokio::task::yield_now().await;
+        let fresh = (LockState::new(kind(key)), 0);
+        Ok(self.state().locks.get(&lock_key(key)).copied().unwrap_or(fresh))
+    }
+
+    async fn save_lock(&self, key: LockKey<'_>, new: LockState, version: u64) -> Answer<bool> {
+        let mut state = self.state();
+        let known = state.locks.get(&lock_key(key)).map_or(0, |(_, version)| *version);
+        if known == version {
+            state.locks.insert(lock_key(key), (new, version + 1));
+        }
+        Ok(known == version)
+    }
+
+    async fn put_password(&self, person: PersonId, password: &StoredPassword, _now: Timestamp) -> Answer<()> {
+        self.state().passwords.insert(person, password.clone());
+        Ok(())
+    }
+
+    async fn totp(&self, person: PersonId) -> Answer<Option<TotpRecord>> {
+        tokio::task::yield_now().await;
+        Ok(self.find_totp(|totp| totp.person == person && totp.confirmed))
+    }
+
+    async fn unconfirmed_totp(&self, person: PersonId) -> Answer<Option<TotpRecord>> {
+        tokio::task::yield_now().await;
+        Ok(self.find_totp(|totp| totp.person == person && !totp.confirmed))
+    }
+
+    async fn put_unconfirmed_totp(&self, person: PersonId, new: &TotpRecord, _now: Timestamp) -> Answer<()> {
+        let mut state = self.state();
+        state.totps.retain(|totp| totp.person != person || totp.confirmed);
+        let secret = *new.secret.as_bytes();
+        state.totps.push(Totp { id: new.id, person, secret, last: None, confirmed: false });
+        Ok(())
+    }
+
+    async fn confirm_totp(&self, id: CredentialId, step: Step, _now: Timestamp) -> Answer<bool> {
+        let mut state = self.state();
+        let Some(totp) = state.totps.iter_mut().find(|totp| totp.id == id && !totp.confirmed) else {
+            return Ok(false);
+        };
+        (totp.confirmed, totp.last) = (true, Some(step));
+        let person = totp.person;
+        state.totps.retain(|totp| totp.person != person || totp.id == id);
+        Ok(true)
+    }
+
+    async fn use_totp_step(&self, id: CredentialId, step: Step) -> Answer<bool> {
+        let mut state = self.state();
+        let totp = state.totps.iter_mut().find(|totp| totp.id == id && totp.last < Some(step));
+        Ok(totp.is_some_and(|totp| totp.last.replace(step) < Some(step)))
+    }
+
+    async fn passkeys(&self, person: PersonId) -> Answer<Vec<PasskeyRecord>> {
+        Ok(self.state().passkeys.iter().filter(|passkey| passkey.person == person).cloned().collect())
+    }
+
+    async fn passkey(&self, credential_id: &[u8]) -> Answer<Option<PasskeyRecord>> {
+        tokio::task::yield_now().await;
+        Ok(self.state().passkeys.iter().find(|passkey| passkey.credential_id == credential_id).cloned())
+    }
+
+    async fn add_passkey(&self, new: &PasskeyRecord) -> Answer<bool> {
+        let mut state = self.state();
+        let known = state.passkeys.iter().any(|passkey| passkey.credential_id == new.credential_id);
+        if !known {
+            state.passkeys.push(new.clone());
+        }
+        Ok(!known)
+    }
+
+    async fn update_passkey(&self, new: &PasskeyRecord, old: u32) -> Answer<bool> {
+        let mut state = self.state();
+        let stored = state.passkeys.iter_mut().find(|passkey| passkey.id == new.id && passkey.counter == old);
+        Ok(stored.map(|passkey| *passkey = new.clone()).is_some())
+    }
+
+    async fn recovery_codes(&self, person: PersonId) -> Answer<Vec<RecoveryRecord>> {
+        tokio::task::yield_now().await;
+        Ok(self.state().codes.iter().filter(|code| code.person == person).cloned().collect())
+    }
+
+    async fn use_recovery_code(&self, id: CredentialId, now: Timestamp) -> Answer<bool> {
+        let mut state = self.state();
+        let code = state.codes.iter_mut().find(|code| code.id == id && code.used.is_none());
+        Ok(code.map(|code| code.used = Some(now)).is_some())
+    }
+
+    async fn replace_recovery_codes(&self, person: PersonId, codes: &[RecoveryRecord]) -> Answer<()> {
+        let mut state = self.state();
+        state.codes.retain(|code| code.person != person);
+        state.codes.extend_from_slice(codes);
+        Ok(())
+    }
+
+    async fn add_session(&self, session: &SessionRecord) -> Answer<()> {
+        self.state().sessions.push(session.clone());
+        Ok(())
+    }
+
+    async fn session(&self, token: TokenHash) -> Answer<Option<SessionRecord>> {
+        tokio::task::yield_now().await;
+        Ok(self.state().sessions.iter().find(|session| session.token_hash == token).cloned())
+    }
+
+    async fn replace_session(&self, new: &SessionRecord, old: TokenHash) -> Answer<bool> {
+        let mut state = self.state();
+        let stored = state
+            .sessions
+            .iter_mut()
+            .find(|session| session.id == new.id && session.token_hash == old && session.revoked.is_none());
+        Ok(stored.map(|session| *session = new.clone()).is_some())
+    }
+
+    async fn touch_session(&self, id: SessionId, last_seen: Timestamp) -> Answer<()> {
+        for session in self.state().sessions.iter_mut().filter(|session| session.id == id) {
+            (session.last_seen, session.last_saved) = (last_seen, last_seen);
+        }
+        Ok(())
+    }
+
+    async fn sessions(&self, person: PersonId) -> Answer<Vec<SessionRecord>> {
+        let state = self.state();
+        let live = |one: &&SessionRecord| one.person == person && one.revoked.is_none();
+        Ok(state.sessions.iter().filter(live).cloned().collect())
+    }
+
+    async fn revoke_session(&self, person: PersonId, id: SessionId, now: Timestamp) -> Answer<bool> {
+        let mut state = self.state();
+        let found = state.sessions.iter_mut().find(|one| one.person == person && one.id == id);
+        Ok(found.map(|session| session.revoked = Some(now)).is_some())
+    }
+
+    async fn revoke_sessions(&self, person: PersonId, but: Option<SessionId>, now: Timestamp) -> Answer<u64> {
+        let mut count = 0;
+        for session in &mut self.state().sessions {
+            if session.person == person && Some(session.id) != but && session.revoked.is_none() {
+                session.revoked = Some(now);
+                count += 1;
+            }
+        }
+        Ok(count)
+    }
+
+    async fn add_invite(&self, invite: &InviteRecord) -> Answer<()> {
+        self.state().invites.push(invite.clone());
+        Ok(())
+    }
+
+    async fn invite(&self, token: TokenHash) -> Answer<Option<InviteRecord>> {
+        tokio::task::yield_now().await;
+        Ok(self.state().invites.iter().find(|invite| invite.token_hash == token).cloned())
+    }
+
+    async fn accept_invite(&self, accepted: &InviteRecord, now: Timestamp) -> Answer<bool> {
+        let mut state = self.state();
+        let person = accepted.person;
+        let newcomer = state.people.iter().any(|(_, one)| one.id == person && one.activated.is_none());
+        let open = |one: &&mut InviteRecord| {
+            one.id == accepted.id && one.accepted.is_none() && one.withdrawn.is_none()
+        };
+        let Some(invite) = state.invites.iter_mut().find(open).filter(|_| newcomer) else { return Ok(false) };
+        invite.accepted = Some(now);
+        state.passwords.remove(&person);
+        state.totps.retain(|totp| totp.person != person);
+        state.passkeys.retain(|passkey| passkey.person != person);
+        state.sessions.retain(|session| session.person != person);
+        Ok(true)
+    }
+
+    async fn add_ceremony(&self, ceremony: &CeremonyRecord) -> Answer<()> {
+        let copy = serde_json::from_str(&serde_json::to_string(ceremony).unwrap()).unwrap();
+        self.state().ceremonies.push(copy);
+        Ok(())
+    }
+
+    async fn take_ceremony(&self, id: CeremonyId) -> Answer<Option<CeremonyRecord>> {
+        let mut state = self.state();
+        let index = state.ceremonies.iter().position(|ceremony| ceremony.id == id);
+        Ok(index.map(|index| state.ceremonies.swap_remove(index)))
+    }
+}
