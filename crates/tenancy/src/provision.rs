@@ -213,11 +213,16 @@ async fn make_role(
         .fetch_one(&mut *connection)
         .await?
         .try_get(0)?;
-    let verb = if exists == 0 { "CREATE" } else { "ALTER" };
+    // Only a superuser may name these attributes of a role that is there already, even to leave them as they are.
+    let verb = if exists == 0 {
+        "CREATE ROLE {role} NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT NOREPLICATION NOBYPASSRLS"
+    } else {
+        "ALTER ROLE {role}"
+    };
+    let verb = verb.replace("{role}", role);
     let name = database.name();
     let sql = Zeroizing::new(format!(
-        "{verb} ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT NOREPLICATION NOBYPASSRLS
-           CONNECTION LIMIT {CONNECTION_LIMIT} PASSWORD '{password}';
+        "{verb} LOGIN CONNECTION LIMIT {CONNECTION_LIMIT} PASSWORD '{password}';
          ALTER ROLE {role} IN DATABASE {name} SET search_path = {schema}, pg_temp;
          ALTER ROLE {role} IN DATABASE {name} SET statement_timeout = '10s';
          ALTER ROLE {role} IN DATABASE {name} SET idle_in_transaction_session_timeout = '10s';

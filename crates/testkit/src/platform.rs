@@ -61,16 +61,23 @@ impl Platform {
             operations: endpoint("operations"),
             clinical: endpoint("clinical"),
         };
-        let superuser =
-            endpoint("postgres").options().username(postgres.superuser()).password(postgres.superuser_password());
+        let superuser = endpoint("postgres")
+            .options()
+            .username(postgres.superuser())
+            .password(postgres.superuser_password());
         let passwords = PlatformPasswords {
             gateway: GATEWAY_PASSWORD.to_owned(),
             provisioner: PROVISIONER_PASSWORD.to_owned(),
         };
         carekeep_tenancy::prepare(&superuser, &passwords).await.unwrap();
         let kms: Arc<dyn KeyService> = Arc::new(
-            LocalKms::open(&scratch.path().join("kms"), Profile::Dev, Arc::clone(&clock), Arc::clone(&random))
-                .unwrap(),
+            LocalKms::open(
+                &scratch.path().join("kms"),
+                Profile::Dev,
+                Arc::clone(&clock),
+                Arc::clone(&random),
+            )
+            .unwrap(),
         );
         let control = ControlPlane::new(
             endpoints.clone(),
@@ -131,7 +138,11 @@ impl Platform {
         let policy = Engine::compile(&PolicySource::shipped(), None).unwrap();
         let parts = VaultParts {
             directory: self.gateway_directory(),
-            keys: Arc::new(KeyCache::new(Arc::clone(&self.kms), Arc::clone(&self.clock), CacheLimits::default())),
+            keys: Arc::new(KeyCache::new(
+                Arc::clone(&self.kms),
+                Arc::clone(&self.clock),
+                CacheLimits::default(),
+            )),
             policy: Arc::new(ActivePolicy::new(Arc::new(policy)).unwrap()),
             clock: Arc::clone(&self.clock),
             random: Arc::clone(&self.random),

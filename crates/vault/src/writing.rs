@@ -69,12 +69,12 @@ impl Change {
             Kind::Create(draft, permit) => {
                 let joins = draft.kind == ResourceKind::Patient
                     && [Role::Clinician, Role::Nurse].iter().any(|role| caller.roles().contains(*role));
-                let (id, at, entry) = (draft.id, draft.at, permit.entry);
+                let (id, entry) = (draft.id, permit.entry);
                 let mut steps = vec![Step::Put { draft, entry }];
                 if joins {
                     // Whoever registers a patient to treat them must be able to read what they wrote.
                     let person = caller.person().as_uuid();
-                    steps.push(Step::Relate { person, patient: id, relation: CARE_TEAM, at, entry });
+                    steps.push(Step::Relate { person, patient: id, relation: CARE_TEAM, at: caller.now(), entry });
                 }
                 steps
             }

@@ -86,11 +86,14 @@ async fn x1_versions_conflict_delete_and_history() {
     let late = write(&vault, &caller, vec![Planned::Update(next(1, "Gerda"), second)]).await;
     assert!(matches!(late, Err(AccessError::Conflict)));
     assert_eq!(read(&vault, &caller, kind, id).await.unwrap(), "Trudy");
-    let history = vault.fetch_history::<carekeep_vault::catalogue::History>(&caller, (kind, id), 10).await.unwrap();
+    let history =
+        vault.fetch_history::<carekeep_vault::catalogue::History>(&caller, (kind, id), 10).await.unwrap();
     let opened = vault.permit_all::<carekeep_vault::catalogue::History>(&caller, history).await.unwrap();
     let texts: Vec<String> = opened
         .into_iter()
-        .map(|(sealed, permit)| String::from_utf8(sealed.open(permit).unwrap().expose().body.to_vec()).unwrap())
+        .map(|(sealed, permit)| {
+            String::from_utf8(sealed.open(permit).unwrap().expose().body.to_vec()).unwrap()
+        })
         .collect();
     assert_eq!(texts, ["Trudy", "Gertrude"]);
 }
@@ -141,10 +144,14 @@ async fn k5_search_by_tokens_finds_the_panel_and_nobody_else() {
     assert_eq!(found(&ann, query(ResourceKind::Patient, Vec::new())).await, ["Gertrude", "Hilda"]);
     assert_eq!(found(&ann, query(ResourceKind::Patient, vec![vec![name("Hilda")]])).await, ["Hilda"]);
     assert_eq!(
-        found(&ann, query(ResourceKind::Patient, vec![vec![name("Hilda"), name("Gertrude"), name("Ida")]])).await,
+        found(&ann, query(ResourceKind::Patient, vec![vec![name("Hilda"), name("Gertrude"), name("Ida")]]))
+            .await,
         ["Gertrude", "Hilda"]
     );
     assert!(found(&ann, query(ResourceKind::Patient, vec![vec![name("Ida")]])).await.is_empty());
-    assert_eq!(found(&ann, query(ResourceKind::Condition, vec![vec![code.clone()]])).await, ["Gertrude", "Hilda"]);
+    assert_eq!(
+        found(&ann, query(ResourceKind::Condition, vec![vec![code.clone()]])).await,
+        ["Gertrude", "Hilda"]
+    );
     assert_eq!(found(&ben, query(ResourceKind::Condition, vec![vec![code]])).await, ["Ida"]);
 }

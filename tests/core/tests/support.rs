@@ -9,7 +9,12 @@ use carekeep_testkit::Platform;
 use carekeep_vault::{AccessError, Caller, Change, Draft, Plain, Planned, Vault, catalogue};
 
 /// A new resource with a body that is easy to find again.
-pub(crate) fn draft(platform: &Platform, kind: ResourceKind, patient: Option<ResourceId>, text: &str) -> Draft {
+pub(crate) fn draft(
+    platform: &Platform,
+    kind: ResourceKind,
+    patient: Option<ResourceId>,
+    text: &str,
+) -> Draft {
     let id = ResourceId::generate(&*platform.clock, &*platform.random);
     Draft {
         kind,
@@ -38,7 +43,12 @@ pub(crate) async fn write(vault: &Vault, caller: &Caller, planned: Vec<Planned>)
 }
 
 /// Reads as the API does, and gives the body as text.
-pub(crate) async fn read(vault: &Vault, caller: &Caller, kind: ResourceKind, id: ResourceId) -> Result<String, AccessError> {
+pub(crate) async fn read(
+    vault: &Vault,
+    caller: &Caller,
+    kind: ResourceKind,
+    id: ResourceId,
+) -> Result<String, AccessError> {
     let sealed = vault.fetch::<catalogue::Read>(caller, kind, id).await?;
     let permit = vault.permit::<catalogue::Read>(caller, &sealed).await?;
     let phi = sealed.open(permit)?;

@@ -14,9 +14,9 @@ async fn t1_creating_a_tenant_twice_changes_nothing_and_resumes() {
     assert_eq!(first.status, "active");
     assert_eq!(first.hosts, ["acme.localhost"]);
     assert_eq!(platform.tenant("acme").await, first);
-    // Half-made: back to provisioning, the clinical login gone.
+    // Killed half-way: the clinical schema is not there yet.
     let clinical = platform.superuser("clinical");
-    let drop = format!("DROP OWNED BY {role}; DROP ROLE {role}", role = format!("{}_c", first.id.schema()));
+    let drop = format!("DROP SCHEMA {} CASCADE", first.id.schema());
     sqlx::raw_sql(sqlx::AssertSqlSafe(drop)).execute(&clinical).await.unwrap();
     sqlx::query("UPDATE directory.tenant SET status = 'provisioning'")
         .execute(&platform.superuser("directory"))
@@ -66,14 +66,26 @@ async fn bar_t5_the_catalogue_of_a_migrated_database_has_no_findings_and_a_broke
             format!("ALTER TABLE {schema}.resource OWNER TO {role}"),
             format!("ALTER TABLE {schema}.resource OWNER TO carekeep_owner"),
         ),
-        (format!("GRANT USAGE ON SCHEMA {schema} TO PUBLIC"), format!("REVOKE USAGE ON SCHEMA {schema} FROM PUBLIC")),
-        (format!("GRANT USAGE ON SCHEMA {bolt} TO {role}"), format!("REVOKE USAGE ON SCHEMA {bolt} FROM {role}")),
-        ("GRANT TEMP ON DATABASE clinical TO PUBLIC".to_owned(), "REVOKE TEMP ON DATABASE clinical FROM PUBLIC".to_owned()),
+        (
+            format!("GRANT USAGE ON SCHEMA {schema} TO PUBLIC"),
+            format!("REVOKE USAGE ON SCHEMA {schema} FROM PUBLIC"),
+        ),
+        (
+            format!("GRANT USAGE ON SCHEMA {bolt} TO {role}"),
+            format!("REVOKE USAGE ON SCHEMA {bolt} FROM {role}"),
+        ),
+        (
+            "GRANT TEMP ON DATABASE clinical TO PUBLIC".to_owned(),
+            "REVOKE TEMP ON DATABASE clinical FROM PUBLIC".to_owned(),
+        ),
         (
             format!("GRANT SELECT ON {schema}.resource TO PUBLIC"),
             format!("REVOKE SELECT ON {schema}.resource FROM PUBLIC"),
         ),
-        ("GRANT USAGE ON LANGUAGE plpgsql TO PUBLIC".to_owned(), "REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC".to_owned()),
+        (
+            "GRANT USAGE ON LANGUAGE plpgsql TO PUBLIC".to_owned(),
+            "REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC".to_owned(),
+        ),
         (
             "GRANT EXECUTE ON FUNCTION pg_notify(text, text) TO PUBLIC".to_owned(),
             "REVOKE EXECUTE ON FUNCTION pg_notify(text, text) FROM PUBLIC".to_owned(),
@@ -87,8 +99,10 @@ async fn bar_t5_the_catalogue_of_a_migrated_database_has_no_findings_and_a_broke
             format!("DROP VIEW {schema}.leak"),
         ),
         (
-            format!("CREATE FUNCTION {schema}.f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';
-                     REVOKE ALL ON FUNCTION {schema}.f() FROM PUBLIC"),
+            format!(
+                "CREATE FUNCTION {schema}.f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';
+                     REVOKE ALL ON FUNCTION {schema}.f() FROM PUBLIC"
+            ),
             format!("DROP FUNCTION {schema}.f()"),
         ),
     ] {
