@@ -56,7 +56,7 @@ impl Engine {
         Ok(Self {
             by_id: rules.iter().enumerate().map(|(at, rule)| (rule.policy.id().clone(), at)).collect(),
             all: policy_set(rules.iter())?,
-            slices: Slices::new(&rules, scopes)?,
+            slices: Slices::new(&rules, scopes, &schema)?,
             authorizer: Authorizer::new(),
             digest: digest(source, overlay),
             has_overlay: overlay.is_some(),
@@ -68,6 +68,9 @@ impl Engine {
 
     /// Decides.
     pub fn decide(&self, request: &AccessRequest<'_>) -> Decision {
+        if !self.knows(request.action, request.resource.kind) {
+            return unknown();
+        }
         let class = request.resource.kind.class();
         match self.slices.get(&self.rules, request.action, class, request.principal.roles) {
             Ok(slice) => self.decide_with(slice, request),
@@ -77,7 +80,16 @@ impl Engine {
 
     /// Decides with every policy, relevant or not. Slow; what [`Engine::decide`] must agree with.
     pub fn decide_unsliced(&self, request: &AccessRequest<'_>) -> Decision {
+        if !self.knows(request.action, request.resource.kind) {
+            return unknown();
+        }
         self.decide_with(&self.all, request)
+    }
+
+    /// Whether `action` on things of `kind` is something that policies can be about. If not, it is refused.
+    #[must_use]
+    pub fn knows(&self, action: Action, kind: ResourceKind) -> bool {
+        self.slices.knows(action, kind.class())
     }
 
     /// Whether some policy could permit `action` on some thing of `kind` to somebody with `roles`. If not, the
@@ -223,6 +235,10 @@ impl Engine {
         );
         checked.is_ok() && Entities::from_entities(entities, Some(&self.schema)).is_ok()
     }
+}
+
+fn unknown() -> Decision {
+    Decision::Deny { reason: DenyReason::NoPermit, policies: PolicyIds::new() }
 }
 
 fn failed() -> Decision {

@@ -8,14 +8,17 @@
 
 mod action;
 mod active;
+pub mod cases;
 mod decision;
 mod engine;
 mod entities;
 mod error;
+pub mod matrix;
 pub mod prove;
 mod request;
 mod role;
 mod rules;
+mod sample;
 mod scope;
 mod slices;
 mod source;

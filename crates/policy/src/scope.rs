@@ -4,7 +4,7 @@
 //! request of that action, class and set of roles. By role: `principal in Role::"x"` in the *scope* is false for
 //! whoever does not hold x. By action and class: Cedar's type checker says that the policy is trivially false there.
 
-use cedar_policy::{EntityUid, Policy, PrincipalConstraint, Schema};
+use cedar_policy::{EntityUid, Policy, PrincipalConstraint, RequestEnv, Schema};
 
 use crate::{Action, Role, RoleSet, action::Class, vocabulary::PERSON};
 
@@ -13,6 +13,11 @@ pub(crate) const CELLS: usize = Action::ALL.len() * Class::ALL.len();
 
 pub(crate) const fn cell(action: Action, class: Class) -> usize {
     action as usize * Class::ALL.len() + class as usize
+}
+
+/// What a request environment is about.
+pub(crate) fn places(env: &RequestEnv) -> Option<(Action, Class)> {
+    Some((env.action().id().unescaped().parse().ok()?, env.resource().basename().parse().ok()?))
 }
 
 /// Where one policy can matter.
@@ -28,9 +33,7 @@ impl Scope {
     pub(crate) fn of(policy: &Policy, schema: &Schema) -> Self {
         let mut cells = [false; CELLS];
         for env in policy.get_valid_request_envs(schema) {
-            let action: Result<Action, _> = env.action().id().unescaped().parse();
-            let class: Result<Class, _> = env.resource().basename().parse();
-            if let (Ok(action), Ok(class)) = (action, class) {
+            if let Some((action, class)) = places(&env) {
                 cells[cell(action, class)] = true;
             }
         }

@@ -4,13 +4,13 @@
 
 use std::sync::{Arc, OnceLock};
 
-use cedar_policy::PolicySet;
+use cedar_policy::{PolicySet, Schema};
 
 use crate::{
     Action, PolicyError, Role, RoleSet,
     action::Class,
     rules::{Rule, policy_set},
-    scope::{CELLS, Scope, cell},
+    scope::{CELLS, Scope, cell, places},
 };
 
 /// The slices of one action and class.
@@ -29,17 +29,18 @@ struct Cell {
 pub(crate) struct Slices {
     cells: Vec<Cell>,
     scopes: Vec<Scope>,
+    known: Vec<bool>,
 }
 
 impl Slices {
-    pub(crate) fn new(rules: &[Rule], scopes: Vec<Scope>) -> Result<Self, PolicyError> {
+    pub(crate) fn new(rules: &[Rule], scopes: Vec<Scope>, schema: &Schema) -> Result<Self, PolicyError> {
         let mut cells = Vec::with_capacity(CELLS);
         for &action in Action::ALL {
             for &class in Class::ALL {
                 cells.push(Cell::new(&scopes, action, class));
             }
         }
-        let slices = Self { cells, scopes };
+        let slices = Self { cells, scopes, known: known(schema) };
         // Most people hold one role: theirs are ready before the first request.
         for cell in &slices.cells {
             for &role in Role::ALL {
@@ -58,6 +59,11 @@ impl Slices {
         roles: RoleSet,
     ) -> Result<&Arc<PolicySet>, PolicyError> {
         self.slice(&self.cells[cell(action, class)], roles, rules)
+    }
+
+    /// Whether the schema knows `action` on things of `class` at all.
+    pub(crate) fn knows(&self, action: Action, class: Class) -> bool {
+        self.known[cell(action, class)]
     }
 
     /// Whether some permit can matter.
@@ -104,4 +110,12 @@ impl Cell {
         let held = self.relevant.iter().enumerate().filter(|(_, role)| roles.contains(**role));
         held.fold(0, |index, (bit, _)| index | 1 << bit)
     }
+}
+
+fn known(schema: &Schema) -> Vec<bool> {
+    let mut known = vec![false; CELLS];
+    for (action, class) in schema.request_envs().filter_map(|env| places(&env)) {
+        known[cell(action, class)] = true;
+    }
+    known
 }

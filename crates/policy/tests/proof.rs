@@ -57,3 +57,96 @@ async fn done_8_a_permit_for_everything_fails_with_a_concrete_request() {
         "{report}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_platforms_forbids_exactly_their_invariants_fall() {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
+    let dir = tempfile::tempdir().unwrap();
+    for folder in ["base", "invariants"] {
+        std::fs::create_dir(dir.path().join(folder)).unwrap();
+        for file in std::fs::read_dir(shipped.join(folder)).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), dir.path().join(folder).join(file.file_name())).unwrap();
+        }
+    }
+    std::fs::copy(shipped.join("schema.cedarschema"), dir.path().join("schema.cedarschema")).unwrap();
+    std::fs::write(dir.path().join("base/platform.cedar"), "// nothing\n").unwrap();
+    let source = PolicySource::load(dir.path()).unwrap();
+    let report = prove(&source, None, Path::new(CVC5)).await.unwrap();
+    let mut broken = violated(&report, Property::Invariant);
+    broken.sort_unstable();
+    assert_eq!(
+        broken,
+        [
+            "inv.cross_tenant",
+            "inv.fresh_factor",
+            "inv.inactive_tenant",
+            "inv.own_role",
+            "inv.second_factor",
+            "inv.second_factor_administration",
+            "inv.second_factor_writes",
+            "inv.suspended",
+        ],
+        "{report}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_can_fail_and_one_that_never_takes_effect_are_found() {
+    let overlay = r#"
+        @id("t.overflow") @description("d") forbid (principal, action == Action::"read", resource is Tenant)
+        when { context.aal + context.factorAge < 0 };
+        @id("t.idle") @description("d") @projection("metadata")
+        permit (principal in Role::"auditor", action == Action::"read", resource is Tenant)
+        when { context.aal == 1 };
+    "#;
+    let report = proof(Some(overlay)).await;
+    assert_eq!(violated(&report, Property::NeverFails), ["t.overflow"], "{report}");
+    assert_eq!(violated(&report, Property::TakesEffect), ["t.idle"], "{report}");
+    assert_eq!(violated(&report, Property::Invariant), [""; 0], "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn z5_showing_more_than_the_least_is_a_violation_and_showing_that_is_not() {
+    let overlay = |projection: &str| {
+        format!(
+            "@id(\"t.visits\") @description(\"d\") @projection(\"{projection}\") permit (principal in Role::\"reception\", \
+             action == Action::\"read\", resource is Encounter) when {{ context.purpose == Purpose::\"HOPERAT\" }};"
+        )
+    };
+    let report = proof(Some(&overlay("schedule"))).await;
+    assert!(report.is_proven(), "{report}");
+    let report = proof(Some(&overlay("contact"))).await;
+    assert!(violated(&report, Property::Invariant).contains(&"inv.visit_minimum"), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p8_an_overlay_goes_live_only_with_a_proof_about_exactly_itself() {
+    let source = PolicySource::shipped();
+    let good = r#"@id("t.support") @description("d") @projection("metadata")
+        permit (principal in Role::"auditor", action == Action::"read", resource is Tenant);"#;
+    let bad = r#"@id("t.bad") @description("d") @projection("full")
+        permit (principal in Role::"reception", action == Action::"read", resource is ClinicalRecord);"#;
+    let compile = |overlay| Arc::new(Engine::compile(&source, overlay).unwrap());
+    let (base, good_engine, bad_engine) = (compile(None), compile(Some(good)), compile(Some(bad)));
+    assert!(matches!(ActivePolicy::new(Arc::clone(&good_engine)), Err(PolicyError::Unproven)));
+    let active = ActivePolicy::new(Arc::clone(&base)).unwrap();
+    let (good_proof, bad_proof) = (proof(Some(good)).await, proof(Some(bad)).await);
+    assert!(matches!(active.replace(Arc::clone(&bad_engine), &bad_proof), Err(PolicyError::Unproven)));
+    assert!(matches!(active.replace(bad_engine, &good_proof), Err(PolicyError::Unproven)));
+    assert_eq!(active.load().digest(), base.digest());
+    active.replace(Arc::clone(&good_engine), &good_proof).unwrap();
+    assert_eq!(active.load().digest(), good_engine.digest());
+}
+
+#[tokio::test]
+async fn without_a_solver_nothing_is_proven() {
+    let source = PolicySource::shipped();
+    let missing = prove(&source, None, Path::new("/nonexistent/cvc5")).await.unwrap_err();
+    assert!(matches!(&missing, ProofError::NoSolver { .. }), "{missing}");
+    // A program that says nothing, and one that says nonsense.
+    for other in ["/bin/true", "/bin/cat"] {
+        let mute = prove(&source, None, Path::new(other)).await;
+        assert!(mute.is_err(), "{other}: {mute:?}");
+    }
+}

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cedar_policy::{PolicySet, RequestEnv, Schema};
+use cedar_policy::{Policy, PolicyId, PolicySet, RequestEnv, Schema};
 use cedar_policy_symcc::{
     CedarSymCompiler, CompiledPolicy, CompiledPolicySet, Env,
     err::Error as SymError,
@@ -20,10 +20,10 @@ use tokio::process::Command;
 
 use super::{Counterexample, ProofError, Property, Violation};
 use crate::{
-    Action, Projection,
+    Action, PolicyError, Projection,
     action::Class,
     rules::{Rule, chain, policy_set},
-    scope::Scope,
+    scope::{Scope, places},
 };
 
 /// Milliseconds for one query. The shipped policies need some tens.
@@ -69,8 +69,7 @@ impl Findings {
 impl Job {
     pub(super) fn new(schema: Schema, access: Vec<Subject>, invariants: Vec<Subject>, cvc5: PathBuf) -> Self {
         let known = |env: RequestEnv| {
-            let action = env.action().id().unescaped().parse().ok()?;
-            let class = env.resource().basename().parse().ok()?;
+            let (action, class) = places(&env)?;
             Some((env, action, class))
         };
         let environments = schema.request_envs().filter_map(known).collect();
@@ -124,6 +123,14 @@ fn start(cvc5: &std::path::Path) -> Result<CedarSymCompiler<LocalSolver>, ProofE
         other => no_solver(std::io::Error::other(other)),
     })?;
     CedarSymCompiler::new(solver).map_err(|error| no_solver(std::io::Error::other(chain(&error))))
+}
+
+/// Keeps the numbers of a counterexample to those that a session can have.
+fn plausibility() -> Result<Policy, PolicyError> {
+    let text = "forbid (principal, action, resource) unless { context.aal >= 1 && context.aal <= 3 && \
+                context.factorAge >= 0 && context.factorAge <= 86400 };";
+    Policy::parse(Some(PolicyId::new("plausible")), text)
+        .map_err(|error| PolicyError::Vocabulary(chain(&error)))
 }
 
 /// An environment.
@@ -204,11 +211,22 @@ impl<'j> Worker<'j> {
         access: &PolicySet,
         place: Place<'_>,
     ) -> Result<(), ProofError> {
-        let one = self.compile(&policy_set(std::iter::once(rule))?, place, &rule.id)?;
-        let began = Instant::now();
-        let found = self.solver.check_disjoint_with_counterexample_opt(allowed, &one).await;
-        self.count(began);
-        if let Some(example) = found.map_err(place.undecided(&rule.id))?
+        let alone = policy_set(std::iter::once(rule))?;
+        let mut plausible = alone.clone();
+        plausible.add(plausibility()?).map_err(|error| PolicyError::Vocabulary(chain(&error)))?;
+        // A request as it could really come tells more; if there is none, any will do.
+        let mut found = None;
+        for set in [plausible, alone] {
+            let violation = self.compile(&set, place, &rule.id)?;
+            let began = Instant::now();
+            let example = self.solver.check_disjoint_with_counterexample_opt(allowed, &violation).await;
+            self.count(began);
+            found = example.map_err(place.undecided(&rule.id))?;
+            if found.is_some() {
+                break;
+            }
+        }
+        if let Some(example) = found
             && self.job.set_violated(rule)
         {
             self.report(Property::Invariant, rule, Some((&example, access)));

@@ -1,0 +1,181 @@
+//! The base policies once more, in plain Rust, written from what they are meant to say. Does not call the engine.
+
+use carekeep_policy::{Aal, Action, Class, DenyReason, Projection, Purpose, ResourceKind, Role};
+
+use super::Ask;
+
+/// What the engine should answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expected {
+    Allow(Projection),
+    Deny(DenyReason),
+}
+
+pub(crate) fn decide(ask: &Ask) -> Expected {
+    if !exists(ask.action, ask.resource.kind.class()) {
+        return Expected::Deny(DenyReason::NoPermit);
+    }
+    if ask.principal.suspended {
+        return Expected::Deny(DenyReason::Suspended);
+    }
+    if forbidden(ask) {
+        return Expected::Deny(DenyReason::Forbidden);
+    }
+    let granted = Role::ALL.iter().filter(|role| ask.principal.roles.contains(**role));
+    let granted = granted.filter_map(|role| grant(*role, ask)).chain(directory(ask)).max();
+    match granted {
+        None => Expected::Deny(DenyReason::NoPermit),
+        Some(_) if ask.context.aal == Aal::One && directory(ask).is_none() => {
+            Expected::Deny(DenyReason::NeedsSecondFactor)
+        }
+        Some(_) if is_sensitive(ask.action) && ask.context.factor_age_seconds > 15 * 60 => {
+            Expected::Deny(DenyReason::NeedsFreshFactor)
+        }
+        Some(projection) => Expected::Allow(projection),
+    }
+}
+
+/// Which actions there are on which class of data.
+fn exists(action: Action, class: Class) -> bool {
+    match action {
+        Action::Read => is_chart(class) || matches!(class, Class::DirectoryEntry | Class::Tenant),
+        Action::VersionRead
+        | Action::History
+        | Action::Search
+        | Action::Create
+        | Action::Update
+        | Action::Delete => is_chart(class) || class == Class::DirectoryEntry,
+        Action::InvitePerson | Action::ListPeople | Action::GrantRole | Action::SuspendPerson => {
+            class == Class::Account
+        }
+        Action::AssignCareTeam => class == Class::Patient,
+        Action::ReadAudit | Action::ExportAudit => class == Class::AuditLog,
+        Action::ManagePolicy => class == Class::PolicySet,
+        Action::ManageTenant => class == Class::Tenant,
+    }
+}
+
+fn is_chart(class: Class) -> bool {
+    matches!(class, Class::Patient | Class::Encounter | Class::ClinicalRecord | Class::Appointment)
+}
+
+fn is_sensitive(action: Action) -> bool {
+    matches!(
+        action,
+        Action::InvitePerson
+            | Action::GrantRole
+            | Action::SuspendPerson
+            | Action::ExportAudit
+            | Action::ManagePolicy
+            | Action::ManageTenant
+    )
+}
+
+fn forbidden(ask: &Ask) -> bool {
+    let own_account = ask.resource.kind == ResourceKind::Account
+        && ask.resource.id.is_some_and(|id| id.as_uuid() == ask.principal.person.as_uuid());
+    ask.principal.tenant != ask.resource.tenant
+        || !ask.context.tenant_active
+        || (own_account && matches!(ask.action, Action::GrantRole | Action::SuspendPerson))
+}
+
+fn directory(ask: &Ask) -> Option<Projection> {
+    let reads = matches!(ask.action, Action::Read | Action::VersionRead | Action::History | Action::Search);
+    (reads && ask.resource.kind.class() == Class::DirectoryEntry).then_some(Projection::Full)
+}
+
+fn own(ask: &Ask) -> bool {
+    ask.resource.patient.is_some() && ask.principal.patient == ask.resource.patient
+}
+
+/// What `role` alone would get, before the platform's forbids.
+fn grant(role: Role, ask: &Ask) -> Option<Projection> {
+    let (action, kind) = (ask.action, ask.resource.kind);
+    let class = kind.class();
+    let full = |yes: bool| yes.then_some(Projection::Full);
+    let looks = matches!(action, Action::Read | Action::VersionRead | Action::History | Action::Search);
+    let finds = matches!(action, Action::Read | Action::Search);
+    let writes = matches!(action, Action::Create | Action::Update);
+    let operations = ask.context.purpose == Purpose::Operations;
+    let relation = ask.resource.relation;
+    // A search that names no patient is permission to ask; whoever treats or is treated may.
+    let open_search = action == Action::Search && ask.resource.patient.is_none();
+    match role {
+        Role::Patient => full(
+            is_chart(class)
+                && ask.context.purpose == Purpose::PatientRequest
+                && ((looks && own(ask)) || open_search),
+        ),
+        Role::Proxy => full(
+            is_chart(class)
+                && ask.context.purpose == Purpose::PatientRequest
+                && ((looks && relation.proxy && ask.resource.patient.is_some()) || open_search),
+        ),
+        Role::Clinician => {
+            let in_care = ask.resource.patient.is_some()
+                && (relation.care_team || relation.assigned || relation.appointment);
+            let may = (looks || writes || (action == Action::Delete && class != Class::Patient)) && in_care;
+            let registers = action == Action::Create && class == Class::Patient;
+            full(
+                is_chart(class)
+                    && ask.context.purpose == Purpose::Treatment
+                    && (may || registers || open_search),
+            )
+        }
+        Role::Nurse => {
+            let in_care = ask.resource.patient.is_some() && relation.care_team;
+            let records =
+                writes && matches!(kind, ResourceKind::Observation | ResourceKind::Immunization) && in_care;
+            full(
+                is_chart(class)
+                    && ask.context.purpose == Purpose::Treatment
+                    && ((looks && in_care) || records || open_search),
+            )
+        }
+        Role::Reception => match class {
+            Class::Patient => (operations && (finds || writes)).then_some(Projection::Contact),
+            Class::Appointment => {
+                (operations && (finds || writes || action == Action::Delete)).then_some(Projection::Schedule)
+            }
+            _ => None,
+        },
+        Role::Billing => {
+            let may = finds && ask.context.purpose == Purpose::Payment;
+            match class {
+                Class::Patient => may.then_some(Projection::Contact),
+                Class::Encounter | Class::Appointment => may.then_some(Projection::Schedule),
+                _ => None,
+            }
+        }
+        Role::ClinicManager => match class {
+            Class::Patient => {
+                (operations && (finds || action == Action::AssignCareTeam)).then_some(Projection::Contact)
+            }
+            Class::Encounter | Class::Appointment => (operations && finds).then_some(Projection::Schedule),
+            Class::DirectoryEntry => full(operations && (writes || action == Action::Delete)),
+            _ => None,
+        },
+        Role::TenantAdmin => match class {
+            // Everything there is to do with accounts, settings and policies.
+            Class::Account | Class::PolicySet | Class::Tenant => full(operations),
+            Class::DirectoryEntry => full(operations && (writes || action == Action::Delete)),
+            _ => None,
+        },
+        Role::PrivacyOfficer => match class {
+            Class::AuditLog => full(operations),
+            Class::Account => full(operations && action == Action::ListPeople),
+            Class::Patient => (operations && action == Action::Delete).then_some(Projection::Metadata),
+            _ => None,
+        },
+        Role::Auditor => full(operations && action == Action::ReadAudit),
+        Role::Support => {
+            let sees = action == Action::ListPeople || (action == Action::Read && class == Class::Tenant);
+            (operations && sees).then_some(Projection::Metadata)
+        }
+        Role::ServiceAccount => {
+            let stores = writes || action == Action::Search;
+            (operations && stores && (is_chart(class) || class == Class::DirectoryEntry))
+                .then_some(Projection::Metadata)
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Random requests in which tenants, people and patients often meet.
+
+use carekeep_policy::{Aal, Action, Context, Principal, Purpose, Relation, Resource, ResourceKind, RoleSet};
+use proptest::{
+    bool::weighted,
+    prelude::{Just, Strategy, any},
+    prop_oneof,
+    sample::select,
+};
+
+use super::common::{Ask, person, resource_id, tenant};
+
+fn roles() -> impl Strategy<Value = RoleSet> {
+    let one = || (0_u16..12).prop_map(|bit| RoleSet::from_bits(1 << bit));
+    prop_oneof![
+        1 => Just(RoleSet::EMPTY),
+        12 => one(),
+        6 => (one(), one()).prop_map(|(a, b)| a.union(b)),
+        1 => any::<u16>().prop_map(RoleSet::from_bits),
+    ]
+}
+
+fn relation() -> impl Strategy<Value = Relation> {
+    let some = || weighted(0.4);
+    (some(), some(), some(), some()).prop_map(|(care_team, assigned, appointment, proxy)| Relation {
+        care_team,
+        assigned,
+        appointment,
+        proxy,
+    })
+}
+
+fn principal() -> impl Strategy<Value = Principal> {
+    let patient = proptest::option::weighted(0.6, (1_u8..4).prop_map(resource_id));
+    (1_u8..3, 1_u8..4, roles(), weighted(0.05), patient).prop_map(|(t, p, roles, suspended, patient)| {
+        Principal { tenant: tenant(if t == 2 { 2 } else { 1 }), person: person(p), roles, suspended, patient }
+    })
+}
+
+fn resource(
+    tenant_of_principal: carekeep_kernel::TenantId,
+    kind: ResourceKind,
+) -> impl Strategy<Value = Resource> {
+    let id = proptest::option::weighted(
+        0.8,
+        prop_oneof![
+            4 => (1_u8..4).prop_map(resource_id),
+            1 => (1_u8..4).prop_map(|n| carekeep_kernel::ResourceId::from_uuid(person(n).as_uuid())),
+        ],
+    );
+    let patient = proptest::option::weighted(0.8, (1_u8..4).prop_map(resource_id));
+    (weighted(0.08), id, patient, relation()).prop_map(move |(foreign, id, patient, relation)| Resource {
+        tenant: if foreign { tenant(3) } else { tenant_of_principal },
+        kind,
+        id,
+        patient: patient.filter(|_| kind.is_phi()),
+        relation,
+    })
+}
+
+fn context() -> impl Strategy<Value = Context> {
+    let aal = prop_oneof![1 => Just(Aal::One), 6 => Just(Aal::Two), 1 => Just(Aal::Three)];
+    let age = prop_oneof![3 => Just(60_u32), 1 => Just(900), 1 => Just(901), 1 => any::<u32>()];
+    (aal, age, weighted(0.95), any::<bool>()).prop_map(
+        |(aal, factor_age_seconds, tenant_active, known_device)| Context {
+            aal,
+            factor_age_seconds,
+            purpose: Purpose::Treatment,
+            tenant_active,
+            known_device,
+        },
+    )
+}
+
+/// An action on a kind: mostly one that there is.
+fn target() -> impl Strategy<Value = (Action, ResourceKind)> {
+    let administration = vec![
+        (Action::InvitePerson, ResourceKind::Account),
+        (Action::ListPeople, ResourceKind::Account),
+        (Action::GrantRole, ResourceKind::Account),
+        (Action::SuspendPerson, ResourceKind::Account),
+        (Action::AssignCareTeam, ResourceKind::Patient),
+        (Action::ReadAudit, ResourceKind::AuditLog),
+        (Action::ExportAudit, ResourceKind::AuditLog),
+        (Action::ManagePolicy, ResourceKind::PolicySet),
+        (Action::ManageTenant, ResourceKind::Tenant),
+        (Action::Read, ResourceKind::Tenant),
+    ];
+    prop_oneof![
+        14 => (select(&Action::ALL[..7]), select(&ResourceKind::ALL[..13])),
+        5 => select(administration),
+        1 => (select(Action::ALL), select(ResourceKind::ALL)),
+    ]
+}
+
+/// Mostly the purpose of one of the roles, so that enough is allowed.
+fn purpose_of(roles: RoleSet) -> impl Strategy<Value = Purpose> {
+    let fitting = roles.iter().next().map_or(Purpose::Treatment, super::common::purpose);
+    prop_oneof![2 => Just(fitting), 1 => select(Purpose::ALL)]
+}
+
+pub(crate) fn ask() -> impl Strategy<Value = Ask> {
+    let parts = (principal(), target()).prop_flat_map(|(principal, (action, kind))| {
+        let purpose = purpose_of(principal.roles);
+        (Just((principal, action)), resource(principal.tenant, kind), context(), purpose)
+    });
+    parts.prop_map(|((principal, action), resource, context, purpose)| Ask {
+        principal,
+        action,
+        resource,
+        context: Context { purpose, ..context },
+    })
+}

@@ -1,0 +1,123 @@
+//! Z2: a second implementation of the base rules agrees with the engine, and the slices agree with the whole.
+
+mod common;
+#[path = "common/random.rs"]
+mod random;
+#[path = "common/oracle.rs"]
+mod rules;
+
+use std::cell::Cell;
+
+use carekeep_policy::{Decision, Engine, PolicySource};
+use common::{Ask, engine};
+use proptest::test_runner::{Config, TestRunner};
+use rules::Expected;
+
+/// Cases of a test: `CAREKEEP_ORACLE_CASES`, or `optimised`; without optimisation, a tenth, or a test run would wait.
+fn cases(optimised: u32) -> Config {
+    let default = if cfg!(debug_assertions) { optimised / 10 } else { optimised };
+    let cases = std::env::var("CAREKEEP_ORACLE_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(default);
+    Config { cases, failure_persistence: None, ..Config::default() }
+}
+
+fn answered(decision: &Decision) -> Expected {
+    match decision {
+        Decision::Allow { projection, .. } => Expected::Allow(*projection),
+        Decision::Deny { reason, .. } => Expected::Deny(*reason),
+    }
+}
+
+#[test]
+fn z2_the_engine_agrees_with_the_oracle_on_random_requests() {
+    let engine = engine();
+    let (allowed, asked) = (Cell::new(0_u32), Cell::new(0_u32));
+    let outcome = TestRunner::new(cases(100_000)).run(&random::ask(), |ask| {
+        let decision = ask.decide(&engine);
+        asked.set(asked.get() + 1);
+        allowed.set(allowed.get() + u32::from(decision.is_allow()));
+        proptest::prop_assert_eq!(
+            answered(&decision),
+            rules::decide(&ask),
+            "{}",
+            engine.explain(&ask.request())
+        );
+        Ok(())
+    });
+    outcome.unwrap();
+    println!("{} requests, {} allowed, 0 disagreements", asked.get(), allowed.get());
+    assert!(allowed.get() * 10 > asked.get(), "only {} of {} were allowed", allowed.get(), asked.get());
+}
+
+/// An overlay that uses every form of scope, so that a wrong reading of one would show.
+fn overlay() -> String {
+    let principals = [
+        "principal",
+        "principal is Person",
+        "principal in Role::\"nurse\"",
+        "principal is Person in Role::\"billing\"",
+        "principal == Person::\"018f3c1e-0000-7000-8000-000000000201\"",
+        "principal in Person::\"018f3c1e-0000-7000-8000-000000000202\"",
+        "principal is Person in Person::\"018f3c1e-0000-7000-8000-000000000201\"",
+    ];
+    let actions = [
+        "action",
+        "action == Action::\"read\"",
+        "action in Action::\"search\"",
+        "action in [Action::\"update\", Action::\"read_audit\"]",
+    ];
+    let resources = [
+        "resource",
+        "resource is Encounter",
+        "resource == Patient::\"018f3c1e-0000-7000-8000-000000000301\"",
+        "resource in ClinicalRecord::\"018f3c1e-0000-7000-8000-000000000302\"",
+        "resource is Appointment in Appointment::\"018f3c1e-0000-7000-8000-000000000303\"",
+    ];
+    let mut text = String::new();
+    for (p, principal) in principals.iter().enumerate() {
+        for (a, action) in actions.iter().enumerate() {
+            for (r, resource) in resources.iter().enumerate() {
+                // A policy that fits no request environment at all is refused by validation.
+                if (*action, r) == (actions[3], 1) || r == 0 && a == 0 && p < 2 {
+                    continue;
+                }
+                let (effect, annotation) = if (p + a + r) % 5 == 0 {
+                    ("forbid", "")
+                } else {
+                    ("permit", "@projection(\"schedule\")")
+                };
+                text += &format!(
+                    "@id(\"t.{p}.{a}.{r}\") @description(\"d\") {annotation} {effect} ({principal}, {action}, {resource}) \
+                     when {{ context.knownDevice }};\n"
+                );
+            }
+        }
+    }
+    text
+}
+
+#[test]
+fn a_decision_by_the_slice_is_the_decision_by_all_policies() {
+    let engine = Engine::compile(&PolicySource::shipped(), Some(&overlay())).unwrap();
+    let (allowed, by_overlay) = (Cell::new(0_u32), Cell::new(0_u32));
+    let outcome = TestRunner::new(cases(20_000)).run(&random::ask(), |ask: Ask| {
+        let sliced = ask.decide(&engine);
+        allowed.set(allowed.get() + u32::from(sliced.is_allow()));
+        by_overlay.set(by_overlay.get() + u32::from(sliced.policies().iter().any(|id| id.starts_with("t."))));
+        proptest::prop_assert_eq!(sliced, engine.decide_unsliced(&ask.request()));
+        Ok(())
+    });
+    outcome.unwrap();
+    assert!(allowed.get() > 100 && by_overlay.get() > 100, "{} {}", allowed.get(), by_overlay.get());
+}
+
+#[test]
+fn what_may_never_be_is_never_allowed() {
+    let engine = engine();
+    let outcome = TestRunner::new(cases(50_000)).run(&random::ask(), |ask: Ask| {
+        if ask.decide(&engine).is_allow() {
+            proptest::prop_assert!(engine.may_ever(ask.principal.roles, ask.action, ask.resource.kind));
+        }
+        Ok(())
+    });
+    outcome.unwrap();
+}
