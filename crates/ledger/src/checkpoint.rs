@@ -26,7 +26,9 @@ pub enum CheckpointError {
     #[error("not a checkpoint ({0}): fetch it again, or treat it as forged")]
     Malformed(&'static str),
     /// The signer's name is not the origin.
-    #[error("the signing key is named {key:?}, the log {origin:?}: sign a log with the key of its own origin")]
+    #[error(
+        "the signing key is named {key:?}, the log {origin:?}: sign a log with the key of its own origin"
+    )]
     WrongKey {
         /// Name of the key.
         key: String,
@@ -81,7 +83,10 @@ impl Checkpoint {
     pub fn sign(&self, signer: &dyn NoteSigner) -> Result<SignedCheckpoint, CheckpointError> {
         let key = signer.verifier();
         if key.name() != self.origin || key.kind() != KeyKind::Log {
-            return Err(CheckpointError::WrongKey { key: key.name().to_owned(), origin: self.origin.clone() });
+            return Err(CheckpointError::WrongKey {
+                key: key.name().to_owned(),
+                origin: self.origin.clone(),
+            });
         }
         let note = SignedNote::sign(self.text(), signer)?;
         Ok(SignedCheckpoint { checkpoint: self.clone(), note })

@@ -198,7 +198,11 @@ fn parse_record(tag: u8, payload: &[u8]) -> Option<Record<'_>> {
         ENTRY => {
             let (index, rest) = payload.split_first_chunk::<8>()?;
             let (leaf, bytes) = rest.split_first_chunk::<32>()?;
-            Some(Record::Entry { index: u64::from_be_bytes(*index), leaf: LeafHash::from_bytes(*leaf), bytes })
+            Some(Record::Entry {
+                index: u64::from_be_bytes(*index),
+                leaf: LeafHash::from_bytes(*leaf),
+                bytes,
+            })
         }
         _ => None,
     }

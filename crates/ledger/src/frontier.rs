@@ -25,7 +25,9 @@ pub enum FrontierError {
     #[error("stored frontier is damaged ({0} bytes): rebuild it from the leaf hashes")]
     Length(usize),
     /// The frontier does not give the root that was signed.
-    #[error("the stored frontier does not lead to the signed root at size {0}: stop appending and verify the log")]
+    #[error(
+        "the stored frontier does not lead to the signed root at size {0}: stop appending and verify the log"
+    )]
     NotSigned(u64),
 }
 

@@ -21,7 +21,7 @@ pub mod frontier;
 pub mod hash;
 pub mod note;
 pub mod proof;
-//TODO pub mod verify;
+pub mod verify;
 pub mod witness;
 
 pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint, origin_of, tenant_of};

@@ -220,7 +220,11 @@ pub fn verify_consistency(
     if old == 0 || old == new {
         let expected = if old == new { new_root } else { empty_root() };
         let empty = new != 0 || new_root == empty_root();
-        return if proof.is_empty() && empty && old_root == expected { Ok(()) } else { Err(ProofError::Wrong) };
+        return if proof.is_empty() && empty && old_root == expected {
+            Ok(())
+        } else {
+            Err(ProofError::Wrong)
+        };
     }
     // The common subtree is the old root itself when `old` is a power of two.
     let (first, rest) = if old.is_power_of_two() {

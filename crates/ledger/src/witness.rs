@@ -54,7 +54,8 @@ impl AddCheckpoint {
         if old_size.to_string() != old {
             return Err(bad("the old size is not in canonical form"));
         }
-        let proof = lines.map(parse_hash).collect::<Option<Vec<_>>>().ok_or(bad("a proof line is no hash"))?;
+        let proof =
+            lines.map(parse_hash).collect::<Option<Vec<_>>>().ok_or(bad("a proof line is no hash"))?;
         if proof.len() > MAX_PROOF {
             return Err(bad("more than 63 proof lines"));
         }
@@ -85,14 +86,18 @@ pub enum Refusal {
     #[error("malformed request ({0}): send what C2SP tlog-witness describes")]
     BadRequest(&'static str),
     /// 403: nobody who may speak for the log has signed.
-    #[error("the checkpoint has no valid signature by a known key of its log: check which key the witness knows")]
+    #[error(
+        "the checkpoint has no valid signature by a known key of its log: check which key the witness knows"
+    )]
     Forbidden,
     /// 404: a log that this witness does not know.
     #[error("the witness does not know the log {0:?}: add its key to the witness")]
     UnknownLog(String),
     /// 409: the old size is not the last cosigned one. Prove from `latest` instead; a log whose own size is below
     /// `latest` was rolled back.
-    #[error("the witness has cosigned {latest} entries: send a proof from there; if the log has fewer, it was rolled back")]
+    #[error(
+        "the witness has cosigned {latest} entries: send a proof from there; if the log has fewer, it was rolled back"
+    )]
     Conflict {
         /// Size that was cosigned last.
         latest: u64,
@@ -104,7 +109,9 @@ pub enum Refusal {
         size: u64,
     },
     /// 422: the proof does not lead from the last cosigned tree to this one: a fork, or a wrong proof.
-    #[error("the tree does not grow from the cosigned one of {latest} entries: the log was forked, or the proof is wrong")]
+    #[error(
+        "the tree does not grow from the cosigned one of {latest} entries: the log was forked, or the proof is wrong"
+    )]
     Inconsistent {
         /// Size that was cosigned last.
         latest: u64,
@@ -132,7 +139,9 @@ impl Refusal {
     #[must_use]
     pub fn body(&self) -> (&'static str, String) {
         match self {
-            Self::Conflict { latest: size } | Self::Fork { size } => ("text/x.tlog.size", format!("{size}\n")),
+            Self::Conflict { latest: size } | Self::Fork { size } => {
+                ("text/x.tlog.size", format!("{size}\n"))
+            }
             other => ("text/plain", format!("{other}\n")),
         }
     }
@@ -171,7 +180,8 @@ impl WitnessState {
     /// Adds a log, or changes its keys; `stored` is the tree that the witness stored last, if any. A tree that is
     /// remembered already is kept unless `stored` is larger: adding a log again never forgets.
     pub fn trust(&mut self, origin: &str, keys: &VerifierSet, stored: Option<Tree>) {
-        let log = self.logs.entry(origin.to_owned()).or_insert(Log { keys: VerifierSet::default(), latest: None });
+        let log =
+            self.logs.entry(origin.to_owned()).or_insert(Log { keys: VerifierSet::default(), latest: None });
         log.keys = keys.named(origin);
         if stored.map(|tree| tree.size) > log.latest.map(|tree| tree.size) {
             log.latest = stored;
@@ -202,7 +212,7 @@ impl WitnessState {
     ) -> Result<Cosigned, Refusal> {
         let origin = &request.checkpoint.claimed().origin;
         let log = self.logs.get_mut(origin).ok_or_else(|| Refusal::UnknownLog(origin.clone()))?;
-        let checkpoint = request.checkpoint.verify(&log.keys).map_err(refused_signature)?;
+        let checkpoint = request.checkpoint.verify(&log.keys).map_err(|error| refused_signature(&error))?;
         let tree = Tree { size: checkpoint.size, root: checkpoint.root };
         if request.old_size > tree.size {
             return Err(Refusal::BadRequest("the old size is larger than the checkpoint's"));
@@ -216,7 +226,7 @@ impl WitnessState {
     }
 }
 
-fn refused_signature(error: CheckpointError) -> Refusal {
+fn refused_signature(error: &CheckpointError) -> Refusal {
     match error {
         CheckpointError::Note(NoteError::Malformed(what)) | CheckpointError::Malformed(what) => {
             Refusal::BadRequest(what)
@@ -232,10 +242,10 @@ fn check_growth(latest: Tree, tree: Tree, request: &AddCheckpoint) -> Result<(),
     if tree.size == latest.size && tree.root != latest.root {
         return Err(Refusal::Fork { size: latest.size });
     }
-    verify_consistency((latest.size, latest.root), (tree.size, tree.root), &request.proof).map_err(
-        |error| match error {
+    verify_consistency((latest.size, latest.root), (tree.size, tree.root), &request.proof).map_err(|error| {
+        match error {
             ProofError::Shrinks { .. } => Refusal::Conflict { latest: latest.size },
             _ => Refusal::Inconsistent { latest: latest.size },
-        },
-    )
+        }
+    })
 }
