@@ -14,6 +14,8 @@ mod aad;
 mod aws;
 mod blind;
 mod cache;
+#[cfg(test)]
+mod commitment_tests;
 mod context;
 mod envelope;
 mod error;

@@ -74,3 +74,7 @@ impl Lifecycle {
         Ok(())
     }
 }
+
+pub(crate) fn nothing_to_cancel(key: &KeyRef) -> KeyError {
+    KeyError::Refused(format!("key {key} is not pending deletion: there is nothing to cancel"))
+}

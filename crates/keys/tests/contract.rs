@@ -18,7 +18,7 @@ use support::{
 async fn k9_the_strict_fake_keeps_the_contract() {
     let (service, _) = fake();
     let missing = KeyRef(format!("fake:{}/77", tenant(9)));
-    contract::check(Subject { service: &*service, missing, enforces_states: true }).await;
+    contract::check(Subject { service: &*service, missing, strict: true }).await;
 }
 
 #[tokio::test]
@@ -27,7 +27,7 @@ async fn k9_the_local_service_keeps_the_contract() {
     let clock = Arc::new(ManualClock::at(START));
     let service = LocalKms::open(directory.path(), Profile::Dev, clock, Arc::new(OsRandom)).unwrap();
     let missing = KeyRef(format!("local:{}/0011223344556677", tenant(9)));
-    contract::check(Subject { service: &service, missing, enforces_states: true }).await;
+    contract::check(Subject { service: &service, missing, strict: true }).await;
 }
 
 #[tokio::test]
@@ -36,7 +36,7 @@ async fn k9_aws_kms_over_the_wire_keeps_the_contract() {
     let service = moto.kms().await;
     let missing =
         KeyRef("arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-4000-8000-000000000000".to_owned());
-    contract::check(Subject { service: &service, missing, enforces_states: false }).await;
+    contract::check(Subject { service: &service, missing, strict: false }).await;
 }
 
 #[tokio::test]

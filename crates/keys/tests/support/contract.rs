@@ -11,9 +11,10 @@ pub struct Subject<'a> {
     pub service: &'a dyn KeyService,
     /// A well-formed reference to a key that was never made.
     pub missing: KeyRef,
-    /// Whether a key that is switched off refuses. Moto 5.2 shows the state but does not enforce it: for it the state
-    /// rules are checked on the strict fake only.
-    pub enforces_states: bool,
+    /// Whether it does all that AWS KMS does. Moto 5.2 does not: it shows the state of a key but does not enforce it (a
+    /// disabled key works, a second deletion is accepted), and it calls a foreign blob `AccessDenied` where KMS says
+    /// `IncorrectKey`. Those rules are checked on the other services, and the errors over canned answers.
+    pub strict: bool,
 }
 
 pub async fn check(subject: Subject<'_>) {
@@ -61,8 +62,7 @@ async fn a_changed_or_foreign_blob_is_refused(subject: &Subject<'_>) {
     for at in [0, end / 2, end - 17, end - 1] {
         let mut changed = wrapped.clone();
         changed.0[at] ^= 1;
-        let error = refusal(subject, &key, &changed, &right).await;
-        assert_eq!(error, KeyError::WrongContext, "byte {at} of {end}");
+        assert_not_ours(subject, &refusal(subject, &key, &changed, &right).await);
     }
     for cut in [0, 1, end - 1] {
         let error = refusal(subject, &key, &Wrapped(wrapped.0[..cut].to_vec()), &right).await;
@@ -70,7 +70,7 @@ async fn a_changed_or_foreign_blob_is_refused(subject: &Subject<'_>) {
     }
     // The other tenant's key, even with this tenant's context and with its own.
     for context in [right, context(b, KeyPurpose::Data, 1)] {
-        assert_eq!(refusal(subject, &foreign, &wrapped, &context).await, KeyError::WrongContext);
+        assert_not_ours(subject, &refusal(subject, &foreign, &wrapped, &context).await);
     }
     assert!(subject.service.unwrap(&key, &wrapped, &right).await.is_ok(), "control");
 }
@@ -96,7 +96,7 @@ async fn a_key_is_switched_off_and_on(subject: &Subject<'_>) {
     service.disable(&key).await.unwrap();
     assert_eq!(service.describe(&key).await.unwrap().state, KeyState::Disabled);
     assert_eq!(service.create_key(tenant(1)).await.unwrap(), key, "a disabled key is still the tenant's key");
-    if subject.enforces_states {
+    if subject.strict {
         let disabled = KeyError::Disabled(key.clone());
         assert_eq!(refusal(subject, &key, &wrapped, &context).await, disabled);
         assert_eq!(service.generate_data_key(&key, &context).await.err(), Some(disabled));
@@ -123,7 +123,7 @@ async fn a_deletion_waits_and_can_be_taken_back(subject: &Subject<'_>) {
     };
     assert!(shown.since(due).max(due.since(shown)) <= Duration::from_secs(1), "{shown} {due}");
     assert_eq!(service.create_key(tenant(3)).await, Err(KeyError::PendingDeletion(key.clone())));
-    if subject.enforces_states {
+    if subject.strict {
         let pending = KeyError::PendingDeletion(key.clone());
         assert_eq!(refusal(subject, &key, &wrapped, &context).await, pending);
         assert_eq!(service.generate_data_key(&key, &context).await.err(), Some(pending.clone()));
@@ -133,12 +133,17 @@ async fn a_deletion_waits_and_can_be_taken_back(subject: &Subject<'_>) {
     }
     service.cancel_deletion(&key).await.unwrap();
     assert_eq!(service.describe(&key).await.unwrap().state, KeyState::Disabled);
-    if subject.enforces_states {
+    if subject.strict {
         assert!(matches!(service.cancel_deletion(&key).await, Err(KeyError::Refused(_))));
         assert_eq!(refusal(subject, &key, &wrapped, &context).await, KeyError::Disabled(key.clone()));
     }
     service.enable(&key).await.unwrap();
     assert!(service.unwrap(&key, &wrapped, &context).await.is_ok());
+}
+
+fn assert_not_ours(subject: &Subject<'_>, error: &KeyError) {
+    let by_moto = !subject.strict && matches!(error, KeyError::Refused(_));
+    assert!(by_moto || *error == KeyError::WrongContext, "{error:?}");
 }
 
 async fn refusal(subject: &Subject<'_>, key: &KeyRef, wrapped: &Wrapped, context: &KeyContext) -> KeyError {
