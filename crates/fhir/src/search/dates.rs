@@ -5,11 +5,11 @@ use time::{Date, Month, PrimitiveDateTime, Time, UtcOffset};
 use super::{DateMatch, Prefix};
 
 /// `start..end` in microseconds since the Unix epoch, `end` exclusive.
-pub(super) type Range = (i64, i64);
+pub(crate) type Range = (i64, i64);
 
 /// The range of a FHIR date, dateTime or instant; seconds may be missing, as searches allow. Without a zone it is UTC.
 /// `None` if it is none of them.
-pub(super) fn range(text: &str) -> Option<Range> {
+pub(crate) fn range(text: &str) -> Option<Range> {
     let (date, clock) = match text.split_once('T') {
         Some((date, clock)) => (date, Some(clock)),
         None => (text, None),
@@ -40,19 +40,21 @@ fn day(year: u16, month: u16, day: u16) -> Option<Date> {
 }
 
 /// The first day and the day after the last, of `YYYY`, `YYYY-MM` or `YYYY-MM-DD`.
-pub(super) fn day_range(text: &str) -> Option<(Date, Date)> {
+pub(crate) fn day_range(text: &str) -> Option<(Date, Date)> {
     let mut parts = text.split('-');
-    let year = number(parts.next()?, 4).filter(|year| *year > 0 && *year < 9999)?;
+    let year = number(parts.next()?, 4).filter(|year| *year > 0)?;
+    // "9999-12-31" is a way to say "for ever": what would end after the last day there is ends with it.
+    let next_year = || day(year + 1, 1, 1).unwrap_or(Date::MAX);
     match (parts.next(), parts.next(), parts.next()) {
-        (None, ..) => Some((day(year, 1, 1)?, day(year + 1, 1, 1)?)),
+        (None, ..) => Some((day(year, 1, 1)?, next_year())),
         (Some(month), None, _) => {
             let month = number(month, 2)?;
-            let after = if month == 12 { day(year + 1, 1, 1) } else { day(year, month + 1, 1) };
-            Some((day(year, month, 1)?, after?))
+            let first = day(year, month, 1)?;
+            Some((first, if month == 12 { next_year() } else { day(year, month + 1, 1)? }))
         }
         (Some(month), Some(of_month), None) => {
             let first = day(year, number(month, 2)?, number(of_month, 2)?)?;
-            Some((first, first.next_day()?))
+            Some((first, first.next_day().unwrap_or(Date::MAX)))
         }
         _ => None,
     }

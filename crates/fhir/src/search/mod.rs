@@ -5,7 +5,7 @@
 //! values say so; the store may run the plan on blind tokens and clear columns, and confirm with the same values after
 //! opening. A query value is PHI (a name, a diagnosis): plans have no `Debug`, and no error repeats a value.
 
-mod dates;
+pub(crate) mod dates;
 mod error;
 mod extract;
 mod matching;

@@ -1,6 +1,10 @@
 //! Structural validation against the R4 definitions.
 
+mod check;
 mod definitions;
+mod primitive;
+mod rules;
+mod xhtml;
 
 use crate::{json::Json, outcome::IssueType, types::ResourceType};
 
@@ -21,5 +25,5 @@ pub struct Finding {
 /// # Errors
 /// Everything that is wrong, at most 20 findings, in the order of the document.
 pub fn validate(kind: ResourceType, document: &Json) -> Result<(), Vec<Finding>> {
-    definitions::check(kind, document)
+    check::check(kind, document)
 }
