@@ -184,7 +184,7 @@ impl<'t> LogCheck<'t> {
             self.find(Place::At(entries), What::Rollback { expected });
         }
         if !self.signed {
-            self.find(Place::WholeLog, What::Unsigned);
+            self.find(self.unproven(entries), What::Unsigned);
         }
         if self.trust.quorum > 0 && self.witnessed.is_none() {
             self.find(Place::WholeLog, What::Unwitnessed);

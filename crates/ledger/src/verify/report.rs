@@ -190,7 +190,7 @@ impl Report {
     pub fn first_bad(&self, tenant: TenantId) -> Option<u64> {
         let own = || self.findings.iter().filter(|finding| finding.tenant == tenant);
         let refined = |finding: &Finding| match (&finding.what, finding.place) {
-            (What::Root { .. } | What::Fork { .. }, Place::Within { start, end }) => {
+            (What::Root { .. } | What::Fork { .. } | What::Unsigned, Place::Within { start, end }) => {
                 let inside = own().filter(|other| other.what.is_about_an_entry());
                 let inside = inside.filter_map(|other| other.place.first_bad());
                 inside.filter(|index| (start..end).contains(index)).min().or(Some(start))
