@@ -41,7 +41,7 @@ pub use permit::Permit;
 pub use phi::{Exposed, Phi};
 pub use pool::PoolLimits;
 pub use records::{
-    query::{ClearFilter, Cursor, OrderBy, RecordQuery, Term},
+    query::{ClearFilter, Comparison, Cursor, OrderBy, RecordQuery, Span},
     write::Draft,
 };
 pub use sealed::{Plain, Sealed};

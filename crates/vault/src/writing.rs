@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use carekeep_kernel::{EntryId, PersonId, ResourceId, Timestamp};
 use carekeep_ledger::Outcome;
-use carekeep_policy::{Action, Relation, Resource, ResourceKind, Role};
+use carekeep_policy::{Action, Projection, Relation, Resource, ResourceKind, Role};
 
 use crate::{
     AccessError, Caller, Permit, Sealed,
     audit::{Note, reference},
     catalogue::{Act, AssignCareTeam, Create, Delete, Update},
-    gate::Gate,
+    gate::{Gate, Granted},
     records::{
         fetch,
         write::{Draft, Step},
@@ -55,6 +55,17 @@ const CARE_TEAM: i16 = 1;
 const ENTRY_RESOURCES: usize = 500;
 
 impl Change {
+    /// How much of what is written the writer may see in the answer.
+    #[must_use]
+    pub const fn projection(&self) -> Projection {
+        match &self.0 {
+            Kind::Create(_, permit) => permit.projection,
+            Kind::Update(_, permit) => permit.projection,
+            Kind::Delete(_, permit) => permit.projection,
+            Kind::Assign(_, _, permit) => permit.projection,
+        }
+    }
+
     pub(crate) fn about(&self) -> (ResourceKind, ResourceId) {
         match &self.0 {
             Kind::Create(_, permit) => (permit.kind, permit.id),
@@ -74,7 +85,13 @@ impl Change {
                 if joins {
                     // Whoever registers a patient to treat them must be able to read what they wrote.
                     let person = caller.person().as_uuid();
-                    steps.push(Step::Relate { person, patient: id, relation: CARE_TEAM, at: caller.now(), entry });
+                    steps.push(Step::Relate {
+                        person,
+                        patient: id,
+                        relation: CARE_TEAM,
+                        at: caller.now(),
+                        entry,
+                    });
                 }
                 steps
             }
@@ -100,7 +117,7 @@ pub(crate) struct Plans<'a> {
 
 struct Decided {
     planned: Planned,
-    policies: Vec<String>,
+    granted: Granted,
 }
 
 impl Planned {
@@ -134,14 +151,14 @@ impl Plans<'_> {
         let mut groups: BTreeMap<(Action, ResourceKind), Vec<Decided>> = BTreeMap::new();
         for plan in planned {
             let (kind, ..) = plan.about();
-            let policies = match self.decide(&plan, &relations) {
-                Ok(policies) => policies,
+            let granted = match self.decide(&plan, &relations) {
+                Ok(granted) => granted,
                 Err((error, policies)) => {
                     self.record((plan.action(), kind), &[&plan], policies, Outcome::Denied).await?;
                     return Err(error);
                 }
             };
-            groups.entry((plan.action(), kind)).or_default().push(Decided { planned: plan, policies });
+            groups.entry((plan.action(), kind)).or_default().push(Decided { planned: plan, granted });
         }
         let mut changes = Vec::new();
         for (about, mut decided) in groups {
@@ -149,12 +166,12 @@ impl Plans<'_> {
                 let rest = decided.split_off(decided.len().min(ENTRY_RESOURCES));
                 let chunk = std::mem::replace(&mut decided, rest);
                 let mut policies: Vec<String> =
-                    chunk.iter().flat_map(|d| d.policies.iter().cloned()).collect();
+                    chunk.iter().flat_map(|d| d.granted.policies.iter().cloned()).collect();
                 policies.sort_unstable();
                 policies.dedup();
                 let plans: Vec<&Planned> = chunk.iter().map(|decided| &decided.planned).collect();
                 let entry = self.record(about, &plans, policies, Outcome::Permitted).await?;
-                changes.extend(chunk.into_iter().map(|decided| self.mint(decided.planned, entry)));
+                changes.extend(chunk.into_iter().map(|decided| self.mint(decided, entry)));
             }
         }
         Ok(changes)
@@ -180,11 +197,11 @@ impl Plans<'_> {
         &self,
         plan: &Planned,
         relations: &BTreeMap<ResourceId, Relation>,
-    ) -> Result<Vec<String>, (AccessError, Vec<String>)> {
+    ) -> Result<Granted, (AccessError, Vec<String>)> {
         let (kind, id, _, patient) = plan.about();
         let relation = patient.and_then(|patient| relations.get(&patient).copied()).unwrap_or_default();
         let fresh = Resource { tenant: self.gate.cell.tenant(), kind, id: Some(id), patient, relation };
-        let granted = match plan {
+        match plan {
             Planned::Create(_) => self.gate.decide::<Create>(&fresh),
             Planned::Assign { .. } => self.gate.decide::<AssignCareTeam>(&fresh),
             Planned::Delete(sealed, _) => self.gate.decide::<Delete>(&sealed.attributes()),
@@ -196,8 +213,7 @@ impl Plans<'_> {
                 }
                 self.gate.decide::<Update>(&sealed.attributes())
             }
-        };
-        granted.map(|granted| granted.policies)
+        }
     }
 
     async fn record(
@@ -228,17 +244,22 @@ impl Plans<'_> {
         self.gate.cell.recorder.record(self.gate.caller, note).await
     }
 
-    fn mint(&self, planned: Planned, entry: EntryId) -> Change {
+    fn mint(&self, decided: Decided, entry: EntryId) -> Change {
+        let Decided { planned, granted: Granted { projection, .. } } = decided;
         let (kind, id, version, _) = planned.about();
         let tenant = self.gate.cell.tenant();
         Change(match planned {
-            Planned::Create(draft) => Kind::Create(draft, write_permit((tenant, kind, id, version), entry)),
-            Planned::Update(draft, _) => {
-                Kind::Update(draft, write_permit((tenant, kind, id, version), entry))
+            Planned::Create(draft) => {
+                Kind::Create(draft, write_permit((tenant, kind, id, version), projection, entry))
             }
-            Planned::Delete(_, at) => Kind::Delete(at, write_permit((tenant, kind, id, version), entry)),
+            Planned::Update(draft, _) => {
+                Kind::Update(draft, write_permit((tenant, kind, id, version), projection, entry))
+            }
+            Planned::Delete(_, at) => {
+                Kind::Delete(at, write_permit((tenant, kind, id, version), projection, entry))
+            }
             Planned::Assign { person, at, .. } => {
-                Kind::Assign(person, at, write_permit((tenant, kind, id, version), entry))
+                Kind::Assign(person, at, write_permit((tenant, kind, id, version), projection, entry))
             }
         })
     }
@@ -246,16 +267,8 @@ impl Plans<'_> {
 
 fn write_permit<A: Act>(
     (tenant, kind, id, version): (carekeep_kernel::TenantId, ResourceKind, ResourceId, u32),
+    projection: Projection,
     entry: EntryId,
 ) -> Permit<A> {
-    Permit {
-        tenant,
-        kind,
-        id,
-        version,
-        projection: carekeep_policy::Projection::Metadata,
-        key: None,
-        entry,
-        action: std::marker::PhantomData,
-    }
+    Permit { tenant, kind, id, version, projection, key: None, entry, action: std::marker::PhantomData }
 }

@@ -1,9 +1,9 @@
 //! P1, K1, A1: reading and writing through the gate.
 
-use carekeep_kernel::index::{ParamId, Scope};
+use carekeep_kernel::index::{IndexValue, ParamId, Scope};
 use carekeep_policy::{DenyReason, ResourceKind, Role};
 use carekeep_testkit::{PersonSpec, Platform};
-use carekeep_vault::{AccessError, OrderBy, Planned, RecordQuery, Term};
+use carekeep_vault::{AccessError, OrderBy, Planned, RecordQuery};
 
 use crate::support::{draft, read, write};
 
@@ -112,7 +112,7 @@ async fn k5_search_by_tokens_finds_the_panel_and_nobody_else() {
         write(&vault, caller, vec![Planned::Create(patient)]).await.unwrap();
         write(&vault, caller, vec![Planned::Create(condition)]).await.unwrap();
     }
-    let query = |kind, terms: Vec<Vec<Term>>| RecordQuery {
+    let query = |kind, terms: Vec<Vec<IndexValue>>| RecordQuery {
         kind,
         ids: None,
         patients: None,
@@ -124,8 +124,8 @@ async fn k5_search_by_tokens_finds_the_panel_and_nobody_else() {
         after: None,
         asked: "test".to_owned(),
     };
-    let name = |text: &str| Term { param: ParamId(1), scope: Scope::Tenant, text: format!("n:{text}") };
-    let code = Term { param: ParamId(2), scope: Scope::Patient, text: "c:e11".to_owned() };
+    let name = |text: &str| IndexValue { param: ParamId(1), scope: Scope::Tenant, text: format!("n:{text}") };
+    let code = IndexValue { param: ParamId(2), scope: Scope::Patient, text: "c:e11".to_owned() };
     let found = |caller, query: RecordQuery| {
         let vault = &vault;
         async move {

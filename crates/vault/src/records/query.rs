@@ -1,43 +1,56 @@
 //! A search over sealed rows, as data. The FHIR layer says what; the vault knows how.
 
-use carekeep_kernel::{
-    ResourceId, Timestamp,
-    index::{ParamId, Scope},
-};
+use carekeep_kernel::{ResourceId, index::IndexValue};
 use carekeep_policy::ResourceKind;
 
-/// One text that a matching resource must have been indexed under.
-#[derive(Clone)]
-pub struct Term {
-    /// The search parameter.
-    pub param: ParamId,
-    /// How widely its tokens compare.
-    pub scope: Scope,
-    /// The normalised text.
-    pub text: String,
+/// How a row's range `start..end` compares with a query's range (R4, search, "Prefixes"; the end is exclusive).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    /// Lies inside.
+    Eq,
+    /// Does not lie inside.
+    Ne,
+    /// Reaches below.
+    Lt,
+    /// Reaches above.
+    Gt,
+    /// Reaches below or lies inside.
+    Le,
+    /// Reaches above or lies inside.
+    Ge,
+    /// Starts after.
+    Sa,
+    /// Ends before.
+    Eb,
 }
 
-/// A condition on what lies in the clear.
+/// One range of a query, microseconds since the Unix epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// How the row's range must compare.
+    pub comparison: Comparison,
+    /// First microsecond.
+    pub start: i64,
+    /// First microsecond after.
+    pub end: i64,
+}
+
+/// A condition on what lies in the clear. Alternatives inside one filter are ORed.
 #[derive(Clone)]
 pub enum ClearFilter {
     /// The status is one of these.
     Status(Vec<String>),
-    /// Some category is one of these (`system|code`, or `code` alone for any system).
-    Category(Vec<String>),
-    /// The event overlaps `[from, to)`; either end may be open.
-    Event {
-        /// Not over before this moment.
-        from: Option<Timestamp>,
-        /// Begun before this moment.
-        to: Option<Timestamp>,
+    /// Some category is one of `exact` (`system|code`), or ends with one of `codes` (`|code`).
+    Category {
+        /// Whole column texts.
+        exact: Vec<String>,
+        /// Ends of column texts.
+        codes: Vec<String>,
     },
-    /// Last written in `[from, to)`.
-    LastUpdated {
-        /// Not before this moment.
-        from: Option<Timestamp>,
-        /// Before this moment.
-        to: Option<Timestamp>,
-    },
+    /// The event's range; an event that has neither start nor end never matches, and a missing one is infinite.
+    Event(Vec<Span>),
+    /// The moment of the last change, as the range of that one microsecond.
+    LastUpdated(Vec<Span>),
 }
 
 /// What results are ordered by. Ties are broken by id.
@@ -70,7 +83,7 @@ pub struct RecordQuery {
     /// Conditions on what is clear.
     pub clear: Vec<ClearFilter>,
     /// Conditions on what is tokenised: of each group, one term must match.
-    pub terms: Vec<Vec<Term>>,
+    pub terms: Vec<Vec<IndexValue>>,
     /// The order.
     pub order: OrderBy,
     /// Newest first.

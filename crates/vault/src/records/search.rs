@@ -10,7 +10,7 @@ use crate::{
     config::moment,
     records::{
         fetch::{bounded, columns, sealed},
-        query::{ClearFilter, OrderBy, RecordQuery, Term},
+        query::{ClearFilter, Comparison, OrderBy, RecordQuery, Span},
     },
     sealed::Sealed,
 };
@@ -73,7 +73,11 @@ async fn tokens(
     query.terms.iter().map(|group| group_tokens(&key, group, &patients)).collect()
 }
 
-fn group_tokens(key: &BlindIndexKey, group: &[Term], patients: &[ResourceId]) -> Result<Group, AccessError> {
+fn group_tokens(
+    key: &BlindIndexKey,
+    group: &[IndexValue],
+    patients: &[ResourceId],
+) -> Result<Group, AccessError> {
     let mut tokens = Group::new();
     for term in group {
         match term.scope {
@@ -154,25 +158,72 @@ fn uuids(ids: &[ResourceId]) -> Vec<uuid::Uuid> {
 }
 
 fn clear(sql: &mut QueryBuilder<Postgres>, filter: &ClearFilter) {
-    let mut bound = |condition: &str, moment_at: Option<carekeep_kernel::Timestamp>| {
-        if let Some(at) = moment_at {
-            sql.push(condition).push_bind(moment(at));
-        }
-    };
     match filter {
-        ClearFilter::Event { from, to } => {
-            bound(" AND r.event_end > ", *from);
-            bound(" AND r.event_start < ", *to);
-        }
-        ClearFilter::LastUpdated { from, to } => {
-            bound(" AND r.last_updated >= ", *from);
-            bound(" AND r.last_updated < ", *to);
-        }
         ClearFilter::Status(values) => {
             sql.push(" AND r.status = ANY(").push_bind(values.clone()).push(")");
         }
-        ClearFilter::Category(values) => {
-            sql.push(" AND r.categories && ").push_bind(values.clone());
+        ClearFilter::Category { exact, codes } => {
+            sql.push(" AND (r.categories && ").push_bind(exact.clone());
+            sql.push(" OR EXISTS (SELECT 1 FROM unnest(r.categories) c, unnest(").push_bind(codes.clone());
+            sql.push("::text[]) e WHERE right(c, length(e)) = e))");
+        }
+        ClearFilter::Event(spans) => {
+            sql.push(" AND (r.event_start IS NOT NULL OR r.event_end IS NOT NULL)");
+            let starts = "coalesce(r.event_start, '-infinity'::timestamptz)";
+            any_span(sql, spans, starts, "coalesce(r.event_end, 'infinity'::timestamptz)");
+        }
+        ClearFilter::LastUpdated(spans) => {
+            any_span(sql, spans, "r.last_updated", "r.last_updated + interval '1 microsecond'");
+        }
+    }
+}
+
+fn any_span(sql: &mut QueryBuilder<Postgres>, spans: &[Span], starts: &str, ends: &str) {
+    sql.push(" AND (false");
+    for span in spans {
+        sql.push(" OR ");
+        one_span(sql, span, starts, ends);
+    }
+    sql.push(")");
+}
+
+fn one_span(sql: &mut QueryBuilder<Postgres>, span: &Span, starts: &str, ends: &str) {
+    let from = moment(carekeep_kernel::Timestamp::from_micros(span.start));
+    let to = moment(carekeep_kernel::Timestamp::from_micros(span.end));
+    let inside = |sql: &mut QueryBuilder<Postgres>| {
+        sql.push(format!("({starts} >= "))
+            .push_bind(from)
+            .push(format!(" AND {ends} <= "))
+            .push_bind(to)
+            .push(")");
+    };
+    match span.comparison {
+        Comparison::Eq => inside(sql),
+        Comparison::Ne => {
+            sql.push("NOT ");
+            inside(sql);
+        }
+        Comparison::Lt | Comparison::Le => {
+            sql.push(format!("({starts} < ")).push_bind(from);
+            if span.comparison == Comparison::Le {
+                sql.push(" OR ");
+                inside(sql);
+            }
+            sql.push(")");
+        }
+        Comparison::Gt | Comparison::Ge => {
+            sql.push(format!("({ends} > ")).push_bind(to);
+            if span.comparison == Comparison::Ge {
+                sql.push(" OR ");
+                inside(sql);
+            }
+            sql.push(")");
+        }
+        Comparison::Sa => {
+            sql.push(format!("{starts} >= ")).push_bind(to);
+        }
+        Comparison::Eb => {
+            sql.push(format!("{ends} <= ")).push_bind(from);
         }
     }
 }

@@ -86,6 +86,7 @@ pub(crate) async fn commit(cell: &Cell, steps: Vec<Step>) -> Result<(), AccessEr
     for other in others {
         other.run(&mut transaction).await?;
     }
+    check_patients(&mut transaction, &creations).await?;
     bounded(transaction.commit()).await?;
     lease.give_back();
     Ok(())
@@ -144,6 +145,27 @@ async fn insert(
         .bind(rows.iter().map(|row| row.envelope.as_slice()).collect::<Vec<_>>());
     bounded(query.execute(&mut **transaction)).await.map_err(taken_is_conflict)?;
     insert_tokens(transaction, rows).await
+}
+
+/// Whoever a new record is about must be a patient of the tenant, there already or made in the same transaction.
+async fn check_patients(transaction: &mut PgConnection, rows: &[SealedDraft]) -> Result<(), AccessError> {
+    let mut patients: Vec<Uuid> =
+        rows.iter().filter_map(|row| row.draft.patient).map(|id| id.as_uuid()).collect();
+    patients.sort_unstable();
+    patients.dedup();
+    if patients.is_empty() {
+        return Ok(());
+    }
+    let query = sqlx::query(
+        "SELECT 1 FROM unnest($1::uuid[]) wanted (id) WHERE NOT EXISTS
+           (SELECT 1 FROM resource r WHERE r.id = wanted.id AND r.kind = 'Patient' AND NOT r.deleted)",
+    )
+    .bind(patients);
+    let missing = bounded(query.fetch_optional(transaction)).await?;
+    if missing.is_some() {
+        return Err(AccessError::Invalid("the patient does not exist here: create the patient first"));
+    }
+    Ok(())
 }
 
 const INSERT: &str = "INSERT INTO resource
