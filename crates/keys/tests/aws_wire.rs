@@ -1,4 +1,5 @@
 //! What the AWS client makes of answers that moto never gives: key states, throttling, silence. A canned server speaks.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 mod support;
 

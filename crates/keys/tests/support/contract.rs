@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use carekeep_kernel::Timestamp;
 use carekeep_keys::{KeyContext, KeyError, KeyPurpose, KeyRef, KeyService, KeyState, Wrapped};
 
 use super::{context, tenant};
@@ -96,11 +97,7 @@ async fn a_key_is_switched_off_and_on(subject: &Subject<'_>) {
     service.disable(&key).await.unwrap();
     assert_eq!(service.describe(&key).await.unwrap().state, KeyState::Disabled);
     assert_eq!(service.create_key(tenant(1)).await.unwrap(), key, "a disabled key is still the tenant's key");
-    if subject.strict {
-        let disabled = KeyError::Disabled(key.clone());
-        assert_eq!(refusal(subject, &key, &wrapped, &context).await, disabled);
-        assert_eq!(service.generate_data_key(&key, &context).await.err(), Some(disabled));
-    }
+    assert_unusable(subject, &wrapped, &context, KeyError::Disabled(key.clone())).await;
     service.enable(&key).await.unwrap();
     assert_eq!(service.describe(&key).await.unwrap().state, KeyState::Enabled);
     assert!(service.unwrap(&key, &wrapped, &context).await.is_ok());
@@ -111,34 +108,54 @@ async fn a_deletion_waits_and_can_be_taken_back(subject: &Subject<'_>) {
     let key = service.create_key(tenant(3)).await.unwrap();
     let context = context(tenant(3), KeyPurpose::Data, 1);
     let (_, wrapped) = service.generate_data_key(&key, &context).await.unwrap();
-    for days in [0, 6, 31, u32::MAX] {
-        let refused = service.schedule_deletion(&key, days).await;
-        assert!(matches!(refused, Err(KeyError::Refused(_))), "{days} days: {refused:?}");
-    }
-    assert_eq!(service.describe(&key).await.unwrap().state, KeyState::Enabled);
+    assert_other_windows_refused(subject, &key).await;
     let due = service.schedule_deletion(&key, 30).await.unwrap();
-    // Moto rounds the date differently in the two answers; a second either way is the same promise.
-    let KeyState::PendingDeletion(shown) = service.describe(&key).await.unwrap().state else {
-        panic!("not pending")
-    };
-    assert!(shown.since(due).max(due.since(shown)) <= Duration::from_secs(1), "{shown} {due}");
-    assert_eq!(service.create_key(tenant(3)).await, Err(KeyError::PendingDeletion(key.clone())));
-    if subject.strict {
-        let pending = KeyError::PendingDeletion(key.clone());
-        assert_eq!(refusal(subject, &key, &wrapped, &context).await, pending);
-        assert_eq!(service.generate_data_key(&key, &context).await.err(), Some(pending.clone()));
-        assert_eq!(service.enable(&key).await, Err(pending.clone()));
-        assert_eq!(service.disable(&key).await, Err(pending.clone()));
-        assert_eq!(service.schedule_deletion(&key, 7).await, Err(pending));
-    }
+    assert_pending(subject, &key, due).await;
+    assert_unusable(subject, &wrapped, &context, KeyError::PendingDeletion(key.clone())).await;
     service.cancel_deletion(&key).await.unwrap();
     assert_eq!(service.describe(&key).await.unwrap().state, KeyState::Disabled);
     if subject.strict {
         assert!(matches!(service.cancel_deletion(&key).await, Err(KeyError::Refused(_))));
-        assert_eq!(refusal(subject, &key, &wrapped, &context).await, KeyError::Disabled(key.clone()));
     }
+    assert_unusable(subject, &wrapped, &context, KeyError::Disabled(key.clone())).await;
     service.enable(&key).await.unwrap();
     assert!(service.unwrap(&key, &wrapped, &context).await.is_ok());
+}
+
+async fn assert_other_windows_refused(subject: &Subject<'_>, key: &KeyRef) {
+    for days in [0, 6, 31, u32::MAX] {
+        let refused = subject.service.schedule_deletion(key, days).await;
+        assert!(matches!(refused, Err(KeyError::Refused(_))), "{days} days: {refused:?}");
+    }
+    assert_eq!(subject.service.describe(key).await.unwrap().state, KeyState::Enabled);
+}
+
+/// A key that is off neither unwraps nor makes data keys. Moto's does, so nothing is asserted of it.
+async fn assert_unusable(subject: &Subject<'_>, wrapped: &Wrapped, context: &KeyContext, expected: KeyError) {
+    let (KeyError::Disabled(key) | KeyError::PendingDeletion(key)) = &expected else {
+        panic!("not a state: {expected}")
+    };
+    if subject.strict {
+        assert_eq!(refusal(subject, key, wrapped, context).await, expected);
+        let generated = subject.service.generate_data_key(key, context).await;
+        assert_eq!(generated.err(), Some(expected));
+    }
+}
+
+async fn assert_pending(subject: &Subject<'_>, key: &KeyRef, due: Timestamp) {
+    let service = subject.service;
+    let KeyState::PendingDeletion(shown) = service.describe(key).await.unwrap().state else {
+        panic!("not pending")
+    };
+    // Moto rounds the date differently in the two answers; a second either way is the same promise.
+    assert!(shown.since(due).max(due.since(shown)) <= Duration::from_secs(1), "{shown} {due}");
+    let pending = KeyError::PendingDeletion(key.clone());
+    assert_eq!(service.create_key(tenant(3)).await, Err(pending.clone()));
+    if subject.strict {
+        assert_eq!(service.enable(key).await, Err(pending.clone()));
+        assert_eq!(service.disable(key).await, Err(pending.clone()));
+        assert_eq!(service.schedule_deletion(key, 7).await, Err(pending));
+    }
 }
 
 fn assert_not_ours(subject: &Subject<'_>, error: &KeyError) {
