@@ -8,11 +8,15 @@ use zeroize::Zeroizing;
 /// Deliberately without `Debug`, `Clone`, `Display`, `Serialize` and equality. Fetch it from the
 /// [`KeyCache`](crate::KeyCache) for each operation: a holder that keeps it outlives the cache's time limit.
 ///
-/// ```compile_fail
+/// ```
+/// fn shareable<T: Send + Sync>() {}
+/// shareable::<carekeep_keys::DataKey>();
+/// ```
+/// ```compile_fail,E0277
 /// fn printable<T: std::fmt::Debug>() {}
 /// printable::<carekeep_keys::DataKey>();
 /// ```
-/// ```compile_fail
+/// ```compile_fail,E0277
 /// fn copyable<T: Clone>() {}
 /// copyable::<carekeep_keys::DataKey>();
 /// ```
