@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use carekeep_kernel::{Clock, Random, ResourceId, TenantId};
 use carekeep_keys::KeyCache;
-use carekeep_policy::{ActivePolicy, ResourceKind};
+use carekeep_policy::{ActivePolicy, Projection, ResourceKind};
 use sqlx::PgPool;
 
 use crate::{
@@ -270,6 +270,20 @@ impl Vault {
     pub async fn permit<A: Opens>(&self, caller: &Caller, sealed: &Sealed) -> Result<Permit<A>, AccessError> {
         let cell = self.cell(caller.tenant()).await?;
         self.gate(&cell, caller).permit(sealed).await
+    }
+
+    /// How much of a row the caller would see by `A`, or `None` if it would be refused. Opens nothing, mints nothing and
+    /// records nothing: for use cases that must know how to ask.
+    ///
+    /// # Errors
+    /// [`AccessError::Unavailable`] when the tenant cannot be opened.
+    pub async fn would_see<A: Act>(
+        &self,
+        caller: &Caller,
+        sealed: &Sealed,
+    ) -> Result<Option<Projection>, AccessError> {
+        let cell = self.cell(caller.tenant()).await?;
+        Ok(self.gate(&cell, caller).decide::<A>(&sealed.attributes()).ok().map(|granted| granted.projection))
     }
 
     /// Permits opening several rows with one entry in the ledger that names each of them; rows that policy hides are

@@ -1,0 +1,214 @@
+//! `transaction` and `batch`.
+
+use carekeep_fhir::{
+    bundle::{
+        BundleKind, BundleOptions, Draft as BundleDraft, Method, Operation, Plan, Unsupported,
+        write::EntryResponse,
+    },
+    json::{Json, Limits},
+    outcome::{IssueType, Outcome},
+    types::ResourceType,
+};
+use carekeep_kernel::{ResourceId, Timestamp};
+use carekeep_vault::{AccessError, Planned, catalogue};
+
+use super::{
+    Fhir, FhirError,
+    convert::kind_of,
+    write::{Place, check_version},
+};
+
+/// Limits of one bundle.
+#[derive(Debug, Clone, Copy)]
+pub struct BundleLimits {
+    /// The most entries.
+    pub entries: usize,
+    /// The most bytes.
+    pub bytes: usize,
+    /// Whether entries of types that are not served are named and left out, instead of refusing the bundle.
+    pub lenient: bool,
+}
+
+/// What became of a bundle: one answer per entry, in its order.
+pub struct BundleAnswer {
+    /// Transaction or batch.
+    pub kind: BundleKind,
+    /// The answers.
+    pub entries: Vec<EntryResponse>,
+}
+
+/// An operation with its draft, if it writes one.
+struct Ready {
+    index: usize,
+    kind: ResourceType,
+    id: ResourceId,
+    base: u32,
+    if_match: Option<u32>,
+    method: Method,
+    planned: Planned,
+}
+
+impl Fhir<'_> {
+    /// Carries out a bundle: a transaction as a whole or not at all, a batch entry by entry.
+    ///
+    /// # Errors
+    /// For a transaction the first entry that is refused; [`FhirError::Bundle`] for what is no such bundle.
+    pub async fn bundle(&self, body: &[u8], limits: &BundleLimits) -> Result<BundleAnswer, FhirError> {
+        let document = Json::parse(body, &Limits { bytes: limits.bytes, ..Limits::import() })?;
+        let options = BundleOptions {
+            base: self.base,
+            max_entries: limits.entries,
+            unsupported: if limits.lenient { Unsupported::Report } else { Unsupported::Refuse },
+        };
+        let (clock, random) = (self.vault.clock(), self.vault.random());
+        let mut draft =
+            BundleDraft::read(document, &options, &mut || ResourceId::generate(&**clock, &**random))?;
+        self.resolve(&mut draft).await?;
+        let plan = draft.plan()?;
+        match plan.kind {
+            BundleKind::Transaction => self.transaction(plan).await,
+            BundleKind::Batch => self.batch(plan).await,
+        }
+    }
+
+    /// Answers the draft's conditions and conditional references.
+    async fn resolve(&self, draft: &mut BundleDraft) -> Result<(), FhirError> {
+        let conditions: Vec<(usize, ResourceType, String)> =
+            draft.conditions().map(|(index, kind, query)| (index, kind, query.to_owned())).collect();
+        for (index, kind, query) in conditions {
+            if let Some(id) = self.matching(kind, &decode_query(&query)).await? {
+                draft.set_existing(index, id);
+            }
+        }
+        let references: Vec<String> = draft.conditional_references().map(str::to_owned).collect();
+        for reference in references {
+            let Some((kind, query)) = reference.split_once('?') else { continue };
+            let Ok(kind) = kind.parse::<ResourceType>() else { continue };
+            if let Some(id) = self.matching(kind, &decode_query(query)).await? {
+                draft.set_reference(&reference, kind, id);
+            }
+        }
+        Ok(())
+    }
+
+    async fn transaction(&self, plan: Plan) -> Result<BundleAnswer, FhirError> {
+        let at = self.vault.clock().now();
+        let mut ready = Vec::with_capacity(plan.operations.len());
+        for operation in plan.operations {
+            ready.push(self.prepare(operation, at).await?);
+        }
+        let mut entries: Vec<(usize, EntryResponse)> =
+            ready.iter().map(|ready| (ready.index, ready.response(at))).collect();
+        let (checks, planned): (Vec<_>, Vec<_>) =
+            ready.into_iter().map(|ready| ((ready.base, ready.if_match), ready.planned)).unzip();
+        let changes = self.vault.permit_changes(self.caller, planned).await?;
+        checks.into_iter().try_for_each(|(base, if_match)| check_version(base, if_match))?;
+        if !changes.is_empty() {
+            self.vault.commit(self.caller, changes).await?;
+        }
+        entries.extend(plan.existing.iter().map(|found| (found.index, there(found.kind, found.id, at))));
+        entries.extend(plan.refused.iter().map(|refused| (refused.index, not_served(&refused.kind))));
+        Ok(BundleAnswer { kind: BundleKind::Transaction, entries: in_order(entries) })
+    }
+
+    async fn batch(&self, plan: Plan) -> Result<BundleAnswer, FhirError> {
+        let at = self.vault.clock().now();
+        let mut entries = Vec::with_capacity(plan.operations.len());
+        for operation in plan.operations {
+            let index = operation.index;
+            let response = match self.alone(operation, at).await {
+                Ok(response) => response,
+                Err(error @ FhirError::Access(AccessError::Unavailable { .. })) => return Err(error),
+                Err(error) => {
+                    EntryResponse::Refused { status: status_line(error.status()), outcome: error.outcome() }
+                }
+            };
+            entries.push((index, response));
+        }
+        entries.extend(plan.existing.iter().map(|found| (found.index, there(found.kind, found.id, at))));
+        entries.extend(plan.refused.iter().map(|refused| (refused.index, not_served(&refused.kind))));
+        Ok(BundleAnswer { kind: BundleKind::Batch, entries: in_order(entries) })
+    }
+
+    async fn alone(&self, operation: Operation, at: Timestamp) -> Result<EntryResponse, FhirError> {
+        let ready = self.prepare(operation, at).await?;
+        let response = ready.response(at);
+        let changes = self.vault.permit_changes(self.caller, vec![ready.planned]).await?;
+        check_version(ready.base, ready.if_match)?;
+        self.vault.commit(self.caller, changes).await?;
+        Ok(response)
+    }
+
+    /// Checks one operation and fetches what it is done to.
+    async fn prepare(&self, operation: Operation, at: Timestamp) -> Result<Ready, FhirError> {
+        let Operation { index, method, kind, id, if_match, resource } = operation;
+        let if_match = if_match.map(|version| u32::try_from(version).unwrap_or(0));
+        let missing = FhirError::Mismatch("an entry that writes needs a resource");
+        let (base, planned) = match (method, resource) {
+            (Method::Create, Some(document)) => {
+                self.check(kind, &document)?;
+                (0, Planned::Create(self.draft(kind, document, &Place { id, base: 0, at })?))
+            }
+            (Method::Update, Some(document)) => {
+                self.check(kind, &document)?;
+                let sealed = self.vault.fetch::<catalogue::Update>(self.caller, kind_of(kind), id).await?;
+                let base = sealed.version();
+                let document = self.merged(kind, document, &sealed).await?;
+                (base, Planned::Update(self.draft(kind, document, &Place { id, base, at })?, sealed))
+            }
+            (Method::Delete, _) => {
+                let sealed = self.vault.fetch::<catalogue::Delete>(self.caller, kind_of(kind), id).await?;
+                (sealed.version(), Planned::Delete(sealed, at))
+            }
+            (Method::Create | Method::Update, None) => return Err(missing),
+        };
+        Ok(Ready { index, kind, id, base, if_match, method, planned })
+    }
+}
+
+impl Ready {
+    fn response(&self, at: Timestamp) -> EntryResponse {
+        let status = match self.method {
+            Method::Create => "201 Created",
+            Method::Update => "200 OK",
+            Method::Delete => "204 No Content",
+        };
+        EntryResponse::Done { status, kind: self.kind, id: self.id, version: u64::from(self.base) + 1, at }
+    }
+}
+
+/// A conditional creation that needed nothing. Its version is not looked up: whoever needs it reads it.
+fn there(kind: ResourceType, id: ResourceId, at: Timestamp) -> EntryResponse {
+    EntryResponse::Done { status: "200 OK", kind, id, version: 1, at }
+}
+
+fn not_served(kind: &str) -> EntryResponse {
+    let message =
+        format!("{kind} is not served here and was not stored: see /metadata for the types that are");
+    EntryResponse::Refused {
+        status: "422 Unprocessable Entity",
+        outcome: Outcome::error(IssueType::NotSupported, message),
+    }
+}
+
+fn in_order(mut entries: Vec<(usize, EntryResponse)>) -> Vec<EntryResponse> {
+    entries.sort_by_key(|(index, _)| *index);
+    entries.into_iter().map(|(_, response)| response).collect()
+}
+
+const fn status_line(status: u16) -> &'static str {
+    match status {
+        400 => "400 Bad Request",
+        403 => "403 Forbidden",
+        404 => "404 Not Found",
+        410 => "410 Gone",
+        412 => "412 Precondition Failed",
+        422 => "422 Unprocessable Entity",
+        _ => "500 Internal Server Error",
+    }
+}
+
+/// Reads `a=b&c=d`, percent-decoded (WHATWG URL, "application/x-www-form-urlencoded parsing").
+fn decode_query(query: &str) -> Vec<(String, String)> {
+    form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+}

@@ -1,0 +1,225 @@
+//! `create` and `update`.
+
+use carekeep_fhir::{
+    json::{Json, Limits},
+    meta, project,
+    search::{self, Handling},
+    types::{Compartment, ResourceType, compartment_patient},
+    validate,
+};
+use carekeep_kernel::{ResourceId, Timestamp};
+use carekeep_policy::Projection;
+use carekeep_vault::{Change, Draft, Plain, Planned, Sealed, catalogue};
+
+use super::{
+    Answer, Fhir, FhirError,
+    convert::{kind_of, query_of},
+};
+
+/// `If-None-Exist`: a search, percent-decoded.
+pub type Condition = Vec<(String, String)>;
+
+/// What a new version is written over.
+pub(super) struct Place {
+    pub(super) id: ResourceId,
+    pub(super) base: u32,
+    pub(super) at: Timestamp,
+}
+
+impl Fhir<'_> {
+    /// Writes a new resource. With a condition that one resource meets already, nothing is written and that one is named.
+    ///
+    /// # Errors
+    /// [`FhirError::Json`], [`FhirError::Invalid`], [`FhirError::Compartment`] for the body;
+    /// [`FhirError::MultipleMatches`]; [`FhirError::Access`].
+    pub async fn create(
+        &self,
+        kind: ResourceType,
+        body: &[u8],
+        condition: Option<Condition>,
+    ) -> Result<Answer, FhirError> {
+        let document = self.parse(kind, body)?;
+        if let Some(condition) = condition
+            && let Some(existing) = self.matching(kind, &condition).await?
+        {
+            return self.existing(kind, existing).await;
+        }
+        let id = ResourceId::generate(&**self.vault.clock(), &**self.vault.random());
+        let place = Place { id, base: 0, at: self.vault.clock().now() };
+        let draft = self.draft(kind, document, &place)?;
+        self.write(kind, (place, None), draft, Planned::Create).await
+    }
+
+    /// Writes a new version over the present one, which must be `if_match` if that is given. A writer who may see only a
+    /// projection of the resource changes only that; the rest stays as it was.
+    ///
+    /// # Errors
+    /// As [`Fhir::create`]; [`FhirError::Condition`] when the version is another one.
+    pub async fn update(
+        &self,
+        kind: ResourceType,
+        id: ResourceId,
+        if_match: Option<u32>,
+        body: &[u8],
+    ) -> Result<Answer, FhirError> {
+        let document = self.parse(kind, body)?;
+        if document.text("id") != Some(id.to_string().as_str()) {
+            return Err(FhirError::Mismatch("the resource's id must be the id in the address"));
+        }
+        let sealed = self.vault.fetch::<catalogue::Update>(self.caller, kind_of(kind), id).await?;
+        let document = self.merged(kind, document, &sealed).await?;
+        let place = Place { id, base: sealed.version(), at: self.vault.clock().now() };
+        let draft = self.draft(kind, document, &place)?;
+        self.write(kind, (place, if_match), draft, |draft| Planned::Update(draft, sealed)).await
+    }
+
+    pub(super) fn parse(&self, kind: ResourceType, body: &[u8]) -> Result<Json, FhirError> {
+        let document = Json::parse(body, &Limits::default())?;
+        self.check(kind, &document)?;
+        Ok(document)
+    }
+
+    pub(super) fn check(&self, kind: ResourceType, document: &Json) -> Result<(), FhirError> {
+        if document.text("resourceType") != Some(kind.as_str()) {
+            return Err(FhirError::Mismatch("resourceType must be the type in the address"));
+        }
+        validate::validate(kind, document).map_err(FhirError::Invalid)
+    }
+
+    /// Makes the document that is stored, and what it can be found by.
+    pub(super) fn draft(
+        &self,
+        kind: ResourceType,
+        mut document: Json,
+        place: &Place,
+    ) -> Result<Draft, FhirError> {
+        meta::set_server_meta(&mut document, place.id, u64::from(place.base) + 1, place.at);
+        let patient = match compartment_patient(kind, &document, self.base)? {
+            Compartment::Itself => Some(place.id),
+            Compartment::Patient(patient) => Some(patient),
+            Compartment::NoPatient => None,
+        };
+        let extracted = search::extract(kind, &document);
+        if extracted.truncated {
+            return Err(FhirError::TooManyValues);
+        }
+        Ok(Draft {
+            kind: kind_of(kind),
+            id: place.id,
+            patient,
+            base: place.base,
+            at: place.at,
+            body: Plain::new(document.to_vec()),
+            values: extracted.values,
+            clear: extracted.clear,
+        })
+    }
+
+    async fn write(
+        &self,
+        kind: ResourceType,
+        (place, if_match): (Place, Option<u32>),
+        draft: Draft,
+        plan: impl FnOnce(Draft) -> Planned,
+    ) -> Result<Answer, FhirError> {
+        let body = draft.body.clone();
+        let changes = self.vault.permit_changes(self.caller, vec![plan(draft)]).await?;
+        let projection = changes.first().map_or(Projection::Metadata, Change::projection);
+        // After the permit: only whoever may write learns at which version the resource stands.
+        check_version(place.base, if_match)?;
+        self.vault.commit(self.caller, changes).await?;
+        let Place { id, base, at } = place;
+        Ok(Answer { kind, id, version: base + 1, at, created: base == 0, body, projection })
+    }
+
+    /// The one resource that meets a condition, if any.
+    pub(super) async fn matching(
+        &self,
+        kind: ResourceType,
+        condition: &Condition,
+    ) -> Result<Option<ResourceId>, FhirError> {
+        let plan = search::parse_query(kind, condition, Handling::Strict)?;
+        let mut query = query_of(&plan, "conditional create".to_owned())?;
+        query.count = 2;
+        let page = self.vault.find(self.caller, &query).await?;
+        match page.found.as_slice() {
+            [] => Ok(None),
+            [(sealed, _)] => Ok(Some(sealed.id())),
+            _ => Err(FhirError::MultipleMatches),
+        }
+    }
+
+    async fn existing(&self, kind: ResourceType, id: ResourceId) -> Result<Answer, FhirError> {
+        let phi = self.read(kind, id).await?;
+        Ok(Answer {
+            kind,
+            id,
+            version: phi.version(),
+            at: phi.last_updated(),
+            created: false,
+            projection: phi.expose().projection,
+            body: Plain::new(phi.expose().body.to_vec()),
+        })
+    }
+
+    /// What a writer who sees only part of the resource means: the visible elements as sent, the others as stored.
+    pub(super) async fn merged(&self, kind: ResourceType, sent: Json, sealed: &Sealed) -> Result<Json, FhirError> {
+        let partial = matches!(
+            self.vault.would_see::<catalogue::Update>(self.caller, sealed).await?,
+            Some(Projection::Contact | Projection::Schedule)
+        );
+        if !partial {
+            return Ok(sent);
+        }
+        let present = self.vault.fetch::<catalogue::Read>(self.caller, sealed.kind(), sealed.id()).await?;
+        let permit = self.vault.permit::<catalogue::Read>(self.caller, &present).await?;
+        let visible = present.open(permit)?;
+        let exposed = visible.expose();
+        let mut stored = Json::parse(exposed.body, &Limits::import())?;
+        overlay(kind, exposed.projection, &mut stored, sent);
+        self.check(kind, &stored)?;
+        Ok(stored)
+    }
+}
+
+/// Puts the elements of `sent` that the projection shows in the place of those in `stored`.
+fn overlay(kind: ResourceType, projection: Projection, stored: &mut Json, sent: Json) {
+    let projection = fhir_projection(projection);
+    let shown = project::project(kind, projection, stored);
+    let mut allowed = project::project(kind, projection, &sent);
+    let (Some(target), Some(shown), Some(new)) =
+        (stored.as_object_mut(), shown.as_object(), allowed.as_object_mut())
+    else {
+        return;
+    };
+    let old: Vec<String> = shown.iter().map(|(key, _)| key.to_owned()).collect();
+    for key in old.iter().filter(|key| new.get(key).is_none()) {
+        target.remove(key);
+    }
+    let keys: Vec<String> = new.iter().map(|(key, _)| key.to_owned()).collect();
+    for key in keys {
+        if let Some(value) = new.remove(&key) {
+            target.set(&key, value);
+        }
+    }
+}
+
+/// The FHIR crate's word for a projection.
+pub(super) const fn fhir_projection(projection: Projection) -> project::Projection {
+    match projection {
+        Projection::Full => project::Projection::Full,
+        Projection::Contact => project::Projection::Contact,
+        Projection::Schedule => project::Projection::Schedule,
+        Projection::Metadata => project::Projection::Metadata,
+    }
+}
+
+/// Whether the present version is the one that the client changed.
+pub(super) fn check_version(present: u32, if_match: Option<u32>) -> Result<(), FhirError> {
+    match if_match {
+        Some(wanted) if wanted != present => Err(FhirError::Condition(
+            "If-Match is not the present version: read the resource again and repeat the change on it",
+        )),
+        _ => Ok(()),
+    }
+}
