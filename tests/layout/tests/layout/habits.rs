@@ -87,10 +87,13 @@ fn appears(text: &str, mark: &str, continues: impl Fn(char) -> bool) -> bool {
     text.match_indices(mark).any(|(at, _)| !text[..at].chars().next_back().is_some_and(&continues))
 }
 
+/// From a file to what is wrong with it.
 type Rule = fn(&Text) -> Option<String>;
+/// The path and the text of a made-up file.
+type MadeUp = (&'static str, &'static str);
 
 /// Every rule with a made-up file that breaks it, and one close to it that does not.
-const RULES: &[(Rule, (&str, &str), (&str, &str))] = &[
+const RULES: &[(Rule, MadeUp, MadeUp)] = &[
     (
         without_module_docs,
         ("crates/a/src/b.rs", "use x;\n"),
