@@ -1,0 +1,96 @@
+//! What differs from route to route at the edge: body size and kind.
+
+use std::collections::HashMap;
+
+use crate::problem::ErrorFormat;
+
+/// 1 MiB.
+pub const MIB: usize = 1024 * 1024;
+
+/// The kinds of body that a route takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyKinds {
+    /// `application/json`, `application/fhir+json`, JSON Patch and JSON Merge Patch.
+    Json,
+    /// `application/x-www-form-urlencoded`.
+    Form,
+    /// Both of them, for FHIR `_search` and pages that work without a script.
+    JsonOrForm,
+    /// Everything: uploads.
+    Any,
+}
+
+impl BodyKinds {
+    /// Whether a media type (lower case, without parameters) is one of them.
+    #[must_use]
+    pub fn allows(self, essence: &str) -> bool {
+        let json = matches!(
+            essence,
+            "application/json"
+                | "application/fhir+json"
+                | "application/json-patch+json"
+                | "application/merge-patch+json"
+        );
+        let form = essence == "application/x-www-form-urlencoded";
+        match self {
+            Self::Json => json,
+            Self::Form => form,
+            Self::JsonOrForm => json || form,
+            Self::Any => !essence.is_empty(),
+        }
+    }
+}
+
+/// What a route takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RoutePolicy {
+    /// Largest body in bytes, on the wire and after decompression.
+    pub body_bytes: usize,
+    /// The kinds of body.
+    pub kinds: BodyKinds,
+}
+
+impl Default for RoutePolicy {
+    fn default() -> Self {
+        Self { body_bytes: MIB, kinds: BodyKinds::Json }
+    }
+}
+
+/// The policies of all routes, by route template; a route that is not named has the default: 1 MiB of JSON.
+#[derive(Debug, Clone, Default)]
+pub struct RouteTable {
+    default: RoutePolicy,
+    by_template: HashMap<&'static str, RoutePolicy>,
+    fhir_prefix: Option<&'static str>,
+}
+
+impl RouteTable {
+    /// Names the policy of one route, by its template as given to axum, for example `/fhir/R4/{type}/_search`.
+    #[must_use]
+    pub fn route(mut self, template: &'static str, policy: RoutePolicy) -> Self {
+        self.by_template.insert(template, policy);
+        self
+    }
+
+    /// Errors below this path prefix, for example `/fhir/`, are `OperationOutcome`s.
+    #[must_use]
+    pub const fn fhir_below(mut self, prefix: &'static str) -> Self {
+        self.fhir_prefix = Some(prefix);
+        self
+    }
+
+    /// The policy of a route; the default if it is not named or not matched.
+    #[must_use]
+    pub fn policy(&self, template: Option<&str>) -> RoutePolicy {
+        template.and_then(|template| self.by_template.get(template)).copied().unwrap_or(self.default)
+    }
+
+    /// The format of errors at a path.
+    #[must_use]
+    pub fn format(&self, path: &str) -> ErrorFormat {
+        match self.fhir_prefix {
+            Some(prefix) if path.starts_with(prefix) => ErrorFormat::OperationOutcome,
+            _ => ErrorFormat::Problem,
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The problems that the edge itself reports. Codes are stable: clients may branch on them.
+
+use http::StatusCode;
+
+use super::Problem;
+
+macro_rules! problems {
+    ($($(#[$doc:meta])* $name:ident = $status:ident $code:literal $title:literal $detail:literal $advice:literal;)+) => {$(
+        $(#[$doc])*
+        pub const $name: Problem =
+            Problem::new(StatusCode::$status, $code, $title, $detail).advice($advice);
+    )+};
+}
+
+problems! {
+    /// 400: the request breaks the syntax of HTTP or its framing.
+    MALFORMED_REQUEST = BAD_REQUEST "malformed-request" "Malformed request"
+        "The request is not well-formed." "Send a well-formed HTTP request.";
+    /// 400: no host, several hosts, or a host that is no host name.
+    MALFORMED_HOST = BAD_REQUEST "malformed-host" "Malformed host"
+        "The request does not name exactly one well-formed host."
+        "Send one Host (or :authority) with the host name of your clinic group and nothing else.";
+    /// 421: the host is not served here, or the connection was made for another one (RFC 9110 section 15.5.20).
+    MISDIRECTED = MISDIRECTED_REQUEST "misdirected-request" "Misdirected request"
+        "This server does not answer for that host on this connection."
+        "Check the address; if it is right, open a new connection to it.";
+    /// 503: the tenant exists but is not served at the moment.
+    TENANT_UNAVAILABLE = SERVICE_UNAVAILABLE "tenant-unavailable" "Not available at the moment"
+        "This clinic group is not being served at the moment." "Try again later; if it lasts, ask your administrator.";
+    /// 404: nothing here, or nothing that the caller may see.
+    NOT_FOUND = NOT_FOUND "not-found" "Not found"
+        "There is nothing here that you may see." "Check the address and the id.";
+    /// 405: the path exists, the method does not.
+    METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED "method-not-allowed" "Method not allowed"
+        "This address does not take that method." "Use a method that the Allow header names.";
+    /// 501: a method that no address takes.
+    METHOD_NOT_IMPLEMENTED = NOT_IMPLEMENTED "method-not-implemented" "Method not implemented"
+        "This server does not know that method." "Use GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS.";
+    /// 414: the request target is longer than 8 KiB.
+    URI_TOO_LONG = URI_TOO_LONG "uri-too-long" "Address too long"
+        "The request target is longer than this server takes." "Send long searches as POST to _search.";
+    /// 403: an unsafe request that another site (a sibling tenant too) may have caused.
+    CROSS_SITE = FORBIDDEN "cross-site-request" "Cross-site request refused"
+        "A request that changes something must come from this site's own pages."
+        "Use this site's own pages, or a bearer token and no cookies.";
+    /// 415: the body's media type is not taken here.
+    UNSUPPORTED_MEDIA_TYPE = UNSUPPORTED_MEDIA_TYPE "unsupported-media-type" "Unsupported media type"
+        "This address does not take a body of that type." "Send application/json or application/fhir+json in UTF-8.";
+    /// 415: the body's coding is not taken.
+    UNSUPPORTED_ENCODING = UNSUPPORTED_MEDIA_TYPE "unsupported-encoding" "Unsupported content coding"
+        "The body is encoded in a way that this server does not take." "Send the body as it is, or once compressed with gzip.";
+    /// 413: the body is longer than the route takes, also after decompression.
+    BODY_TOO_LARGE = PAYLOAD_TOO_LARGE "body-too-large" "Body too large"
+        "The body is larger than this address takes." "Send less at once.";
+    /// 413: a compressed body that grows out of all proportion.
+    BODY_BOMB = PAYLOAD_TOO_LARGE "body-ratio" "Body expands too much"
+        "The compressed body expands out of all proportion." "Send the body without compression.";
+    /// 408: the body came too slowly or did not end in time.
+    BODY_TOO_SLOW = REQUEST_TIMEOUT "body-timeout" "Body too slow"
+        "The body did not arrive in time." "Try again on a faster connection, or send less at once.";
+    /// 400: the body broke off or its compression is broken.
+    BODY_UNREADABLE = BAD_REQUEST "body-unreadable" "Body unreadable"
+        "The body broke off or is not what its headers say." "Send the whole body again.";
+    /// 400: the body is not JSON, or not strict JSON.
+    MALFORMED_JSON = BAD_REQUEST "malformed-json" "Malformed JSON"
+        "The body is not a JSON text (RFC 8259) in UTF-8 without duplicate names."
+        "Correct the body; line and column, where given, say where reading stopped.";
+    /// 400: JSON nested deeper or with more names than the server takes.
+    JSON_TOO_COMPLEX = BAD_REQUEST "json-too-complex" "JSON too complex"
+        "The body is nested too deeply or has too many names." "Send a flatter or smaller body.";
+    /// 422: JSON that does not have the expected form.
+    UNPROCESSABLE = UNPROCESSABLE_ENTITY "unprocessable-body" "Body does not fit"
+        "The body does not have the fields or types that this address expects." "Compare the body with the API description.";
+    /// 400: a query string that does not fit.
+    MALFORMED_QUERY = BAD_REQUEST "malformed-query" "Malformed query"
+        "The query does not have the parameters that this address expects." "Compare the query with the API description.";
+    /// 400: a form that does not fit.
+    MALFORMED_FORM = BAD_REQUEST "malformed-form" "Malformed form"
+        "The form does not have the fields that this address expects." "Go back, reload the page and try again.";
+    /// 429: a limit is used up.
+    TOO_MANY_REQUESTS = TOO_MANY_REQUESTS "too-many-requests" "Too many requests"
+        "A rate limit is used up." "Wait as long as Retry-After says, then try again.";
+    /// 500: a defect on our side.
+    INTERNAL = INTERNAL_SERVER_ERROR "internal-error" "Internal error"
+        "Something went wrong on the server." "Try again; if it lasts, report the request id.";
+    /// 503: a part that the server needs is gone.
+    UNAVAILABLE = SERVICE_UNAVAILABLE "unavailable" "Temporarily unavailable"
+        "The server cannot answer at the moment; nothing was changed." "Try again in a few seconds.";
+    /// 400: a refusal for which a handler gave no problem of its own.
+    BAD_REQUEST = BAD_REQUEST "bad-request" "Bad request"
+        "The request was refused." "Compare the request with the API description.";
+    /// 401: no valid session or token.
+    UNAUTHENTICATED = UNAUTHORIZED "unauthenticated" "Not signed in"
+        "The request carries no valid session or token." "Sign in and try again.";
+    /// 403: known, but not allowed.
+    FORBIDDEN = FORBIDDEN "forbidden" "Not allowed"
+        "You are not allowed to do this." "Ask an administrator if you should be.";
+}
+
+/// The problem that stands in for an answer with that error status which is no problem itself.
+#[must_use]
+pub const fn for_status(status: StatusCode) -> Problem {
+    match status.as_u16() {
+        401 => UNAUTHENTICATED,
+        403 => FORBIDDEN,
+        404 => NOT_FOUND,
+        405 => METHOD_NOT_ALLOWED,
+        408 => BODY_TOO_SLOW,
+        413 => BODY_TOO_LARGE,
+        414 => URI_TOO_LONG,
+        415 => UNSUPPORTED_MEDIA_TYPE,
+        421 => MISDIRECTED,
+        422 => UNPROCESSABLE,
+        429 => TOO_MANY_REQUESTS,
+        501 => METHOD_NOT_IMPLEMENTED,
+        503 => UNAVAILABLE,
+        400..=499 => BAD_REQUEST,
+        _ => INTERNAL,
+    }
+}
