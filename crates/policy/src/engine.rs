@@ -16,6 +16,7 @@ use crate::{
     ResourceKind, RoleSet,
     decision::{Outcome, Verdict},
     entities::ask,
+    memo::Memo,
     request::Aal,
     rules::{Rule, Strictness, access_rules, policy_set, schema, validate},
     scope::Scope,
@@ -32,6 +33,7 @@ pub struct Engine {
     by_id: HashMap<PolicyId, usize>,
     all: PolicySet,
     slices: Slices,
+    memo: Memo,
     authorizer: Authorizer,
     digest: [u8; 32],
     has_overlay: bool,
@@ -56,6 +58,7 @@ impl Engine {
         Ok(Self {
             by_id: rules.iter().enumerate().map(|(at, rule)| (rule.policy.id().clone(), at)).collect(),
             all: policy_set(rules.iter())?,
+            memo: Memo::default(),
             slices: Slices::new(&rules, scopes, &schema)?,
             authorizer: Authorizer::new(),
             digest: digest(source, overlay),
@@ -68,14 +71,13 @@ impl Engine {
 
     /// Decides.
     pub fn decide(&self, request: &AccessRequest<'_>) -> Decision {
-        if !self.knows(request.action, request.resource.kind) {
-            return unknown();
-        }
-        let class = request.resource.kind.class();
-        match self.slices.get(&self.rules, request.action, class, request.principal.roles) {
-            Ok(slice) => self.decide_with(slice, request),
-            Err(_) => failed(),
-        }
+        self.decide_by_slice(request, true)
+    }
+
+    /// Decides by evaluating, without looking whether the same was asked before. What [`Engine::decide`] must agree
+    /// with.
+    pub fn decide_anew(&self, request: &AccessRequest<'_>) -> Decision {
+        self.decide_by_slice(request, false)
     }
 
     /// Decides with every policy, relevant or not. Slow; what [`Engine::decide`] must agree with.
@@ -127,6 +129,20 @@ impl Engine {
     /// Ids and descriptions of the policies, in the order of the files.
     pub fn policies(&self) -> impl Iterator<Item = (&str, &str)> {
         self.rules.iter().map(|rule| (&*rule.id, &*rule.description))
+    }
+
+    fn decide_by_slice(&self, request: &AccessRequest<'_>, remember: bool) -> Decision {
+        if !self.knows(request.action, request.resource.kind) {
+            return unknown();
+        }
+        let class = request.resource.kind.class();
+        match self.slices.get(&self.rules, request.action, class, request.principal.roles) {
+            Ok(slice) if remember && slice.generic => {
+                self.memo.get_or(request, || self.decide_with(&slice.policies, request))
+            }
+            Ok(slice) => self.decide_with(&slice.policies, request),
+            Err(_) => failed(),
+        }
     }
 
     fn outcome(&self, at: usize, request: &AccessRequest<'_>) -> Outcome {

@@ -3,8 +3,7 @@
 //! Invariant: what is built here conforms to the schema. That is not checked per decision (it would cost more than
 //! the decision); a test validates the requests that every combination of inputs gives.
 
-use std::collections::{HashMap, HashSet};
-
+use carekeep_kernel::PersonId;
 use cedar_policy::{
     Context as CedarContext, Entities, Entity, EntityUid, Request, RestrictedExpression as Expr,
 };
@@ -39,14 +38,13 @@ fn entity(uid: EntityUid) -> Expr {
 }
 
 fn person(words: &Vocabulary, principal: &Principal) -> Result<Entity, Unaskable> {
-    let roles: HashSet<EntityUid> = principal.roles.iter().map(|role| words.role(role).clone()).collect();
-    let mut attributes = HashMap::with_capacity(3);
-    attributes.insert("tenant".to_owned(), entity(words.tenant(principal.tenant)));
-    attributes.insert("suspended".to_owned(), Expr::new_bool(principal.suspended));
-    if let Some(patient) = principal.patient {
-        attributes.insert("patient".to_owned(), entity(words.patient(patient)));
-    }
-    Entity::new(words.person(principal.person), attributes, roles).map_err(unaskable)
+    let roles = principal.roles.iter().map(|role| words.role(role).clone());
+    let attributes = [
+        Some(("tenant", entity(words.tenant(principal.tenant)))),
+        Some(("suspended", Expr::new_bool(principal.suspended))),
+        principal.patient.map(|patient| ("patient", entity(words.patient(patient)))),
+    ];
+    build(words.person(principal.person), attributes, roles)
 }
 
 fn resource(words: &Vocabulary, resource: &Resource) -> Result<Entity, Unaskable> {
@@ -56,19 +54,26 @@ fn resource(words: &Vocabulary, resource: &Resource) -> Result<Entity, Unaskable
         (_, Some(id)) => words.resource(class, id),
         (_, None) => words.any(class),
     };
-    let mut attributes = HashMap::with_capacity(3);
-    attributes.insert("tenant".to_owned(), entity(words.tenant(resource.tenant)));
-    if let Some(patient) = resource.patient.filter(|_| resource.kind.is_phi()) {
-        attributes.insert("patient".to_owned(), entity(words.patient(patient)));
-    }
-    if let Some(kind) = words.kind(resource.kind) {
-        attributes.insert("kind".to_owned(), kind.clone());
-    }
-    if let (ResourceKind::Account, Some(id)) = (resource.kind, resource.id) {
-        let person = carekeep_kernel::PersonId::from_uuid(id.as_uuid());
-        attributes.insert("person".to_owned(), entity(words.person(person)));
-    }
-    Entity::new(uid, attributes, HashSet::new()).map_err(unaskable)
+    let account = resource.id.filter(|_| resource.kind == ResourceKind::Account);
+    let attributes = [
+        Some(("tenant", entity(words.tenant(resource.tenant)))),
+        resource
+            .patient
+            .filter(|_| resource.kind.is_phi())
+            .map(|patient| ("patient", entity(words.patient(patient)))),
+        words.kind(resource.kind).map(|kind| ("kind", kind.clone())),
+        account.map(|id| ("person", entity(words.person(PersonId::from_uuid(id.as_uuid()))))),
+    ];
+    build(uid, attributes, std::iter::empty())
+}
+
+fn build<const N: usize>(
+    uid: EntityUid,
+    attributes: [Option<(&str, Expr)>; N],
+    parents: impl Iterator<Item = EntityUid>,
+) -> Result<Entity, Unaskable> {
+    let attributes = attributes.into_iter().flatten().map(|(name, value)| (name.to_owned(), value));
+    Entity::new_with_tags(uid, attributes, parents, []).map_err(unaskable)
 }
 
 fn context(words: &Vocabulary, request: &AccessRequest<'_>) -> Result<CedarContext, Unaskable> {

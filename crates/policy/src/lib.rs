@@ -14,6 +14,7 @@ mod engine;
 mod entities;
 mod error;
 pub mod matrix;
+mod memo;
 pub mod prove;
 mod request;
 mod role;

@@ -13,6 +13,7 @@ use cedar_policy::{Effect, Policy, PolicyId, PolicySet, Schema, ValidationMode, 
 use crate::{
     DenyReason, PolicyError, PolicySource, Projection,
     error::Place,
+    memo::is_generic,
     source::{Part, Statement, split},
 };
 
@@ -45,6 +46,8 @@ pub(crate) struct Rule {
     pub(crate) origin: Origin,
     pub(crate) policy: Policy,
     pub(crate) description: Box<str>,
+    /// Whether it names nobody and looks at no clock (see `memo`).
+    pub(crate) generic: bool,
     /// What a permit shows; for a forbid meaningless.
     pub(crate) projection: Projection,
     /// What a forbid tells; for a permit meaningless.
@@ -194,6 +197,7 @@ impl Reader {
         }
         self.rules.rules.push(Rule {
             description: description.into(),
+            generic: is_generic(&policy),
             projection,
             deny: annotation(place, &policy, "deny")?.unwrap_or(DenyReason::Forbidden),
             beyond: annotation(place, &policy, "beyond")?,

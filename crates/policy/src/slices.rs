@@ -2,7 +2,7 @@
 //!
 //! Invariant: a decision by a slice equals the decision by all policies (see `scope`; a test compares them).
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use cedar_policy::{PolicySet, Schema};
 
@@ -22,7 +22,15 @@ struct Cell {
     relevant: Vec<Role>,
     /// By the relevant roles that somebody holds; made on first use, so that a tenant that never uses a combination
     /// does not pay for it.
-    slices: Box<[OnceLock<Arc<PolicySet>>]>,
+    slices: Box<[OnceLock<Slice>]>,
+}
+
+/// The policies that can matter for one action, class and set of roles.
+#[derive(Debug)]
+pub(crate) struct Slice {
+    pub(crate) policies: PolicySet,
+    /// Whether decisions may be remembered by their shape (see `memo`).
+    pub(crate) generic: bool,
 }
 
 #[derive(Debug)]
@@ -57,7 +65,7 @@ impl Slices {
         action: Action,
         class: Class,
         roles: RoleSet,
-    ) -> Result<&Arc<PolicySet>, PolicyError> {
+    ) -> Result<&Slice, PolicyError> {
         self.slice(&self.cells[cell(action, class)], roles, rules)
     }
 
@@ -77,18 +85,14 @@ impl Slices {
         self.scopes[at].covers(action, class) && self.scopes[at].about(roles)
     }
 
-    fn slice<'a>(
-        &'a self,
-        cell: &'a Cell,
-        roles: RoleSet,
-        rules: &[Rule],
-    ) -> Result<&'a Arc<PolicySet>, PolicyError> {
+    fn slice<'a>(&'a self, cell: &'a Cell, roles: RoleSet, rules: &[Rule]) -> Result<&'a Slice, PolicyError> {
         let slot = &cell.slices[cell.index(roles)];
         if let Some(slice) = slot.get() {
             return Ok(slice);
         }
-        let members = cell.members.iter().filter(|&&at| self.scopes[at].about(roles));
-        let slice = Arc::new(policy_set(members.map(|&at| &rules[at]))?);
+        let members = cell.members.iter().filter(|&&at| self.scopes[at].about(roles)).map(|&at| &rules[at]);
+        let generic = members.clone().all(|rule| rule.generic);
+        let slice = Slice { policies: policy_set(members)?, generic };
         Ok(slot.get_or_init(|| slice))
     }
 }
