@@ -7,6 +7,7 @@
 //! Invariant: nothing that a client sent (path, query, header, body) reaches a log, a span, a metric or an error text;
 //! only route templates, ids, numbers and texts of our own do.
 
+pub mod api;
 pub mod edge;
 pub mod limits;
 pub mod problem;

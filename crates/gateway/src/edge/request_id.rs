@@ -19,6 +19,12 @@ impl RequestId {
         Self(uuid::Builder::from_unix_timestamp_millis(millis, &random::bytes::<10>(source)).into_uuid())
     }
 
+    /// The sixteen bytes, for the audit ledger.
+    #[must_use]
+    pub const fn bytes(&self) -> [u8; 16] {
+        *self.0.as_bytes()
+    }
+
     /// The id as a header value.
     #[must_use]
     pub fn header_value(&self) -> HeaderValue {

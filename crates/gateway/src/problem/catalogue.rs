@@ -89,6 +89,9 @@ problems! {
     /// 400: a refusal for which a handler gave no problem of its own.
     BAD_REQUEST = BAD_REQUEST "bad-request" "Bad request"
         "The request was refused." "Compare the request with the API description.";
+    /// 401: a session that still waits for its second factor or for enrolment.
+    SIGN_IN_UNFINISHED = UNAUTHORIZED "sign-in-unfinished" "Sign-in is not finished"
+        "This session has not given its second factor yet." "Give the second factor, or finish enrolling one.";
     /// 401: no valid session or token.
     UNAUTHENTICATED = UNAUTHORIZED "unauthenticated" "Not signed in"
         "The request carries no valid session or token." "Sign in and try again.";

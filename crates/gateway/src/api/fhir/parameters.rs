@@ -1,0 +1,81 @@
+//! Reading addresses and headers of FHIR requests.
+
+use axum::extract::{FromRequestParts, Path};
+use carekeep_care::fhir::{Fhir, FhirError};
+use carekeep_fhir::{search::Handling, types::ResourceType};
+use carekeep_kernel::ResourceId;
+use carekeep_vault::{AccessError, Caller};
+use http::{HeaderMap, header, request::Parts};
+
+use super::answer::Refused;
+use crate::{
+    api::Api,
+    edge::TenantRoute,
+    problem::{Problem, catalogue},
+};
+
+/// The tenant's FHIR base address, such as `https://acme.example/fhir/R4`.
+pub(super) struct Base(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Base {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let route = parts.extensions.get::<TenantRoute>().ok_or(catalogue::INTERNAL)?;
+        Ok(Self(format!("{}/fhir/R4", route.origin)))
+    }
+}
+
+/// The FHIR interactions of one caller.
+pub(super) fn fhir<'a>(api: &'a Api, caller: &'a Caller, base: &'a Base) -> Fhir<'a> {
+    Fhir { vault: &api.vault, caller, base: &base.0 }
+}
+
+/// The type in a path. A type that is not served is told as such: which types there are is public.
+pub(super) fn type_of(Path(kind): &Path<String>) -> Result<ResourceType, Refused> {
+    kind.parse().map_err(|_| Refused::NotServed)
+}
+
+/// The type and id in a path. An id that is no UUID names nothing, like any other id that is not there.
+pub(super) fn instance_of(
+    Path((kind, id)): &Path<(String, String)>,
+) -> Result<(ResourceType, ResourceId), Refused> {
+    let kind = kind.parse().map_err(|_| Refused::NotServed)?;
+    Ok((kind, id.parse().map_err(|_| invisible())?))
+}
+
+pub(super) fn invisible() -> Refused {
+    Refused::Fhir(FhirError::Access(AccessError::Invisible))
+}
+
+/// The version in `If-Match: W/"3"` (R4, "Managing Resource Contention").
+pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<u32>, Refused> {
+    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let malformed = FhirError::Condition("If-Match must be one version, such as W/\"3\"");
+    let text = value.to_str().unwrap_or_default().trim();
+    let text = text.strip_prefix("W/").unwrap_or(text);
+    let version =
+        text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).and_then(|text| text.parse().ok());
+    version.map(Some).ok_or(Refused::Fhir(malformed))
+}
+
+/// Decodes `a=b&c=d`.
+pub(super) fn pairs(query: &str) -> Vec<(String, String)> {
+    form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+}
+
+/// `Prefer: handling=...`
+pub(super) fn handling(headers: &HeaderMap) -> Handling {
+    prefer(headers).map_or_else(Handling::default, Handling::from_prefer)
+}
+
+/// `Prefer: return=minimal` (RFC 7240 section 4.2).
+pub(super) fn wants_minimal(headers: &HeaderMap) -> bool {
+    prefer(headers).is_some_and(|value| {
+        value.split([',', ';']).any(|part| part.trim().eq_ignore_ascii_case("return=minimal"))
+    })
+}
+
+fn prefer(headers: &HeaderMap) -> Option<&str> {
+    headers.get("prefer").and_then(|value| value.to_str().ok())
+}

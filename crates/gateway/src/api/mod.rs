@@ -1,0 +1,42 @@
+//! The routes of the API: who is asked for what, and how the answers look. What is allowed is decided in the vault.
+//!
+//! Invariant: every route is in [`endpoints`]; the router, the route table and the matrix of principals are made from it.
+
+mod directory;
+pub mod endpoint;
+pub mod fhir;
+mod session;
+mod state;
+mod view;
+
+use axum::Router;
+
+pub use directory::Hosts;
+pub use endpoint::{Access, Endpoint};
+pub use session::SignedIn;
+pub use state::{Api, ApiParts};
+
+use crate::edge::RouteTable;
+
+/// Every route of the API.
+#[must_use]
+pub fn endpoints() -> Vec<Endpoint> {
+    fhir::endpoints()
+}
+
+/// The API as a router, without the edge around it.
+pub fn router(api: Api) -> Router {
+    endpoints()
+        .into_iter()
+        .fold(Router::new(), |router, endpoint| router.route(endpoint.path, endpoint.handler))
+        .with_state(api)
+}
+
+/// What the edge must know of the API's routes.
+#[must_use]
+pub fn route_table() -> RouteTable {
+    endpoints()
+        .iter()
+        .filter_map(|endpoint| endpoint.policy.map(|policy| (endpoint.path, policy)))
+        .fold(RouteTable::default().fhir_below("/fhir/"), |table, (path, policy)| table.route(path, policy))
+}
