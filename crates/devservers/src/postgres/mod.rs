@@ -31,8 +31,7 @@ const DROP_LIMIT: Duration = Duration::from_secs(6);
 const SUPERUSER: &str = "postgres";
 /// Longest socket path that the kernel takes, in bytes (unix(7): 108 with the final zero).
 const LONGEST_SOCKET: usize = 107;
-/// How often a start is tried again when a backend of the last run still holds the shared memory, or the loopback port
-/// was taken in the meantime.
+/// How often a start is tried again while a backend of a killed server still holds the shared memory.
 const START_TRIES: u32 = 20;
 
 /// How to run a [`Postgres`].
@@ -267,8 +266,7 @@ impl Drop for Postgres {
     }
 }
 
-/// Failures of a start that are over in a moment, by what the server says: a backend of a killed server is still
-/// ending, or it is the old server itself that is.
+/// A failure that is over in a moment, by what the server says: a backend of a killed server is still ending.
 fn passes_by_itself(log: &str) -> bool {
     log.contains("pre-existing shared memory block")
 }
