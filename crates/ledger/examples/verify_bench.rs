@@ -93,7 +93,7 @@ fn main() {
     let mut frontier = Frontier::empty();
     for (leaf, _) in &rows {
         frontier.push(*leaf);
-        if frontier.size() % EVERY == 0 || frontier.size() == entries {
+        if frontier.size().is_multiple_of(EVERY) || frontier.size() == entries {
             let checkpoint =
                 Checkpoint::new(tenant, frontier.size(), frontier.root(), Timestamp::from_micros(1));
             notes.push(checkpoint.sign(&signer).expect("own key").to_string());
