@@ -20,7 +20,7 @@ pub struct PersonSpec<'a> {
     pub aal: i16,
     /// The person's own chart.
     pub patient: Option<ResourceId>,
-    /// `active`, `suspended`, ...
+    /// `invited`, `active`, `suspended` or `left`.
     pub status: &'a str,
 }
 
@@ -55,13 +55,17 @@ impl Platform {
         let schema = tenant.schema();
         let pool = self.superuser("operations");
         sqlx::query(AssertSqlSafe(format!(
-            "INSERT INTO {schema}.person (id, sealed_profile, status, patient, created_at, updated_at)
-             VALUES ($1, '', $2, $3, $4, $4)"
+            "INSERT INTO {schema}.person (id, login_token, sealed_login, sealed_name, audience, patient,
+               created_at, activated_at, suspended_at, left_at)
+             VALUES ($1, $2, '', '', $3, $4, $5, CASE WHEN $6 <> 'invited' THEN $5::timestamptz END,
+               CASE WHEN $6 = 'suspended' THEN $5::timestamptz END, CASE WHEN $6 = 'left' THEN $5::timestamptz END)"
         )))
         .bind(id.as_uuid())
-        .bind(spec.status)
+        .bind(i64::from_be_bytes(random::bytes(random)))
+        .bind(if spec.roles == [Role::Patient] { "patient" } else { "staff" })
         .bind(spec.patient.map(|patient| patient.as_uuid()))
         .bind(now)
+        .bind(spec.status)
         .execute(&pool)
         .await
         .unwrap();
@@ -69,8 +73,9 @@ impl Platform {
             self.grant(tenant, id, *role).await;
         }
         sqlx::query(AssertSqlSafe(format!(
-            "INSERT INTO {schema}.session (id, person, token_hash, state, aal, created_at, last_seen_at, factor_at)
-             VALUES ($1, $2, $3, 'active', $4, $5, $5, $5)"
+            "INSERT INTO {schema}.session (id, person, token_hash, state, detail, aal, created_at, last_seen_at,
+               factor_at, factors)
+             VALUES ($1, $2, $3, 'active', '{{\"state\":\"active\",\"must_reenrol\":false}}', $4, $5, $5, $5, '[]')"
         )))
         .bind(session.as_uuid())
         .bind(id.as_uuid())
@@ -86,13 +91,14 @@ impl Platform {
     /// Grants a role.
     pub async fn grant(&self, tenant: TenantId, person: PersonId, role: Role) {
         let sql = format!(
-            "INSERT INTO {}.role_grant (person, role, granted_at) VALUES ($1, $2, $3)",
+            "INSERT INTO {}.role_grant (id, person, role, granted_at) VALUES ($4, $1, $2, $3)",
             tenant.schema()
         );
         sqlx::query(AssertSqlSafe(sql))
             .bind(person.as_uuid())
             .bind(role.as_str())
             .bind(OffsetDateTime::from(self.clock.now()))
+            .bind(PersonId::generate(&*self.clock, &*self.random).as_uuid())
             .execute(&self.superuser("operations"))
             .await
             .unwrap();

@@ -2,7 +2,7 @@
 //!
 //! The trait is sealed: no other crate can declare an action of its own, and with it a generous one.
 
-use carekeep_policy::Action;
+use carekeep_policy::{Action, ResourceKind};
 
 mod private {
     pub trait Closed {}
@@ -22,8 +22,23 @@ pub trait Opens: Act {}
 /// An action whose permit lets a change be written.
 pub trait Writes: Act {}
 
+/// An action on the tenant itself: its people, its settings, its ledger. Decided and recorded by
+/// [`Vault::authorize`](crate::Vault::authorize); opens no health data.
+pub trait Administers: Act {
+    /// What it is about.
+    const KIND: ResourceKind;
+}
+
+macro_rules! administers {
+    ($($name:ident: $kind:ident,)+) => {$(
+        impl Administers for $name {
+            const KIND: ResourceKind = ResourceKind::$kind;
+        }
+    )+};
+}
+
 macro_rules! actions {
-    ($($(#[$doc:meta])* $name:ident => $action:ident, rows $row:ident, $power:ident;)+) => {$(
+    ($($(#[$doc:meta])* $name:ident => $action:ident, rows $row:ident $(, $power:ident)?;)+) => {$(
         $(#[$doc])*
         pub struct $name(());
         impl private::Closed for $name {}
@@ -31,7 +46,7 @@ macro_rules! actions {
             const ACTION: Action = Action::$action;
             const ROW_ACTION: Action = Action::$row;
         }
-        impl $power for $name {}
+        $(impl $power for $name {})?
     )+};
 }
 
@@ -51,7 +66,32 @@ actions! {
     /// Mark a resource deleted; its versions stay.
     Delete => Delete, rows Delete, Writes;
     /// See the people of the tenant.
-    ListPeople => ListPeople, rows ListPeople, Opens;
+    ListPeople => ListPeople, rows ListPeople;
+    /// Invite somebody, with roles.
+    InvitePerson => InvitePerson, rows InvitePerson;
+    /// Give or take a role.
+    GrantRole => GrantRole, rows GrantRole;
+    /// Suspend a person, or end the suspension.
+    SuspendPerson => SuspendPerson, rows SuspendPerson;
+    /// Look into the audit ledger.
+    ReadAudit => ReadAudit, rows ReadAudit;
+    /// Take a copy of the audit ledger away.
+    ExportAudit => ExportAudit, rows ExportAudit;
+    /// Change the tenant's own policies.
+    ManagePolicy => ManagePolicy, rows ManagePolicy;
+    /// Change the tenant's settings.
+    ManageTenant => ManageTenant, rows ManageTenant;
     /// Say who cares for a patient.
     AssignCareTeam => AssignCareTeam, rows AssignCareTeam, Writes;
+}
+
+administers! {
+    ListPeople: Account,
+    InvitePerson: Account,
+    GrantRole: Account,
+    SuspendPerson: Account,
+    ReadAudit: AuditLog,
+    ExportAudit: AuditLog,
+    ManagePolicy: PolicySet,
+    ManageTenant: Tenant,
 }

@@ -61,6 +61,18 @@ impl Gate<'_> {
 
     /// Asks Cedar about one row.
     pub(crate) fn decide<A: Act>(&self, resource: &Resource) -> Result<Granted, (AccessError, Vec<String>)> {
+        self.ask::<A>(resource).map_err(|(reason, policies)| {
+            let error = match reason {
+                DenyReason::NeedsFreshFactor => AccessError::Forbidden(reason),
+                // That a row is there but not for this caller must look like no row.
+                _ => AccessError::Invisible,
+            };
+            (error, policies)
+        })
+    }
+
+    /// Asks Cedar; the reason of a refusal may tell that the row is there.
+    pub(crate) fn ask<A: Act>(&self, resource: &Resource) -> Result<Granted, (DenyReason, Vec<String>)> {
         let engine = self.policy.load();
         let context = self.caller.context();
         let request = AccessRequest {
@@ -75,14 +87,7 @@ impl Gate<'_> {
             Decision::Allow { projection, policies } => {
                 Ok(Granted { projection, policies: names(&policies) })
             }
-            Decision::Deny { reason, policies } => {
-                let error = match reason {
-                    DenyReason::NeedsFreshFactor => AccessError::Forbidden(reason),
-                    // That a row is there but not for this caller must look like no row.
-                    _ => AccessError::Invisible,
-                };
-                Err((error, names(&policies)))
-            }
+            Decision::Deny { reason, policies } => Err((reason, names(&policies))),
         }
     }
 

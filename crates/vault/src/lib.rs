@@ -10,6 +10,7 @@
 //! entry; any failure on the way is a refusal; a connection belongs to one tenant; attributes are loaded, never asserted.
 
 mod audit;
+mod authorized;
 mod batch;
 mod caller;
 pub mod catalogue;
@@ -27,11 +28,13 @@ mod phi;
 mod pool;
 mod records;
 mod sealed;
+mod secrets;
 mod session;
 mod vault;
 mod watch;
 mod writing;
 
+pub use authorized::Authorized;
 pub use caller::{Caller, Origin};
 pub use cell::login_aad;
 pub use config::{Endpoint, VaultConfig};
@@ -45,6 +48,7 @@ pub use records::{
     write::Draft,
 };
 pub use sealed::{Plain, Sealed};
+pub use secrets::{SecretColumn, SecretPlace};
 pub use session::{SessionError, SessionLimits};
 pub use vault::{Vault, VaultParts};
 pub use watch::{DirectoryWatch, Snapshot, TenantState};

@@ -14,6 +14,10 @@ use crate::{AccessError, Origin, caller::Caller, caller::purpose_of, cell::Cell,
 /// How long a session row may be trusted without another look.
 pub(crate) const TRUST: Duration = Duration::from_millis(900);
 
+/// A use is written down when the last one that was is older than this: a process that only knows the row ends an idle
+/// session at most this much early, never late.
+const NOTE_USE_EVERY: Duration = Duration::from_secs(30);
+
 /// Limits on a session's life (NIST SP 800-63B-4, CAPABILITIES I7).
 #[derive(Debug, Clone, Copy)]
 pub struct SessionLimits {
@@ -58,15 +62,19 @@ pub(crate) struct SessionRow {
     last_seen: Timestamp,
     factor_at: Timestamp,
     device: Option<DeviceId>,
+    /// Looked after by the tenant, not working for it.
+    patient_audience: bool,
     principal: Principal,
 }
 
+/// Somebody who is suspended is told so by policy; somebody who left is nobody here.
 const LOOKUP: &str =
-    "SELECT s.id, s.state = 'active', s.aal, s.created_at, s.last_seen_at, s.factor_at, s.device,
-       p.id, p.status <> 'active', p.patient,
-       array(SELECT g.role FROM role_grant g WHERE g.person = p.id)
+    "SELECT s.id, s.state = 'active' AND p.activated_at IS NOT NULL, s.aal, s.created_at, s.last_seen_at,
+       s.factor_at, s.device, p.id, p.suspended_at IS NOT NULL, p.patient,
+       array(SELECT g.role FROM role_grant g WHERE g.person = p.id AND g.revoked_at IS NULL),
+       p.audience = 'patient'
   FROM session s JOIN person p ON p.id = s.person
- WHERE s.token_hash = $1 AND s.revoked_at IS NULL AND p.status IN ('active', 'suspended', 'invited')";
+ WHERE s.token_hash = $1 AND s.revoked_at IS NULL AND p.left_at IS NULL";
 
 /// Reads a session row; `None` when there is no live one.
 pub(crate) async fn load(cell: &Cell, token_hash: &[u8; 32]) -> Result<Option<SessionRow>, AccessError> {
@@ -97,6 +105,7 @@ fn decode(cell: &Cell, row: &PgRow) -> Result<SessionRow, sqlx::Error> {
         last_seen: at(4)?,
         factor_at: at(5)?,
         device: row.try_get::<Option<uuid::Uuid>, _>(6)?.map(DeviceId::from_uuid),
+        patient_audience: row.try_get(11)?,
         principal: Principal {
             tenant: cell.tenant(),
             person: PersonId::from_uuid(row.try_get(7)?),
@@ -137,13 +146,13 @@ impl SessionRow {
 
     /// Whether the session is within its limits.
     pub(crate) fn is_live(&self, now: Timestamp, limits: &SessionLimits) -> bool {
-        let patient_only = self.principal.roles == RoleSet::of(Role::Patient);
-        let idle = if patient_only { limits.patient_idle } else { limits.staff_idle };
+        let idle = if self.patient_audience { limits.patient_idle } else { limits.staff_idle };
         now < self.created + limits.absolute && now < self.last_seen + idle
     }
 
-    pub(crate) const fn id(&self) -> SessionId {
-        self.id
+    /// The session, if its use is due to be written down.
+    pub(crate) fn due(&self, now: Timestamp) -> Option<SessionId> {
+        (now.since(self.last_seen) >= NOTE_USE_EVERY).then_some(self.id)
     }
 }
 

@@ -182,15 +182,17 @@ impl Vault {
         let now = self.maker.clock.now();
         let loaded = sessions.try_get_with(hash, async {
             let row = session::load(cell, &hash).await?.ok_or(SessionError::Unknown)?;
-            if row.is_live(now, &self.maker.config.sessions) {
-                session::touch(cell.operations(), row.id(), now);
+            if row.is_live(now, &self.maker.config.sessions)
+                && let Some(id) = row.due(now)
+            {
+                session::touch(cell.operations(), id, now);
             }
             Ok(Arc::new(row))
         });
         loaded.await.map_err(|error: Arc<SessionError>| (*error).clone())
     }
 
-    fn gate<'a>(&'a self, cell: &'a Cell, caller: &'a Caller) -> Gate<'a> {
+    pub(crate) fn gate<'a>(&'a self, cell: &'a Cell, caller: &'a Caller) -> Gate<'a> {
         Gate { cell, policy: &self.policy, caller }
     }
 

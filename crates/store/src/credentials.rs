@@ -1,0 +1,206 @@
+//! Passwords, code generators, passkeys, recovery codes.
+
+use carekeep_kernel::{CredentialId, PersonId, Timestamp};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect, TryInsertResult,
+    sea_query::{Expr, OnConflict},
+};
+use time::OffsetDateTime;
+
+use crate::{
+    Answer, Store, StoreError,
+    columns::Digest,
+    entity::{passkey, password, recovery_code, totp},
+};
+
+impl Store {
+    /// Stores or replaces a password.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn put_password(&self, password: password::Model) -> Answer<()> {
+        let replace = OnConflict::column(password::Column::Person)
+            .update_columns([password::Column::Phc, password::Column::ChangedAt])
+            .to_owned();
+        password::Entity::insert(password.into_active_model())
+            .on_conflict(replace)
+            .exec_without_returning(&self.database)
+            .await?;
+        Ok(())
+    }
+
+    /// The confirmed, or the unconfirmed, code generator of a person.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn totp(&self, person: PersonId, confirmed: bool) -> Answer<Option<totp::Model>> {
+        let at = totp::Column::ConfirmedAt;
+        Ok(totp::Entity::find()
+            .filter(totp::Column::Person.eq(person.as_uuid()))
+            .filter(if confirmed { at.is_not_null() } else { at.is_null() })
+            .one(&self.database)
+            .await?)
+    }
+
+    /// Stores an unconfirmed code generator in place of an earlier unconfirmed one.
+    ///
+    /// # Errors
+    /// When the database does not answer, or the person is gone.
+    pub async fn put_unconfirmed_totp(&self, new: totp::Model) -> Answer<()> {
+        let person = PersonId::from_uuid(new.person);
+        let (transaction, _) = self.begin_with(person).await?.ok_or_else(gone)?;
+        totp::Entity::delete_many()
+            .filter(totp::Column::Person.eq(new.person))
+            .filter(totp::Column::ConfirmedAt.is_null())
+            .exec(&transaction)
+            .await?;
+        totp::Entity::insert(new.into_active_model()).exec_without_returning(&transaction).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Confirms a code generator by its first step and deletes the one that it replaces; `false` when it is not
+    /// unconfirmed any more.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn confirm_totp(&self, id: CredentialId, step: i64, now: Timestamp) -> Answer<bool> {
+        let transaction = self.begin().await?;
+        let row = totp::Entity::find_by_id(id.as_uuid())
+            .filter(totp::Column::ConfirmedAt.is_null())
+            .lock_exclusive()
+            .one(&transaction)
+            .await?;
+        let Some(row) = row else { return Ok(false) };
+        totp::Entity::delete_many()
+            .filter(totp::Column::Person.eq(row.person))
+            .filter(totp::Column::Id.ne(row.id))
+            .exec(&transaction)
+            .await?;
+        let mut row = row.into_active_model();
+        row.confirmed_at = sea_orm::Set(Some(now.into()));
+        row.last_step = sea_orm::Set(Some(step));
+        row.update(&transaction).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Uses a step of a code generator up; `false` when this or a later one was used already.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn use_totp_step(&self, id: CredentialId, step: i64) -> Answer<bool> {
+        let unused =
+            Condition::any().add(totp::Column::LastStep.is_null()).add(totp::Column::LastStep.lt(step));
+        let used = totp::Entity::update_many()
+            .col_expr(totp::Column::LastStep, Expr::value(step))
+            .filter(totp::Column::Id.eq(id.as_uuid()))
+            .filter(totp::Column::ConfirmedAt.is_not_null())
+            .filter(unused)
+            .exec(&self.database)
+            .await?;
+        Ok(used.rows_affected == 1)
+    }
+
+    /// The passkeys of a person, the oldest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn passkeys(&self, person: PersonId) -> Answer<Vec<passkey::Model>> {
+        Ok(passkey::Entity::find()
+            .filter(passkey::Column::Person.eq(person.as_uuid()))
+            .order_by_asc(passkey::Column::Id)
+            .all(&self.database)
+            .await?)
+    }
+
+    /// The passkey with this credential id.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn passkey(&self, credential_id: &[u8]) -> Answer<Option<passkey::Model>> {
+        Ok(passkey::Entity::find()
+            .filter(passkey::Column::CredentialId.eq(Digest(credential_id.to_vec())))
+            .one(&self.database)
+            .await?)
+    }
+
+    /// Adds a passkey; `false` when the tenant has the credential id already.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn add_passkey(&self, new: passkey::Model) -> Answer<bool> {
+        let known = OnConflict::column(passkey::Column::CredentialId).do_nothing().to_owned();
+        let added = passkey::Entity::insert(new.into_active_model())
+            .on_conflict(known)
+            .try_insert()
+            .exec_without_returning(&self.database)
+            .await?;
+        Ok(matches!(added, TryInsertResult::Inserted(1)))
+    }
+
+    /// Stores what changed by the use of a passkey, if its counter is still `old_counter`.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn update_passkey(&self, used: passkey::Model, old_counter: i64) -> Answer<bool> {
+        let changed = passkey::Entity::update_many()
+            .col_expr(passkey::Column::Data, Expr::value(used.data))
+            .col_expr(passkey::Column::BackupState, Expr::value(used.backup_state))
+            .col_expr(passkey::Column::Counter, Expr::value(used.counter))
+            .col_expr(passkey::Column::LastUsedAt, Expr::value(used.last_used_at))
+            .filter(passkey::Column::Id.eq(used.id))
+            .filter(passkey::Column::Counter.eq(old_counter))
+            .exec(&self.database)
+            .await?;
+        Ok(changed.rows_affected == 1)
+    }
+
+    /// The recovery codes of a person, used ones too.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn recovery_codes(&self, person: PersonId) -> Answer<Vec<recovery_code::Model>> {
+        Ok(recovery_code::Entity::find()
+            .filter(recovery_code::Column::Person.eq(person.as_uuid()))
+            .all(&self.database)
+            .await?)
+    }
+
+    /// Marks a recovery code as used; `false` when it was used or is gone.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn use_recovery_code(&self, id: CredentialId, now: Timestamp) -> Answer<bool> {
+        let used = recovery_code::Entity::update_many()
+            .col_expr(recovery_code::Column::UsedAt, Expr::value(OffsetDateTime::from(now)))
+            .filter(recovery_code::Column::Id.eq(id.as_uuid()))
+            .filter(recovery_code::Column::UsedAt.is_null())
+            .exec(&self.database)
+            .await?;
+        Ok(used.rows_affected == 1)
+    }
+
+    /// Stores a new set of recovery codes in place of all earlier ones.
+    ///
+    /// # Errors
+    /// When the database does not answer, or the person is gone.
+    pub async fn replace_recovery_codes(
+        &self,
+        person: PersonId,
+        codes: Vec<recovery_code::Model>,
+    ) -> Answer<()> {
+        let (transaction, _) = self.begin_with(person).await?.ok_or_else(gone)?;
+        recovery_code::Entity::delete_many()
+            .filter(recovery_code::Column::Person.eq(person.as_uuid()))
+            .exec(&transaction)
+            .await?;
+        let codes = codes.into_iter().map(IntoActiveModel::into_active_model);
+        recovery_code::Entity::insert_many(codes).exec_without_returning(&transaction).await?;
+        Ok(transaction.commit().await?)
+    }
+}
+
+fn gone() -> StoreError {
+    StoreError { cause: "the person is gone".to_owned() }
+}

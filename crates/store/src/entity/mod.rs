@@ -1,0 +1,15 @@
+//! The tables of a tenant's operations schema, one module each, as `crates/tenancy/migrations/operations` makes them.
+
+#![allow(missing_docs, reason = "the columns are described in the migration, once")]
+
+pub mod ceremony;
+pub mod device;
+pub mod invite;
+pub mod passkey;
+pub mod password;
+pub mod person;
+pub mod recovery_code;
+pub mod role_grant;
+pub mod session;
+pub mod softlock;
+pub mod totp;

@@ -1,0 +1,223 @@
+//! People and their roles.
+
+use carekeep_kernel::{PersonId, Timestamp};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    TryInsertResult,
+    sea_query::{Expr, OnConflict},
+};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::{
+    Answer, Store,
+    entity::{invite, password, person, role_grant},
+    sessions::revoke_sessions,
+};
+
+/// A person and the roles that the person holds now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The person; names are sealed.
+    pub person: person::Model,
+    /// Names of roles, sorted.
+    pub roles: Vec<String>,
+}
+
+/// A role to grant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewGrant {
+    /// The id of the grant.
+    pub id: Uuid,
+    /// Who gets it.
+    pub person: PersonId,
+    /// The role's name.
+    pub role: String,
+    /// Who grants it.
+    pub granted_by: PersonId,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Store {
+    /// The person of a login token and the password, in one query that costs the same when nobody is found.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn login(&self, login_token: i64) -> Answer<Option<(person::Model, Option<password::Model>)>> {
+        Ok(person::Entity::find()
+            .filter(person::Column::LoginToken.eq(login_token))
+            .find_also_related(password::Entity)
+            .one(&self.database)
+            .await?)
+    }
+
+    /// A person.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn person(&self, id: PersonId) -> Answer<Option<person::Model>> {
+        Ok(person::Entity::find_by_id(id.as_uuid()).one(&self.database).await?)
+    }
+
+    /// The first person of the tenant, who was not invited by a colleague.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn founder(&self) -> Answer<Option<person::Model>> {
+        Ok(person::Entity::find().filter(person::Column::Founder.eq(true)).one(&self.database).await?)
+    }
+
+    /// Whether the tenant has any people.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn has_people(&self) -> Answer<bool> {
+        Ok(person::Entity::find().limit(1).one(&self.database).await?.is_some())
+    }
+
+    /// Adds a person; `false` when somebody has the login name, or is the founder, already.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn add_person(&self, new: person::Model) -> Answer<bool> {
+        // Without a target: any unique index counts.
+        let known = OnConflict::new().do_nothing().to_owned();
+        let added = person::Entity::insert(new.into_active_model())
+            .on_conflict(known)
+            .try_insert()
+            .exec_without_returning(&self.database)
+            .await?;
+        Ok(matches!(added, TryInsertResult::Inserted(1)))
+    }
+
+    /// People with their roles, oldest first, `limit` of them after `after`.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn members(&self, after: Option<PersonId>, limit: u64) -> Answer<Vec<Member>> {
+        let mut query = person::Entity::find().order_by_asc(person::Column::Id).limit(limit);
+        if let Some(after) = after {
+            query = query.filter(person::Column::Id.gt(after.as_uuid()));
+        }
+        let people = query.all(&self.database).await?;
+        let grants = role_grant::Entity::find()
+            .filter(role_grant::Column::Person.is_in(people.iter().map(|person| person.id)))
+            .filter(role_grant::Column::RevokedAt.is_null())
+            .order_by_asc(role_grant::Column::Role)
+            .all(&self.database)
+            .await?;
+        let roles = |id: Uuid| grants.iter().filter(|g| g.person == id).map(|g| g.role.clone()).collect();
+        Ok(people.into_iter().map(|person| Member { roles: roles(person.id), person }).collect())
+    }
+
+    /// Suspends a person or ends the suspension. Suspending ends all sessions in the same transaction; answers whether
+    /// there is such a person.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn set_suspended(&self, id: PersonId, suspended: bool, now: Timestamp) -> Answer<bool> {
+        let Some((transaction, row)) = self.begin_with(id).await? else { return Ok(false) };
+        let since = suspended.then(|| row.suspended_at.unwrap_or_else(|| now.into()));
+        person::Entity::update_many()
+            .col_expr(person::Column::SuspendedAt, Expr::value(since))
+            .filter(person::Column::Id.eq(id.as_uuid()))
+            .exec(&transaction)
+            .await?;
+        if suspended {
+            revoke_sessions(&transaction, id, None, now).await?;
+        }
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Grants a role; `false` when the person holds it already.
+    ///
+    /// # Errors
+    /// When the database does not answer, or there is no such person.
+    pub async fn grant_role(&self, grant: NewGrant) -> Answer<bool> {
+        let row = role_grant::Model {
+            id: grant.id,
+            person: grant.person.as_uuid(),
+            role: grant.role,
+            granted_by: Some(grant.granted_by.as_uuid()),
+            granted_at: grant.at.into(),
+            invite: None,
+            revoked_at: None,
+        };
+        insert_grant(&self.database, row).await
+    }
+
+    /// Takes a role away; `false` when the person does not hold it.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn revoke_role(&self, person: PersonId, role: &str, now: Timestamp) -> Answer<bool> {
+        let revoked = role_grant::Entity::update_many()
+            .col_expr(role_grant::Column::RevokedAt, Expr::value(OffsetDateTime::from(now)))
+            .filter(role_grant::Column::Person.eq(person.as_uuid()))
+            .filter(role_grant::Column::Role.eq(role))
+            .filter(role_grant::Column::RevokedAt.is_null())
+            .exec(&self.database)
+            .await?;
+        Ok(revoked.rows_affected == 1)
+    }
+
+    /// Notes that the person has two factors, and grants the roles of the invitation that led there. Only the first time
+    /// counts: a role that was taken away later does not come back. `new_id` makes the ids of the grants.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn activate(
+        &self,
+        id: PersonId,
+        now: Timestamp,
+        new_id: &(dyn Fn() -> Uuid + Send + Sync),
+    ) -> Answer<()> {
+        let Some((transaction, row)) = self.begin_with(id).await? else { return Ok(()) };
+        if row.activated_at.is_some() {
+            return Ok(transaction.rollback().await?);
+        }
+        person::Entity::update_many()
+            .col_expr(person::Column::ActivatedAt, Expr::value(OffsetDateTime::from(now)))
+            .filter(person::Column::Id.eq(id.as_uuid()))
+            .exec(&transaction)
+            .await?;
+        let accepted = invite::Entity::find()
+            .filter(invite::Column::Person.eq(id.as_uuid()))
+            .filter(invite::Column::AcceptedAt.is_not_null())
+            .filter(invite::Column::WithdrawnAt.is_null())
+            .order_by_desc(invite::Column::AcceptedAt)
+            .one(&transaction)
+            .await?;
+        for (invite, role) in
+            accepted.iter().flat_map(|invite| roles_of(invite).map(move |role| (invite, role)))
+        {
+            let row = role_grant::Model {
+                id: new_id(),
+                person: id.as_uuid(),
+                role: role.to_owned(),
+                granted_by: Some(invite.invited_by),
+                granted_at: now.into(),
+                invite: Some(invite.id),
+                revoked_at: None,
+            };
+            insert_grant(&transaction, row).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+}
+
+fn roles_of(invite: &invite::Model) -> impl Iterator<Item = &str> {
+    invite.roles.as_array().into_iter().flatten().filter_map(|role| role.as_str())
+}
+
+async fn insert_grant(database: &impl ConnectionTrait, row: role_grant::Model) -> Answer<bool> {
+    let held = OnConflict::new().do_nothing().to_owned();
+    let added = role_grant::Entity::insert(row.into_active_model())
+        .on_conflict(held)
+        .try_insert()
+        .exec_without_returning(database)
+        .await?;
+    Ok(matches!(added, TryInsertResult::Inserted(1)))
+}

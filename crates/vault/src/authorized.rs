@@ -1,0 +1,131 @@
+//! Evidence for administrative actions: Cedar allowed one, and the ledger durably says so.
+//!
+//! Invariant: as for [`Permit`](crate::Permit): private fields, no constructor outside this crate, no `Clone`, consumed
+//! by use. It names the tenant, who acts, and on whom.
+
+use std::marker::PhantomData;
+
+use carekeep_kernel::{EntryId, PersonId, ResourceId, TenantId};
+use carekeep_ledger::Outcome;
+use carekeep_policy::{Relation, Resource};
+
+use crate::{
+    AccessError, Caller, Vault,
+    audit::{Note, reference},
+    catalogue::Administers,
+    cell::Cell,
+    gate::Gate,
+    sqlstate,
+};
+
+/// Leave to do `A` once.
+#[must_use = "it is spent by use; an unused one was an audited action for nothing"]
+pub struct Authorized<A: Administers> {
+    tenant: TenantId,
+    by: PersonId,
+    about: Option<PersonId>,
+    entry: EntryId,
+    action: PhantomData<fn() -> A>,
+}
+
+impl<A: Administers> Authorized<A> {
+    /// The tenant.
+    #[must_use]
+    pub const fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    /// Who acts.
+    #[must_use]
+    pub const fn by(&self) -> PersonId {
+        self.by
+    }
+
+    /// On whose account; `None` when it is about no particular one.
+    #[must_use]
+    pub const fn about(&self) -> Option<PersonId> {
+        self.about
+    }
+
+    /// The audit entry that records it.
+    #[must_use]
+    pub const fn entry(&self) -> EntryId {
+        self.entry
+    }
+}
+
+impl Vault {
+    /// Decides on an administrative action, on the account of `about` or on none in particular. Recorded either way
+    /// before this returns.
+    ///
+    /// # Errors
+    /// [`AccessError::Forbidden`] when policy says no, [`AccessError::Invisible`] when the tenant has no such person,
+    /// [`AccessError::Unavailable`] when the person cannot be looked up or the audit is away.
+    pub async fn authorize<A: Administers>(
+        &self,
+        caller: &Caller,
+        about: Option<PersonId>,
+    ) -> Result<Authorized<A>, AccessError> {
+        let cell = self.cell(caller.tenant()).await?;
+        let gate = self.gate(&cell, caller);
+        gate.precheck::<A>(A::KIND).await?;
+        if let Some(person) = about
+            && !exists(&cell, person).await?
+        {
+            return Err(gate.absent::<A>(A::KIND).await?);
+        }
+        let resource = Resource {
+            tenant: cell.tenant(),
+            kind: A::KIND,
+            id: about.map(|person| ResourceId::from_uuid(person.as_uuid())),
+            patient: None,
+            relation: Relation::default(),
+        };
+        match gate.ask::<A>(&resource) {
+            Ok(granted) => {
+                let entry = record::<A>(&gate, &resource, Outcome::Permitted, granted.policies).await?;
+                Ok(Authorized {
+                    tenant: cell.tenant(),
+                    by: caller.person(),
+                    about,
+                    entry,
+                    action: PhantomData,
+                })
+            }
+            // Who may deal with accounts at all may know why this one is refused.
+            Err((reason, policies)) => {
+                record::<A>(&gate, &resource, Outcome::Denied, policies).await?;
+                Err(AccessError::Forbidden(reason))
+            }
+        }
+    }
+}
+
+/// Attributes are loaded, never asserted: the person must be one of this tenant's.
+async fn exists(cell: &Cell, person: PersonId) -> Result<bool, AccessError> {
+    sqlx::query("SELECT 1 FROM person WHERE id = $1")
+        .bind(person.as_uuid())
+        .fetch_optional(cell.operations())
+        .await
+        .map(|row| row.is_some())
+        .map_err(|error| AccessError::unavailable("people", sqlstate(&error)))
+}
+
+async fn record<A: Administers>(
+    gate: &Gate<'_>,
+    resource: &Resource,
+    outcome: Outcome,
+    policies: Vec<String>,
+) -> Result<EntryId, AccessError> {
+    let note = Note {
+        action: A::ACTION.as_str(),
+        kind: A::KIND.as_str(),
+        resources: resource.id.map(|id| reference(id, 0)).into_iter().collect(),
+        patients: Vec::new(),
+        outcome,
+        policies,
+        policy_digest: gate.policy.load().digest(),
+        detail: gate.detail(None).await?,
+    };
+    gate.cell.recorder.record(gate.caller, note).await
+}
