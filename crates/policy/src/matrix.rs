@@ -14,7 +14,7 @@ pub fn matrix(engine: &Engine) -> String {
     let mut text = String::from(
         "# What each role may do at best: own tenant, two fresh factors, the most favourable purpose.\n\
          # Cells: the projection (full, contact, schedule, metadata), or a dot for refused.\n\
-         # Made by: UPDATE_GOLDEN=1 cargo nextest run -p carekeep-policy -E 'binary(golden)'\n",
+         # Made by: UPDATE_GOLDEN=1 cargo nextest run -p carekeep-policy -E 'test(golden)'\n",
     );
     for related in [true, false] {
         let relation =

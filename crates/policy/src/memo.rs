@@ -104,3 +104,91 @@ impl Memo {
         decision
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use carekeep_kernel::{ManualClock, SeededRandom, TenantId, Timestamp};
+
+    use super::*;
+    use crate::{
+        Aal, Action, Purpose, ResourceKind, Role,
+        sample::{Cast, Situation},
+    };
+
+    fn situation(cast: &Cast, kind: ResourceKind) -> Situation {
+        let mut situation = cast.plain(RoleSet::of(Role::Nurse), Action::Read, kind);
+        situation.principal.patient = Some(cast.patient);
+        situation
+    }
+
+    fn shape(situation: &Situation) -> Shape {
+        Shape::of(&situation.request())
+    }
+
+    #[test]
+    fn whatever_a_policy_can_see_changes_the_shape() {
+        let cast = Cast::new();
+        let changes: &[fn(&mut Situation)] = &[
+            |s| s.principal.roles = RoleSet::of(Role::Clinician),
+            |s| s.principal.suspended = true,
+            |s| s.principal.patient = None,
+            |s| s.principal.patient = Some(Cast::new().row),
+            |s| s.action = Action::History,
+            |s| s.resource.kind = ResourceKind::Encounter,
+            |s| s.resource.tenant = Cast::new().other_tenant,
+            |s| s.resource.id = None,
+            |s| s.resource.id = Some(Cast::new().row),
+            |s| s.resource.patient = None,
+            |s| s.resource.patient = Some(Cast::new().row),
+            |s| s.resource.relation.care_team = true,
+            |s| s.resource.relation.assigned = true,
+            |s| s.resource.relation.appointment = true,
+            |s| s.resource.relation.proxy = true,
+            |s| s.context.aal = Aal::Three,
+            |s| s.context.purpose = Purpose::Operations,
+            |s| s.context.tenant_active = false,
+            |s| s.context.known_device = false,
+        ];
+        let before = situation(&cast, ResourceKind::Patient);
+        let mut seen = vec![shape(&before)];
+        for (at, change) in changes.iter().enumerate() {
+            let mut after = before.clone();
+            change(&mut after);
+            assert!(!seen.contains(&shape(&after)), "change {at} makes no difference");
+            seen.push(shape(&after));
+        }
+        let account = situation(&cast, ResourceKind::Account);
+        let mut own = account.clone();
+        own.resource.id = Some(ResourceId::from_uuid(cast.person.as_uuid()));
+        assert_ne!(shape(&account), shape(&own));
+    }
+
+    #[test]
+    fn other_people_in_the_same_situation_have_the_same_shape() {
+        let (clock, random) = (ManualClock::at(Timestamp::from_micros(7)), SeededRandom::new(7));
+        let others = Cast {
+            tenant: TenantId::generate(&clock, &random),
+            other_tenant: TenantId::generate(&clock, &random),
+            person: PersonId::generate(&clock, &random),
+            patient: ResourceId::generate(&clock, &random),
+            row: ResourceId::generate(&clock, &random),
+        };
+        for &kind in ResourceKind::ALL {
+            assert_eq!(shape(&situation(&Cast::new(), kind)), shape(&situation(&others, kind)), "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_policy_that_names_somebody_or_looks_at_the_clock_is_not_generic() {
+        let generic = |text: &str| is_generic(&Policy::parse(None, text).unwrap());
+        assert!(generic("permit (principal in Role::\"nurse\", action == Action::\"read\", resource);"));
+        assert!(!generic("permit (principal == Person::\"a\", action, resource);"));
+        assert!(!generic("permit (principal, action, resource in Patient::\"a\");"));
+        assert!(!generic(
+            "permit (principal, action, resource) when { [Tenant::\"a\"].contains(resource.tenant) };"
+        ));
+        assert!(!generic("permit (principal, action, resource) when { context.factorAge < 5 };"));
+        assert!(!generic("permit (principal, action, resource) when { context[\"factor\\u{41}ge\"] < 5 };"));
+        assert!(!generic("permit (principal, action, resource) unless { context has factorAge };"));
+    }
+}

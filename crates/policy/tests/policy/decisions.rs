@@ -1,12 +1,10 @@
 //! Single promises of the shipped policies, each refusal beside the same request that is allowed.
 
-mod common;
-
+use crate::common::{Ask, engine, person, resource_id, tenant};
 use carekeep_policy::{
     Aal, AccessRequest, Action, Decision, DenyReason, Engine, Outcome, PolicyError, PolicySource, Projection,
     Purpose, ResourceKind, Role, RoleSet,
 };
-use common::{Ask, engine, person, resource_id, tenant};
 
 /// A clinician on the care team who reads an observation: allowed.
 fn chart_read() -> Ask {

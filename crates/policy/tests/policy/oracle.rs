@@ -1,17 +1,14 @@
 //! Z2: a second implementation of the base rules agrees with the engine, and the slices agree with the whole.
 
-mod common;
-#[path = "common/random.rs"]
-mod random;
-#[path = "common/oracle.rs"]
-mod rules;
-
 use std::cell::Cell;
 
+use crate::{
+    common::{Ask, engine, person},
+    random,
+    restated::{self as rules, Expected},
+};
 use carekeep_policy::{Action, Decision, Engine, PolicySource, ResourceKind, Role};
-use common::{Ask, engine, person};
 use proptest::test_runner::{Config, TestRunner};
-use rules::Expected;
 
 /// Cases of a test: `CAREKEEP_ORACLE_CASES`, or `optimised`; without optimisation, a twentieth, or a test run would wait.
 fn cases(optimised: u32) -> Config {

@@ -1,14 +1,12 @@
 //! The golden matrix and the tables of cases.
 
-mod common;
-
 use std::path::{Path, PathBuf};
 
+use crate::common::engine;
 use carekeep_policy::{
     cases::{run, run_dir},
     matrix::matrix,
 };
-use common::engine;
 
 fn tables() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/tests")
@@ -31,7 +29,7 @@ fn z5_the_matrix_of_roles_actions_and_kinds_is_the_golden_one() {
     assert!(
         now == golden,
         "the matrix changed; if that is meant, run UPDATE_GOLDEN=1 cargo nextest run -p carekeep-policy -E \
-         'binary(golden)' and have it reviewed:\n{}",
+         'test(golden)' and have it reviewed:\n{}",
         changed.join("\n")
     );
 }

@@ -2,7 +2,7 @@
 
 use carekeep_policy::{Aal, Action, Class, DenyReason, Projection, Purpose, ResourceKind, Role};
 
-use super::Ask;
+use crate::common::Ask;
 
 /// What the engine should answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,4 @@
 //! What the tests of this crate share: people, patients and requests to ask with.
-#![allow(dead_code, reason = "each test binary uses its part")]
-#![allow(unreachable_pub, reason = "a shared module of test binaries")]
 
 use carekeep_kernel::{PersonId, ResourceId, TenantId};
 use carekeep_policy::{
@@ -9,33 +7,33 @@ use carekeep_policy::{
 };
 
 /// The shipped policies, compiled.
-pub fn engine() -> Engine {
+pub(crate) fn engine() -> Engine {
     Engine::compile(&PolicySource::shipped(), None).unwrap()
 }
 
-pub fn tenant(n: u8) -> TenantId {
+pub(crate) fn tenant(n: u8) -> TenantId {
     format!("018f3c1e-0000-7000-8000-0000000001{n:02x}").parse().unwrap()
 }
 
-pub fn person(n: u8) -> PersonId {
+pub(crate) fn person(n: u8) -> PersonId {
     format!("018f3c1e-0000-7000-8000-0000000002{n:02x}").parse().unwrap()
 }
 
-pub fn resource_id(n: u8) -> ResourceId {
+pub(crate) fn resource_id(n: u8) -> ResourceId {
     format!("018f3c1e-0000-7000-8000-0000000003{n:02x}").parse().unwrap()
 }
 
 /// A request that owns its parts; starts as a plain one in tenant 1 with two fresh factors.
 #[derive(Debug, Clone, Copy)]
-pub struct Ask {
-    pub principal: Principal,
-    pub action: Action,
-    pub resource: Resource,
-    pub context: Context,
+pub(crate) struct Ask {
+    pub(crate) principal: Principal,
+    pub(crate) action: Action,
+    pub(crate) resource: Resource,
+    pub(crate) context: Context,
 }
 
 impl Ask {
-    pub fn new(role: Role, action: Action, kind: ResourceKind) -> Self {
+    pub(crate) fn new(role: Role, action: Action, kind: ResourceKind) -> Self {
         let about_patient = kind.is_phi();
         Self {
             principal: Principal {
@@ -63,7 +61,7 @@ impl Ask {
         }
     }
 
-    pub fn request(&self) -> AccessRequest<'_> {
+    pub(crate) fn request(&self) -> AccessRequest<'_> {
         AccessRequest {
             principal: &self.principal,
             action: self.action,
@@ -72,24 +70,24 @@ impl Ask {
         }
     }
 
-    pub fn decide(&self, engine: &Engine) -> Decision {
+    pub(crate) fn decide(&self, engine: &Engine) -> Decision {
         engine.decide(&self.request())
     }
 
     /// The same, with the person on the patient's care team.
-    pub fn related(mut self) -> Self {
+    pub(crate) fn related(mut self) -> Self {
         self.resource.relation.care_team = true;
         self
     }
 
-    pub fn change(mut self, change: impl FnOnce(&mut Self)) -> Self {
+    pub(crate) fn change(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
         self
     }
 }
 
 /// The purpose that somebody of this role works for.
-pub const fn purpose(role: Role) -> Purpose {
+pub(crate) const fn purpose(role: Role) -> Purpose {
     match role {
         Role::Patient | Role::Proxy => Purpose::PatientRequest,
         Role::Clinician | Role::Nurse => Purpose::Treatment,

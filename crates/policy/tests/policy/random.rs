@@ -8,7 +8,7 @@ use proptest::{
     sample::select,
 };
 
-use super::common::{Ask, person, resource_id, tenant};
+use crate::common::{Ask, person, resource_id, tenant};
 
 fn roles() -> impl Strategy<Value = RoleSet> {
     let one = || (0_u16..12).prop_map(|bit| RoleSet::from_bits(1 << bit));
@@ -95,7 +95,7 @@ fn target() -> impl Strategy<Value = (Action, ResourceKind)> {
 
 /// Mostly the purpose of one of the roles, so that enough is allowed.
 fn purpose_of(roles: RoleSet) -> impl Strategy<Value = Purpose> {
-    let fitting = roles.iter().next().map_or(Purpose::Treatment, super::common::purpose);
+    let fitting = roles.iter().next().map_or(Purpose::Treatment, crate::common::purpose);
     prop_oneof![2 => Just(fitting), 1 => select(Purpose::ALL)]
 }
 
