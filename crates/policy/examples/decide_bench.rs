@@ -16,7 +16,8 @@ use carekeep_policy::{
 };
 
 const ROUNDS: usize = 4_000;
-const AGELESS: &str = "context.aal == 3 && context.knownDevice && \"{at}\" == \"\"";
+/// Never true (there are three levels), but nothing that the type checker knows.
+const AGELESS: &str = "context.knownDevice && context.aal == 1{at}";
 
 struct Ask {
     principal: Principal,
