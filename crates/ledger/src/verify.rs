@@ -11,10 +11,7 @@
 mod log;
 mod report;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io::Read,
-};
+use std::{collections::BTreeSet, io::Read};
 
 use carekeep_kernel::TenantId;
 
@@ -85,13 +82,13 @@ impl Trust {
 pub fn verify_export<R: Read>(input: R, trust: &Trust) -> Result<Report, ExportError> {
     let mut reader = Reader::new(input)?;
     let mut report = Report::default();
-    let mut seen = BTreeMap::new();
+    let mut seen = BTreeSet::new();
     let mut current: Option<LogCheck<'_>> = None;
     while let Some(record) = reader.next_record()? {
         match (record, current.as_mut()) {
             (Record::Log(tenant), _) => {
                 close(current.take(), &mut report);
-                if seen.insert(tenant, ()).is_some() {
+                if !seen.insert(tenant) {
                     report.findings.push(Finding { tenant, place: Place::WholeLog, what: What::RepeatedLog });
                 }
                 current = Some(LogCheck::new(tenant, trust));
@@ -103,7 +100,7 @@ pub fn verify_export<R: Read>(input: R, trust: &Trust) -> Result<Report, ExportE
         }
     }
     close(current.take(), &mut report);
-    for tenant in trust.tenants().into_iter().filter(|tenant| !seen.contains_key(tenant)) {
+    for tenant in trust.tenants().into_iter().filter(|tenant| !seen.contains(tenant)) {
         report.findings.push(Finding { tenant, place: Place::At(0), what: What::MissingLog });
     }
     Ok(report)

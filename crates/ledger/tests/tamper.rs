@@ -65,6 +65,9 @@ fn bar_a5_01_edit_field() {
         row.bytes = entry.encode();
     });
     assert_eq!(found(&report, |what| *what == What::Leaf), Place::At(1_234));
+    // The root is made of the bytes, whatever the stored leaf hash says.
+    found(&report, |what| *what == What::Root { size: 1_300, by: Source::Signed });
+    assert_eq!(report.logs[VICTIM].proven, 1_200);
     assert_eq!(first_bad(&cell, &report), Some(1_234));
     // With the leaf hash recomputed: the signed root at the next checkpoint.
     let (cell, report) =
@@ -251,6 +254,7 @@ fn bar_a5_11_same_length_suffix_rewrite_with_recomputed_hashes() {
     });
     let place = found(&report, |what| *what == What::Root { size: 1_900, by: Source::Signed });
     assert_eq!((place, first_bad(&cell, &report)), (Place::Within { start: 1_800, end: 1_900 }, Some(1_800)));
+    assert_eq!(report.logs[VICTIM].proven, 1_800, "a claim that is not met proves nothing");
     // The signed checkpoints over the suffix are dropped too: the same size, but not the remembered root.
     let (cell, report) = attack(Cell::witnessed_trust, |_, logs| {
         logs[VICTIM].rows[1_800..].iter_mut().for_each(|row| row.forge(|entry| entry.patients.clear()));

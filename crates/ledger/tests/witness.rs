@@ -3,6 +3,7 @@
 
 mod common;
 
+use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use carekeep_kernel::TenantId;
 use carekeep_ledger::{
     Checkpoint, Cosigner, Ed25519Signer, LeafHash, NoteSigner, SignedCheckpoint, VerifierSet, leaf_hash,
@@ -67,6 +68,22 @@ fn growth_is_cosigned_and_the_cosignature_verifies() {
     assert_eq!(witness.latest(&origin_of(tenant())), Some(Tree { size: 20, root: root(&all) }));
 }
 
+/// The message is put together here from C2SP tlog-cosignature, and checked without our own code.
+#[test]
+fn the_cosigned_message_is_that_of_c2sp() {
+    let request = request(&leaves(7), 0);
+    let signature = witness().update(&request, &cosigner(), START).expect("growth").signature;
+    assert_eq!(signature.bytes[..8], 1_790_000_000_u64.to_be_bytes(), "seconds, big endian");
+    let text = request.checkpoint.to_string();
+    let body = &text[..=text.rfind("\n\n").expect("a note")];
+    let message = format!("cosignature/v1\ntime 1790000000\n{body}");
+    let pair = Ed25519KeyPair::from_seed_unchecked(&[6; 32]).expect("a seed");
+    let public = UnparsedPublicKey::new(&ED25519, pair.public_key().as_ref());
+    assert!(public.verify(message.as_bytes(), &signature.bytes[8..]).is_ok());
+    let line = signature.to_string();
+    assert!(line.starts_with("\u{2014} witness.example/w1 "), "{line}");
+}
+
 #[test]
 fn a_cosignature_does_not_stand_in_for_the_logs_own() {
     let all = leaves(3);
@@ -97,6 +114,20 @@ fn a_rollback_is_refused_with_409_and_the_size() {
         assert_eq!(refusal.status(), 400);
     }
     assert_eq!(grow(&mut witness, &all, 20).map(|tree| tree.size), Ok(20), "control: nothing was forgotten");
+}
+
+#[test]
+fn an_old_size_that_is_not_the_cosigned_one_gets_409_whatever_the_proof() {
+    let (all, mut witness) = (leaves(20), witness());
+    grow(&mut witness, &all[..10], 0).expect("growth");
+    for old in [0, 1, 9, 11, 15, 20] {
+        assert_eq!(grow(&mut witness, &all, old), Err(Refusal::Conflict { latest: 10 }), "old {old}");
+        let mut right_proof = request(&all, 10);
+        right_proof.old_size = old as u64;
+        let answer = witness.update(&right_proof, &cosigner(), START);
+        assert_eq!(answer, Err(Refusal::Conflict { latest: 10 }), "old {old}");
+    }
+    assert_eq!(grow(&mut witness, &all, 10).map(|tree| tree.size), Ok(20), "control");
 }
 
 #[test]
