@@ -27,7 +27,7 @@ pub struct Aad<'a> {
 }
 
 /// Usual associated data fits without an allocation.
-pub(crate) type AadBytes = SmallVec<[u8; 192]>;
+pub(crate) type AadBytes = SmallVec<[u8; 256]>;
 
 impl Aad<'_> {
     /// The bytes `version|tenant|generation|table|column|row|row version|kind|patient`, injective: names carry their
