@@ -13,8 +13,10 @@ from pathlib import Path
 SERVED = """AllergyIntolerance Condition DiagnosticReport DocumentReference Encounter Immunization MedicationRequest
 Observation Organization Patient Practitioner Procedure""".split()
 # Types that are often contained in the served ones; they are checked as well.
-CONTAINED = """BodyStructure CarePlan CareTeam Device Group Location Media Medication PractitionerRole Provenance
-QuestionnaireResponse RelatedPerson ServiceRequest Specimen Substance""".split()
+CONTAINED = """Appointment BodyStructure CarePlan CareTeam Coverage Device DeviceUseStatement Endpoint EpisodeOfCare FamilyMemberHistory
+Goal Group HealthcareService ImagingStudy ImmunizationRecommendation Location Media Medication MedicationAdministration
+MedicationDispense MedicationStatement PractitionerRole Provenance QuestionnaireResponse RelatedPerson RiskAssessment
+ServiceRequest Specimen Substance""".split()
 FHIR_TYPE = "http://hl7.org/fhir/StructureDefinition/structuredefinition-fhir-type"
 BASE = "http://hl7.org/fhir/StructureDefinition/"
 # Longer lists are no small enumerations.

@@ -151,11 +151,9 @@ impl Draft {
 
     /// Creations with `ifNoneExist`: look them up, and say with [`Draft::set_existing`] what is there already.
     pub fn conditions(&self) -> impl Iterator<Item = Condition<'_>> {
-        let of = |entry: &'_ Entry| entry.if_none_exist.as_ref().map(|_| ());
         self.entries
             .iter()
-            .filter(move |entry| of(entry).is_some())
-            .map(|entry| (entry.index, entry.kind, entry.if_none_exist.as_deref().unwrap_or_default()))
+            .filter_map(|entry| Some((entry.index, entry.kind, entry.if_none_exist.as_deref()?)))
     }
 
     /// The creation of entry `index` is not needed: this resource is there already. References go to it.

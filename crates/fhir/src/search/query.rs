@@ -1,5 +1,6 @@
 //! Queries: from names and values to a [`SearchPlan`].
 
+mod result;
 mod values;
 
 use carekeep_kernel::{
@@ -98,88 +99,6 @@ impl Builder {
         Err(SearchError::UnknownParameter(printable(name)))
     }
 
-    /// Parameters about the answer and not about what is found. `false` if it is none of them.
-    fn result_parameter(&mut self, name: &str, value: &str) -> Parsed<bool> {
-        const SHAPES: &[&str] = &[
-            "_summary",
-            "_elements",
-            "_include",
-            "_revinclude",
-            "_contained",
-            "_containedType",
-            "_score",
-            "_filter",
-            "_text",
-            "_content",
-            "_list",
-            "_query",
-            "_tag",
-            "_profile",
-            "_security",
-            "_source",
-        ];
-        match name {
-            "_count" => self.count(value)?,
-            "_sort" => self.sort(value)?,
-            "_total" => {
-                self.plan.total = match value {
-                    "none" => Total::None,
-                    "estimate" => Total::Estimate,
-                    "accurate" => Total::Accurate,
-                    _ => return Err(bad("_total", "none, estimate or accurate")),
-                };
-            }
-            "_cursor" => {
-                if value.is_empty() || value.len() > 1024 {
-                    return Err(bad("_cursor", "what the link to the next page holds, unchanged"));
-                }
-                self.plan.cursor = Some(value.to_owned());
-                return Ok(true);
-            }
-            "_format" => {
-                if !matches!(value, "json" | "application/json" | "application/fhir+json" | "text/json") {
-                    return Err(bad("_format", "json"));
-                }
-            }
-            "_pretty" => {}
-            _ => {
-                let plain = name.split(':').next().unwrap_or(name);
-                let Some(shape) = SHAPES.iter().copied().find(|shape| *shape == plain) else {
-                    return Ok(false);
-                };
-                let asks_nothing = shape == "_summary" && value == "false";
-                if asks_nothing || self.handling == Handling::Lenient {
-                    return Ok(true);
-                }
-                return Err(SearchError::ResultParameter(shape));
-            }
-        }
-        self.plan.used.push((name.to_owned(), value.to_owned()));
-        Ok(true)
-    }
-
-    fn count(&mut self, value: &str) -> Parsed {
-        let digits = !value.is_empty() && value.len() <= 9 && value.bytes().all(|byte| byte.is_ascii_digit());
-        let count: u32 =
-            value.parse().ok().filter(|_| digits).ok_or(bad("_count", "a number from 0 to 200"))?;
-        self.plan.count = u16::try_from(count).unwrap_or(u16::MAX).min(SearchPlan::MAX_COUNT);
-        Ok(())
-    }
-
-    fn sort(&mut self, value: &str) -> Parsed {
-        let (descending, name) = value.strip_prefix('-').map_or((false, value), |name| (true, name));
-        let event = params::event_param(self.plan.kind).map(|param| param.name);
-        let key = match name {
-            "_lastUpdated" => SortKey::LastUpdated,
-            // `date` is what the brief of the API calls the event of every type; the R4 name works as well.
-            _ if event.is_some() && (Some(name) == event || name == "date") => SortKey::Event,
-            _ if self.handling == Handling::Lenient => return Ok(()),
-            _ => return Err(SearchError::Sort),
-        };
-        self.plan.sort = Sort { key, descending };
-        Ok(())
-    }
-
     fn search_parameter(&mut self, param: &'static Param, modifier: Option<&str>, value: &str) -> Parsed {
         let exact = match (modifier, param.lookup) {
             (None, _) => false,
@@ -196,8 +115,8 @@ impl Builder {
             _ => return Err(SearchError::Modifier(param.name)),
         };
         match param.lookup {
-            Lookup::Id => narrow(&mut self.plan.ids, alternatives(param, value)?, |text| text.parse().ok()),
-            Lookup::Chart => narrow(&mut self.plan.patient, alternatives(param, value)?, patient_id),
+            Lookup::Id => narrow(&mut self.plan.ids, &alternatives(param, value)?, |text| text.parse().ok()),
+            Lookup::Chart => narrow(&mut self.plan.patient, &alternatives(param, value)?, patient_id),
             Lookup::Status(system) => {
                 let filter = values::statuses(&alternatives(param, value)?, system);
                 self.plan.clear.push(ClearFilter::Status(filter));
@@ -377,7 +296,7 @@ fn patient_id(text: &str) -> Option<ResourceId> {
 }
 
 /// A parameter given twice is an AND: what is left is in both.
-fn narrow(ids: &mut Option<Vec<ResourceId>>, texts: Vec<String>, read: impl Fn(&str) -> Option<ResourceId>) {
+fn narrow(ids: &mut Option<Vec<ResourceId>>, texts: &[String], read: impl Fn(&str) -> Option<ResourceId>) {
     let mut asked: Vec<ResourceId> = texts.iter().filter_map(|text| read(text)).collect();
     asked.sort_unstable();
     asked.dedup();

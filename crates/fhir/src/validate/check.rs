@@ -168,7 +168,7 @@ impl Checker<'_> {
     /// A hole in a list of primitives is there for its extension.
     fn null(&mut self, key: &str, index: usize, parent: &Object) {
         let extensions = parent.get(&format!("_{key}")).and_then(Json::as_array);
-        if !extensions.and_then(|items| items.get(index)).is_some_and(|item| item.as_object().is_some()) {
+        if extensions.and_then(|items| items.get(index)).is_none_or(|item| item.as_object().is_none()) {
             self.find(
                 IssueType::Structure,
                 "null is allowed only where an extension stands in its place; remove it",

@@ -126,7 +126,7 @@ fn base64(text: &str) -> bool {
         }
         letters += 1;
     }
-    letters > 0 && letters % 4 == 0 && padding <= 2
+    letters > 0 && letters.is_multiple_of(4) && padding <= 2
 }
 
 fn oid(text: &str) -> bool {
