@@ -13,6 +13,7 @@ use axum::Router;
 
 pub use directory::Hosts;
 pub use endpoint::{Access, Endpoint};
+pub use fhir::BUNDLE_BYTES;
 pub use session::SignedIn;
 pub use state::{Api, ApiParts};
 

@@ -30,6 +30,7 @@ pub fn check(method: &Method, headers: &HeaderMap, origin: &str) -> Result<(), P
     if allowed { Ok(()) } else { Err(catalogue::CROSS_SITE) }
 }
 
+#[derive(Clone, Copy)]
 enum Single<'a> {
     Absent,
     One(&'a HeaderValue),

@@ -297,7 +297,8 @@ impl Ending {
         let own_wait = fresh.headers().contains_key(header::RETRY_AFTER);
         for (name, value) in response.headers() {
             let about_the_body = name == header::CONTENT_LENGTH || name == header::CONTENT_TYPE;
-            if !about_the_body && !(own_wait && name == header::RETRY_AFTER) {
+            let replaced = about_the_body || (own_wait && name == header::RETRY_AFTER);
+            if !replaced {
                 fresh.headers_mut().append(name, value.clone());
             }
         }
