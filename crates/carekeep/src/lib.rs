@@ -1,1 +1,8 @@
-//! The carekeep binary.
+//! The carekeep binary, as a library: configuration, roles of a process, commands. Tests start the same product.
+
+pub mod cli;
+pub mod config;
+pub mod control;
+pub mod dev;
+pub mod error;
+pub mod serve;

@@ -214,10 +214,16 @@ impl Lane for AuditLane {
     }
 
     async fn idle(&mut self) {
-        let due = self.signed.is_some_and(|(_, at)| self.clock.now() >= at + CHECKPOINT_AGE);
-        if due && let Err(error) = self.heartbeat().await {
-            tracing::warn!(tenant = %self.tenant, cause = sqlstate(&error), "no checkpoint could be written");
+        if !self.signed.is_some_and(|(_, at)| self.clock.now() >= at + CHECKPOINT_AGE) {
+            return;
         }
+        // Bounded: while the lane waits here, nobody's entry is written.
+        let cause = match tokio::time::timeout(RECORD_LIMIT, self.heartbeat()).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => sqlstate(&error),
+            Err(_) => "commit limit".to_owned(),
+        };
+        tracing::warn!(tenant = %self.tenant, cause, "no checkpoint could be written");
     }
 }
 
@@ -257,10 +263,11 @@ fn is_taken(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
 }
 
-/// Reads the leaves that were added since `frontier` was current.
+/// Reads the leaves that were added since `frontier` was current. A gap means that a row was removed or put in by
+/// somebody else: nothing may be built on such a tree.
 async fn extend(connection: &mut PgConnection, frontier: &mut Frontier) -> Result<(), sqlx::Error> {
     loop {
-        let rows = sqlx::query("SELECT leaf FROM audit_entry WHERE idx >= $1 ORDER BY idx LIMIT 10000")
+        let rows = sqlx::query("SELECT leaf, idx FROM audit_entry WHERE idx >= $1 ORDER BY idx LIMIT 10000")
             .bind(i64::try_from(frontier.size()).unwrap_or(i64::MAX))
             .fetch_all(&mut *connection)
             .await?;
@@ -268,6 +275,9 @@ async fn extend(connection: &mut PgConnection, frontier: &mut Frontier) -> Resul
             return Ok(());
         }
         for row in rows {
+            if u64::try_from(row.try_get::<i64, _>(1)?) != Ok(frontier.size()) {
+                return Err(sqlx::Error::Decode("an audit entry is out of its place".into()));
+            }
             let leaf: [u8; 32] = row
                 .try_get::<Vec<u8>, _>(0)?
                 .try_into()

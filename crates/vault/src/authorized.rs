@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 
 use carekeep_kernel::{EntryId, PersonId, ResourceId, TenantId};
 use carekeep_ledger::Outcome;
-use carekeep_policy::{Relation, Resource};
+use carekeep_policy::{Projection, Relation, Resource};
 
 use crate::{
     AccessError, Caller, Vault,
@@ -25,6 +25,7 @@ pub struct Authorized<A: Administers> {
     by: PersonId,
     about: Option<PersonId>,
     entry: EntryId,
+    projection: Projection,
     action: PhantomData<fn() -> A>,
 }
 
@@ -51,6 +52,12 @@ impl<A: Administers> Authorized<A> {
     #[must_use]
     pub const fn entry(&self) -> EntryId {
         self.entry
+    }
+
+    /// Whether policy lets the actor see names; otherwise ids and times only.
+    #[must_use]
+    pub fn shows_names(&self) -> bool {
+        self.projection >= Projection::Contact
     }
 }
 
@@ -89,6 +96,7 @@ impl Vault {
                     by: caller.person(),
                     about,
                     entry,
+                    projection: granted.projection,
                     action: PhantomData,
                 })
             }

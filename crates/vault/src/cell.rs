@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use carekeep_kernel::{Clock, Random, ResourceId, TenantId};
 use carekeep_keys::{Aad, BlindIndexKey, DataKey, KeyCache, KeyPurpose, PseudonymKey, WrappedKey};
 use sqlx::{
-    PgPool,
+    Connection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -18,7 +18,7 @@ use crate::{
     batch::Batcher,
     directory,
     log_signer::LogSigner,
-    pool::{Budget, TenantPool},
+    pool::{Budget, TenantPool, begins_as_provisioned},
     records::fetch::{FetchLane, Fetcher},
 };
 
@@ -44,6 +44,8 @@ pub(crate) struct Cell {
     pub(crate) recorder: Recorder,
 }
 
+/// How long an operations connection may rest before it is asked whether it lives.
+const OPERATIONS_REST: Duration = Duration::from_millis(500);
 /// How many reads share one round trip, and how many lanes fetch at once.
 const FETCH_BATCH: usize = 64;
 const FETCH_LANES: usize = 2;
@@ -63,7 +65,7 @@ impl CellMaker {
         }
         let [clinical, operations] = <[PgConnectOptions; 2]>::try_from(options)
             .map_err(|_| AccessError::unavailable("directory", "a tenant has two logins"))?;
-        let clinical = TenantPool::new(clinical, &self.budget);
+        let clinical = TenantPool::new(clinical, tenant.schema(), &self.budget);
         let fetchers = (0..FETCH_LANES).map(|_| FetchLane::new(tenant, Arc::clone(&clinical))).collect();
         let signer = newest(&self.keys, &wrapped, tenant, KeyPurpose::Ledger).await?;
         let signer = carekeep_keys::SigningKey::derive(&signer, tenant)
@@ -77,7 +79,7 @@ impl CellMaker {
             random: Arc::clone(&self.random),
             wrapped,
             clinical,
-            operations: self.operations_pool(operations),
+            operations: self.operations_pool(tenant, operations),
             fetcher: Batcher::start(fetchers, FETCH_BATCH, QUEUE),
             recorder: Recorder::new(
                 Batcher::start(vec![ledger], AUDIT_BATCH, QUEUE),
@@ -108,14 +110,28 @@ impl CellMaker {
     }
 
     /// The operations side is not on the hot path: sea-orm wants sqlx's own pool, kept small.
-    fn operations_pool(&self, options: PgConnectOptions) -> PgPool {
+    fn operations_pool(&self, tenant: TenantId, options: PgConnectOptions) -> PgPool {
+        let (role, schema): (Arc<str>, Arc<str>) = (options.get_username().into(), tenant.schema().into());
         PgPoolOptions::new()
             .max_connections(self.config.operations_connections)
             .min_connections(0)
             .acquire_timeout(self.config.pool.wait)
             .idle_timeout(self.config.pool.idle)
             .max_lifetime(Duration::from_secs(30 * 60))
+            // Only what has rested is asked whether it lives: a round trip less for busy tenants.
             .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    if meta.idle_for > OPERATIONS_REST {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
+            .after_connect(move |connection, _| {
+                let (role, schema) = (Arc::clone(&role), Arc::clone(&schema));
+                Box::pin(async move { begins_as_provisioned(connection, &role, &schema).await })
+            })
             .connect_lazy_with(options)
     }
 }

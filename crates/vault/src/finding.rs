@@ -72,9 +72,13 @@ pub(crate) async fn permit_rows<A: Opens>(
 ) -> Result<Vec<(Sealed, Permit<A>)>, AccessError> {
     let mut allowed = Vec::with_capacity(rows.len());
     let mut policies = Vec::new();
+    let mut refused = Vec::new();
     let kind = query.map(|query| query.kind).or_else(|| rows.first().map(|row| row.kind));
     for sealed in rows {
-        let Ok(granted) = gate.decide::<A>(&sealed.attributes()) else { continue };
+        let Ok(granted) = gate.decide::<A>(&sealed.attributes(gate.caller.person())) else {
+            refused.push(reference(sealed.id, sealed.version));
+            continue;
+        };
         let Some(envelope) = &sealed.envelope else { continue };
         let key = gate.cell.key_of(KeyPurpose::Data, envelope).await?;
         if let Some(query) = query
@@ -88,6 +92,15 @@ pub(crate) async fn permit_rows<A: Opens>(
     policies.sort_unstable();
     policies.dedup();
     let Some(kind) = kind else { return Ok(Vec::new()) };
+    // A search that found nothing was permitted; named rows of which none is shown were not.
+    let (outcome, resources) = match (query, refused.is_empty()) {
+        (None, false) if allowed.is_empty() => (Outcome::Denied, refused),
+        (None, true) if allowed.is_empty() => (Outcome::NotFound, refused),
+        _ => {
+            let shown = allowed.iter().map(|row| reference(row.sealed.id, row.sealed.version));
+            (Outcome::Permitted, shown.collect())
+        }
+    };
     let entry = gate
         .cell
         .recorder
@@ -96,9 +109,9 @@ pub(crate) async fn permit_rows<A: Opens>(
             Note {
                 action: A::ACTION.as_str(),
                 kind: kind.as_str(),
-                resources: allowed.iter().map(|row| reference(row.sealed.id, row.sealed.version)).collect(),
+                resources,
                 patients: patients(gate, &allowed).await?,
-                outcome: Outcome::Permitted,
+                outcome,
                 policies,
                 policy_digest: gate.policy.load().digest(),
                 detail: gate.detail(query.map(|query| query.asked.as_str())).await?,

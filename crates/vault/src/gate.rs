@@ -93,7 +93,7 @@ impl Gate<'_> {
 
     /// Permits opening one row, or refuses; either is on record when this returns.
     pub(crate) async fn permit<A: Opens>(&self, sealed: &Sealed) -> Result<Permit<A>, AccessError> {
-        let granted = match self.decide::<A>(&sealed.attributes()) {
+        let granted = match self.decide::<A>(&sealed.attributes(self.caller.person())) {
             Ok(granted) => granted,
             Err((error, policies)) => {
                 self.record_row::<A>(sealed, Outcome::Denied, policies).await?;

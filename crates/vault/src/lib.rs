@@ -22,6 +22,7 @@ mod error;
 mod finding;
 mod gate;
 mod header;
+mod ledger_export;
 mod log_signer;
 mod permit;
 mod phi;

@@ -3,7 +3,7 @@
 //! The attributes that a decision rests on (tenant, kind, id, version, patient) are also the associated data of the
 //! envelope: whoever moves a body to another patient's row, or edits the patient column, makes it unopenable.
 
-use carekeep_kernel::{ResourceId, TenantId, Timestamp};
+use carekeep_kernel::{PersonId, ResourceId, TenantId, Timestamp};
 use carekeep_keys::Aad;
 use carekeep_policy::{Relation, Resource, ResourceKind};
 use zeroize::Zeroizing;
@@ -17,7 +17,9 @@ pub struct Sealed {
     pub(crate) id: ResourceId,
     pub(crate) version: u32,
     pub(crate) patient: Option<ResourceId>,
-    /// What the caller is to the patient, as the database says.
+    /// On whose behalf the row was fetched.
+    pub(crate) viewer: PersonId,
+    /// What the viewer is to the patient, as the database says.
     pub(crate) relation: Relation,
     pub(crate) last_updated: Timestamp,
     pub(crate) event_start: Option<Timestamp>,
@@ -56,13 +58,15 @@ impl Sealed {
         self.last_updated
     }
 
-    pub(crate) fn attributes(&self) -> Resource {
+    /// What a decision about `person` rests on. The relation counts for whom it was loaded and for nobody else.
+    pub(crate) fn attributes(&self, person: PersonId) -> Resource {
+        let relation = if person == self.viewer { self.relation } else { Relation::default() };
         Resource {
             tenant: self.tenant,
             kind: self.kind,
             id: Some(self.id),
             patient: self.patient,
-            relation: self.relation,
+            relation,
         }
     }
 

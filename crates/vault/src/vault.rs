@@ -214,11 +214,12 @@ impl Vault {
         let cell = self.cell(caller.tenant()).await?;
         let gate = self.gate(&cell, caller);
         gate.precheck::<A>(kind).await?;
-        let found = cell
-            .fetcher
-            .submit(Self::wanted(caller, id))
-            .await
-            .map_err(|_| AccessError::unavailable("records", "the reader has stopped"))??;
+        // Bounded with the wait for the batches before it.
+        let found =
+            tokio::time::timeout(fetch::STATEMENT_LIMIT, cell.fetcher.submit(Self::wanted(caller, id)))
+                .await
+                .map_err(|_| AccessError::unavailable("records", "statement limit"))?
+                .map_err(|_| AccessError::unavailable("records", "the reader has stopped"))??;
         match found {
             Some(sealed) if sealed.kind == kind => Ok(sealed),
             _ => Err(gate.absent::<A>(kind).await?),
@@ -285,7 +286,7 @@ impl Vault {
         sealed: &Sealed,
     ) -> Result<Option<Projection>, AccessError> {
         let cell = self.cell(caller.tenant()).await?;
-        Ok(self.gate(&cell, caller).decide::<A>(&sealed.attributes()).ok().map(|granted| granted.projection))
+        Ok(self.gate(&cell, caller).decide::<A>(&sealed.attributes(caller.person())).ok().map(|granted| granted.projection))
     }
 
     /// Permits opening several rows with one entry in the ledger that names each of them; rows that policy hides are
@@ -336,9 +337,12 @@ impl Vault {
     /// Writes permitted changes in one transaction: all or nothing.
     ///
     /// # Errors
-    /// [`AccessError::Conflict`] when a version is not the present one any more; [`AccessError::Unavailable`]. The
-    /// failure is on record too.
+    /// [`AccessError::Conflict`] when a version is not the present one any more; [`AccessError::Invalid`] for a change
+    /// that was permitted to somebody else; [`AccessError::Unavailable`]. The failure is on record too.
     pub async fn commit(&self, caller: &Caller, changes: Vec<Change>) -> Result<(), AccessError> {
+        if !changes.iter().all(|change| change.is_of(caller)) {
+            return Err(AccessError::Invalid("a change is made by the person that it was permitted to"));
+        }
         let cell = self.cell(caller.tenant()).await?;
         let about: Vec<(ResourceKind, ResourceId)> = changes.iter().map(Change::about).collect();
         let steps: Vec<Step> = changes.into_iter().flat_map(|change| change.into_steps(caller)).collect();

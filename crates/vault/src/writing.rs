@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use carekeep_kernel::{EntryId, PersonId, ResourceId, Timestamp};
+use carekeep_kernel::{EntryId, PersonId, ResourceId, TenantId, Timestamp};
 use carekeep_ledger::Outcome;
 use carekeep_policy::{Action, Projection, Relation, Resource, ResourceKind, Role};
 
@@ -39,8 +39,12 @@ pub enum Planned {
     },
 }
 
-/// A change that may be made, once.
-pub struct Change(Kind);
+/// A change that may be made, once, by the person whom it was permitted to.
+pub struct Change {
+    kind: Kind,
+    tenant: TenantId,
+    by: PersonId,
+}
 
 enum Kind {
     Create(Draft, Permit<Create>),
@@ -58,7 +62,7 @@ impl Change {
     /// How much of what is written the writer may see in the answer.
     #[must_use]
     pub const fn projection(&self) -> Projection {
-        match &self.0 {
+        match &self.kind {
             Kind::Create(_, permit) => permit.projection,
             Kind::Update(_, permit) => permit.projection,
             Kind::Delete(_, permit) => permit.projection,
@@ -66,8 +70,13 @@ impl Change {
         }
     }
 
+    /// Whether it was permitted to this caller.
+    pub(crate) fn is_of(&self, caller: &Caller) -> bool {
+        self.tenant == caller.tenant() && self.by == caller.person()
+    }
+
     pub(crate) fn about(&self) -> (ResourceKind, ResourceId) {
-        match &self.0 {
+        match &self.kind {
             Kind::Create(_, permit) => (permit.kind, permit.id),
             Kind::Update(_, permit) => (permit.kind, permit.id),
             Kind::Delete(_, permit) => (permit.kind, permit.id),
@@ -76,7 +85,7 @@ impl Change {
     }
 
     pub(crate) fn into_steps(self, caller: &Caller) -> Vec<Step> {
-        match self.0 {
+        match self.kind {
             Kind::Create(draft, permit) => {
                 let joins = draft.kind == ResourceKind::Patient
                     && [Role::Clinician, Role::Nurse].iter().any(|role| caller.roles().contains(*role));
@@ -201,17 +210,26 @@ impl Plans<'_> {
         let (kind, id, _, patient) = plan.about();
         let relation = patient.and_then(|patient| relations.get(&patient).copied()).unwrap_or_default();
         let fresh = Resource { tenant: self.gate.cell.tenant(), kind, id: Some(id), patient, relation };
+        let person = self.gate.caller.person();
         match plan {
+            // Otherwise leave to create would write over what is there, or into a chart by another door.
+            Planned::Create(draft) if draft.base != 0 => {
+                Err((AccessError::Invalid("a new resource replaces no version"), Vec::new()))
+            }
+            Planned::Create(draft) if draft.kind == ResourceKind::Patient && draft.patient != Some(draft.id) => {
+                Err((AccessError::Invalid("a patient is the patient that they are about"), Vec::new()))
+            }
             Planned::Create(_) => self.gate.decide::<Create>(&fresh),
             Planned::Assign { .. } => self.gate.decide::<AssignCareTeam>(&fresh),
-            Planned::Delete(sealed, _) => self.gate.decide::<Delete>(&sealed.attributes()),
+            Planned::Delete(sealed, _) => self.gate.decide::<Delete>(&sealed.attributes(person)),
             Planned::Update(draft, sealed) => {
                 if draft.patient != sealed.patient || draft.kind != sealed.kind || draft.id != sealed.id {
                     let moved =
                         AccessError::Invalid("a resource stays with its patient: create a new one instead");
                     return Err((moved, Vec::new()));
                 }
-                self.gate.decide::<Update>(&sealed.attributes())
+                let granted = self.gate.decide::<Update>(&sealed.attributes(person))?;
+                if draft.base == sealed.version { Ok(granted) } else { Err((AccessError::Conflict, Vec::new())) }
             }
         }
     }
@@ -248,7 +266,7 @@ impl Plans<'_> {
         let Decided { planned, granted: Granted { projection, .. } } = decided;
         let (kind, id, version, _) = planned.about();
         let tenant = self.gate.cell.tenant();
-        Change(match planned {
+        let kind = match planned {
             Planned::Create(draft) => {
                 Kind::Create(draft, write_permit((tenant, kind, id, version), projection, entry))
             }
@@ -261,12 +279,13 @@ impl Plans<'_> {
             Planned::Assign { person, at, .. } => {
                 Kind::Assign(person, at, write_permit((tenant, kind, id, version), projection, entry))
             }
-        })
+        };
+        Change { kind, tenant, by: self.gate.caller.person() }
     }
 }
 
 fn write_permit<A: Act>(
-    (tenant, kind, id, version): (carekeep_kernel::TenantId, ResourceKind, ResourceId, u32),
+    (tenant, kind, id, version): (TenantId, ResourceKind, ResourceId, u32),
     projection: Projection,
     entry: EntryId,
 ) -> Permit<A> {

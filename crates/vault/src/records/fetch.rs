@@ -41,12 +41,17 @@ pub(crate) fn columns(person: &str, now: &str) -> String {
     )
 }
 
-/// Reads a row that was selected with [`columns`], from column `first` on.
-pub(crate) fn sealed(tenant: TenantId, row: &PgRow, first: usize) -> Result<Sealed, sqlx::Error> {
+/// Reads a row that was selected with [`columns`] on behalf of `viewer`, from column `first` on.
+pub(crate) fn sealed(
+    (tenant, viewer): (TenantId, PersonId),
+    row: &PgRow,
+    first: usize,
+) -> Result<Sealed, sqlx::Error> {
     let kind: &str = row.try_get(first + 1)?;
     let unknown = || sqlx::Error::Decode("a resource kind that this binary does not know".into());
     Ok(Sealed {
         tenant,
+        viewer,
         id: ResourceId::from_uuid(row.try_get(first)?),
         kind: kind.parse::<ResourceKind>().map_err(|_| unknown())?,
         version: u32::try_from(row.try_get::<i32, _>(first + 2)?).map_err(|_| unknown())?,
@@ -103,13 +108,11 @@ impl FetchLane {
         lease.give_back();
         let mut found: Vec<Option<Sealed>> = wanted.iter().map(|_| None).collect();
         for row in rows {
-            let read = || -> Result<(i64, Sealed), sqlx::Error> {
-                Ok((row.try_get(0)?, sealed(self.tenant, &row, 1)?))
-            };
-            let (place, sealed) = read().map_err(|error| AccessError::records(&error))?;
+            let place: i64 = row.try_get(0).map_err(|error| AccessError::records(&error))?;
             let place = usize::try_from(place - 1).unwrap_or(usize::MAX);
-            if let Some(slot) = found.get_mut(place) {
-                *slot = Some(sealed);
+            if let (Some(slot), Some(wanted)) = (found.get_mut(place), wanted.get(place)) {
+                let sealed = sealed((self.tenant, wanted.person), &row, 1);
+                *slot = Some(sealed.map_err(|error| AccessError::records(&error))?);
             }
         }
         Ok(found)
@@ -192,7 +195,7 @@ async fn versions(
     .await?;
     lease.give_back();
     rows.iter()
-        .map(|row| sealed(tenant, row, 0))
+        .map(|row| sealed((tenant, wanted.person), row, 0))
         .collect::<Result<_, _>>()
         .map_err(|e| AccessError::records(&e))
 }

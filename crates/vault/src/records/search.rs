@@ -44,7 +44,7 @@ pub(crate) async fn candidates(
     let rows = bounded(sql.build().fetch_all(connection)).await?;
     lease.give_back();
     rows.iter()
-        .map(|row| sealed(cell.tenant(), row, 0))
+        .map(|row| sealed((cell.tenant(), caller.person()), row, 0))
         .collect::<Result<_, _>>()
         .map_err(|error| AccessError::records(&error))
 }

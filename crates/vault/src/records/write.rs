@@ -83,10 +83,13 @@ pub(crate) async fn commit(cell: &Cell, steps: Vec<Step>) -> Result<(), AccessEr
     for chunk in creations.chunks(CHUNK) {
         insert(&mut transaction, chunk).await?;
     }
+    let mut patients: Vec<Uuid> =
+        creations.iter().filter_map(|row| row.draft.patient).map(|id| id.as_uuid()).collect();
     for other in others {
+        patients.extend(other.relates());
         other.run(&mut transaction).await?;
     }
-    check_patients(&mut transaction, &creations).await?;
+    check_patients(&mut transaction, patients).await?;
     bounded(transaction.commit()).await?;
     lease.give_back();
     Ok(())
@@ -147,10 +150,9 @@ async fn insert(
     insert_tokens(transaction, rows).await
 }
 
-/// Whoever a new record is about must be a patient of the tenant, there already or made in the same transaction.
-async fn check_patients(transaction: &mut PgConnection, rows: &[SealedDraft]) -> Result<(), AccessError> {
-    let mut patients: Vec<Uuid> =
-        rows.iter().filter_map(|row| row.draft.patient).map(|id| id.as_uuid()).collect();
+/// Whoever a new record or relation is about must be a patient of the tenant, there already or made in the same
+/// transaction.
+async fn check_patients(transaction: &mut PgConnection, mut patients: Vec<Uuid>) -> Result<(), AccessError> {
     patients.sort_unstable();
     patients.dedup();
     if patients.is_empty() {
@@ -216,6 +218,14 @@ enum Other {
 }
 
 impl Other {
+    /// The patient that somebody is to be related to.
+    fn relates(&self) -> Option<Uuid> {
+        match self {
+            Self::Relate { patient, .. } => Some(patient.as_uuid()),
+            Self::Replace(_) | Self::Delete { .. } => None,
+        }
+    }
+
     async fn run(self, transaction: &mut PgConnection) -> Result<(), AccessError> {
         match self {
             Self::Replace(row) => replace(transaction, row).await,

@@ -1,0 +1,91 @@
+//! `carekeep tenant ...`
+
+use std::path::PathBuf;
+
+use carekeep_tenancy::{TenantFile, TenantRecord};
+use clap::Subcommand;
+
+use super::say;
+use crate::{config::Config, error::Failure, serve};
+
+/// A command about tenants.
+#[derive(Subcommand)]
+pub enum TenantCommand {
+    /// Make a tenant from a `tenant.toml`; calling it again resumes or changes nothing.
+    Create {
+        /// The file.
+        #[arg(long)]
+        file: PathBuf,
+    },
+    /// List all tenants.
+    List,
+    /// Show one tenant as JSON.
+    Show {
+        /// Its short name.
+        slug: String,
+    },
+    /// Stop serving a tenant; gateways follow within seconds.
+    Suspend {
+        /// Its short name.
+        slug: String,
+    },
+    /// Serve it again.
+    Resume {
+        /// Its short name.
+        slug: String,
+    },
+}
+
+impl TenantCommand {
+    /// Does it.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn run(self, config: &Config) -> Result<(), Failure> {
+        let plane = serve::control_plane(config).await?;
+        match self {
+            Self::Create { file } => {
+                let file = TenantFile::read(&file)?;
+                refuse_demo_people(config, &file)?;
+                plane.ensure_partner(&file.partner.slug, &file.partner.name).await?;
+                show(&plane.create(&file.new_tenant()).await?)
+            }
+            Self::List => {
+                for tenant in plane.list().await? {
+                    say(&format!(
+                        "{:<20} {:<14} {:<8} {:<20} {}",
+                        tenant.slug,
+                        tenant.status,
+                        tenant.region,
+                        tenant.partner,
+                        tenant.hosts.join(" ")
+                    ));
+                }
+                Ok(())
+            }
+            Self::Show { slug } => show(&plane.show(&slug).await?),
+            Self::Suspend { slug } => Ok(plane.set_suspended(&slug, true).await?),
+            Self::Resume { slug } => Ok(plane.set_suspended(&slug, false).await?),
+        }
+    }
+}
+
+/// A profile other than `dev` refuses demo people.
+///
+/// # Errors
+/// [`Failure::Message`] when the file has some and the profile is not `dev`.
+pub fn refuse_demo_people(config: &Config, file: &TenantFile) -> Result<(), Failure> {
+    if file.demo_people.is_empty() || config.profile.allows_dev_conveniences() {
+        return Ok(());
+    }
+    Err(Failure::message(format!(
+        "the {} profile refuses demo people: take [[demo_people]] out of the tenant's file",
+        config.profile
+    )))
+}
+
+fn show(tenant: &TenantRecord) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(tenant).map_err(|error| Failure::message(error.to_string()))?;
+    say(&text);
+    Ok(())
+}
