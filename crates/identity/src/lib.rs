@@ -16,6 +16,7 @@ pub mod recovery;
 pub mod service;
 pub mod session;
 pub mod softlock;
+pub mod storage;
 pub mod token;
 pub mod totp;
 

@@ -76,19 +76,26 @@ impl Store {
         Ok(person::Entity::find().limit(1).one(&self.database).await?.is_some())
     }
 
-    /// Adds a person; `false` when somebody has the login name, or is the founder, already.
+    /// Adds a person with the invitation to join; `false` when somebody has the login name, or is the founder, already.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn add_person(&self, new: person::Model) -> Answer<bool> {
+    pub async fn add_person(&self, new: person::Model, invite: invite::Model) -> Answer<bool> {
+        let transaction = self.begin().await?;
         // Without a target: any unique index counts.
         let known = OnConflict::new().do_nothing().to_owned();
         let added = person::Entity::insert(new.into_active_model())
             .on_conflict(known)
             .try_insert()
-            .exec_without_returning(&self.database)
+            .exec_without_returning(&transaction)
             .await?;
-        Ok(matches!(added, TryInsertResult::Inserted(1)))
+        if !matches!(added, TryInsertResult::Inserted(1)) {
+            transaction.rollback().await?;
+            return Ok(false);
+        }
+        invite::Entity::insert(invite.into_active_model()).exec_without_returning(&transaction).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// People with their roles, oldest first, `limit` of them after `after`.
@@ -190,26 +197,25 @@ impl Store {
             .order_by_desc(invite::Column::AcceptedAt)
             .one(&transaction)
             .await?;
-        for (invite, role) in
-            accepted.iter().flat_map(|invite| roles_of(invite).map(move |role| (invite, role)))
-        {
-            let row = role_grant::Model {
-                id: new_id(),
-                person: id.as_uuid(),
-                role: role.to_owned(),
-                granted_by: Some(invite.invited_by),
-                granted_at: now.into(),
-                invite: Some(invite.id),
-                revoked_at: None,
-            };
+        for row in accepted.iter().flat_map(|invite| grants_of(invite, now, new_id)).collect::<Vec<_>>() {
             insert_grant(&transaction, row).await?;
         }
         Ok(transaction.commit().await?)
     }
 }
 
-fn roles_of(invite: &invite::Model) -> impl Iterator<Item = &str> {
-    invite.roles.as_array().into_iter().flatten().filter_map(|role| role.as_str())
+/// What an invitation grants.
+fn grants_of(invite: &invite::Model, now: Timestamp, new_id: &dyn Fn() -> Uuid) -> Vec<role_grant::Model> {
+    let grant = |role: &str| role_grant::Model {
+        id: new_id(),
+        person: invite.person,
+        role: role.to_owned(),
+        granted_by: Some(invite.invited_by),
+        granted_at: now.into(),
+        invite: Some(invite.id),
+        revoked_at: None,
+    };
+    invite.roles.as_array().into_iter().flatten().filter_map(|role| role.as_str()).map(grant).collect()
 }
 
 async fn insert_grant(database: &impl ConnectionTrait, row: role_grant::Model) -> Answer<bool> {

@@ -1,0 +1,259 @@
+//! Identity's storage on Postgres: the [`Repository`] over the store's tables and the vault's seals.
+//!
+//! Invariant: what is secret goes through the vault on its way in and out; this module holds it opened for no longer
+//! than the record that it is for.
+
+mod people;
+mod rows;
+
+use std::sync::Arc;
+
+use carekeep_kernel::{CredentialId, PersonId, Random, SessionId, TenantId, Timestamp};
+use carekeep_store::{Store, StoreError, columns::Sealed, entity};
+use carekeep_vault::{AccessError, SecretColumn, SecretPlace, Vault};
+use zeroize::Zeroizing;
+
+pub use people::{Invited, NewPerson, PeopleError, PersonDetails, PersonStatus, PersonView, Profile};
+
+use crate::{
+    TokenHash,
+    invite::InviteRecord,
+    passkey::{CeremonyId, CeremonyRecord, PasskeyRecord},
+    password::StoredPassword,
+    recovery::RecoveryRecord,
+    service::{
+        Login, LoginName, PersonRecord, Repository, RepositoryError,
+        repository::{LockKey, TotpRecord},
+    },
+    session::SessionRecord,
+    softlock::LockState,
+    totp::{Step, TotpSecret},
+};
+
+/// A tenant's people and credentials in its operations schema. Cheap: one per request is fine, and better than one for
+/// long, because opening it asks whether the tenant is still served.
+#[derive(Clone)]
+pub struct PgRepository {
+    tenant: TenantId,
+    vault: Arc<Vault>,
+    store: Store,
+}
+
+type Answer<T> = Result<T, RepositoryError>;
+
+impl From<StoreError> for RepositoryError {
+    fn from(error: StoreError) -> Self {
+        Self::new(error)
+    }
+}
+
+impl From<AccessError> for RepositoryError {
+    fn from(error: AccessError) -> Self {
+        Self::new(error)
+    }
+}
+
+impl PgRepository {
+    /// The storage of a tenant that is served.
+    ///
+    /// # Errors
+    /// [`AccessError::Unavailable`] when the tenant is unknown, suspended or cannot be opened.
+    pub async fn open(vault: &Arc<Vault>, tenant: TenantId) -> Result<Self, AccessError> {
+        Ok(Self { tenant, vault: Arc::clone(vault), store: Store::open(vault, tenant).await? })
+    }
+
+    /// The tenant.
+    #[must_use]
+    pub const fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    async fn seal(&self, column: SecretColumn, row: &[u8; 16], plain: &[u8]) -> Result<Sealed, AccessError> {
+        let place = SecretPlace { column, row: *row };
+        Ok(Sealed(self.vault.seal_secret(self.tenant, place, plain).await?))
+    }
+
+    async fn open_sealed(
+        &self,
+        column: SecretColumn,
+        row: &[u8; 16],
+        sealed: &Sealed,
+    ) -> Result<Zeroizing<Vec<u8>>, AccessError> {
+        self.vault.open_secret(self.tenant, SecretPlace { column, row: *row }, &sealed.0).await
+    }
+
+    async fn open_totp(&self, row: Option<entity::totp::Model>) -> Answer<Option<TotpRecord>> {
+        let Some(row) = row else { return Ok(None) };
+        let id = CredentialId::from_uuid(row.id);
+        let bytes = self.open_sealed(SecretColumn::TotpSecret, id.as_bytes(), &row.sealed_secret).await?;
+        let bytes = Zeroizing::new(<[u8; 20]>::try_from(bytes.as_slice()).map_err(|_| rows::malformed())?);
+        Ok(Some(TotpRecord {
+            id,
+            secret: TotpSecret::from_bytes(*bytes),
+            last_used: row.last_step.map(Step),
+        }))
+    }
+
+    /// Where a guess limit is kept: the token of a login name or the id of a person.
+    async fn lock_subject(&self, key: LockKey<'_>) -> Answer<Vec<u8>> {
+        match key {
+            LockKey::Login(name) => {
+                Ok(self.vault.login_token(self.tenant, name.as_str()).await?.to_be_bytes().to_vec())
+            }
+            LockKey::Person(_, person) => Ok(person.as_bytes().to_vec()),
+        }
+    }
+
+    fn random(&self) -> &dyn Random {
+        &**self.vault.random()
+    }
+}
+
+impl Repository for PgRepository {
+    async fn login(&self, name: &LoginName) -> Answer<Option<Login>> {
+        let token = self.vault.login_token(self.tenant, name.as_str()).await?;
+        let Some((person, password)) = self.store.login(token).await? else { return Ok(None) };
+        let password = password.map(|row| StoredPassword::from_phc(row.phc.0));
+        Ok(Some(Login { person: rows::person(self.tenant, &person), password }))
+    }
+
+    async fn person(&self, id: PersonId) -> Answer<Option<PersonRecord>> {
+        Ok(self.store.person(id).await?.map(|row| rows::person(self.tenant, &row)))
+    }
+
+    async fn activate(&self, person: PersonId, now: Timestamp) -> Answer<()> {
+        let (clock, random) = (Arc::clone(self.vault.clock()), Arc::clone(self.vault.random()));
+        let new_id = move || CredentialId::generate(&*clock, &*random).as_uuid();
+        Ok(self.store.activate(person, now, &new_id).await?)
+    }
+
+    async fn lock(&self, key: LockKey<'_>) -> Answer<(LockState, u64)> {
+        let subject = self.lock_subject(key).await?;
+        match self.store.softlock(rows::lock_kind(key.kind()), &subject).await? {
+            None => Ok((LockState::new(key.kind()), 0)),
+            Some(row) => Ok((rows::from_json(row.state)?, u64::try_from(row.version).unwrap_or(0))),
+        }
+    }
+
+    async fn save_lock(&self, key: LockKey<'_>, state: LockState, version: u64) -> Answer<bool> {
+        let subject = self.lock_subject(key).await?;
+        let place = (rows::lock_kind(key.kind()), subject.as_slice());
+        let version = i64::try_from(version).map_err(|_| rows::malformed())?;
+        let now = self.vault.clock().now();
+        Ok(self.store.save_softlock(place, rows::to_json(&state)?, version, now).await?)
+    }
+
+    async fn put_password(&self, person: PersonId, password: &StoredPassword, now: Timestamp) -> Answer<()> {
+        Ok(self.store.put_password(rows::password(person, password, now)).await?)
+    }
+
+    async fn totp(&self, person: PersonId) -> Answer<Option<TotpRecord>> {
+        self.open_totp(self.store.totp(person, true).await?).await
+    }
+
+    async fn unconfirmed_totp(&self, person: PersonId) -> Answer<Option<TotpRecord>> {
+        self.open_totp(self.store.totp(person, false).await?).await
+    }
+
+    async fn put_unconfirmed_totp(&self, person: PersonId, totp: &TotpRecord, now: Timestamp) -> Answer<()> {
+        let sealed_secret =
+            self.seal(SecretColumn::TotpSecret, totp.id.as_bytes(), totp.secret.as_bytes()).await?;
+        let row = entity::totp::Model {
+            id: totp.id.as_uuid(),
+            person: person.as_uuid(),
+            sealed_secret,
+            created_at: now.into(),
+            confirmed_at: None,
+            last_step: totp.last_used.map(|step| step.0),
+        };
+        Ok(self.store.put_unconfirmed_totp(row).await?)
+    }
+
+    async fn confirm_totp(&self, id: CredentialId, step: Step, now: Timestamp) -> Answer<bool> {
+        Ok(self.store.confirm_totp(id, step.0, now).await?)
+    }
+
+    async fn use_totp_step(&self, id: CredentialId, step: Step) -> Answer<bool> {
+        Ok(self.store.use_totp_step(id, step.0).await?)
+    }
+
+    async fn passkeys(&self, person: PersonId) -> Answer<Vec<PasskeyRecord>> {
+        let rows = self.store.passkeys(person).await?;
+        rows.into_iter().map(|row| rows::passkey(self.tenant, row)).collect()
+    }
+
+    async fn passkey(&self, credential_id: &[u8]) -> Answer<Option<PasskeyRecord>> {
+        self.store.passkey(credential_id).await?.map(|row| rows::passkey(self.tenant, row)).transpose()
+    }
+
+    async fn add_passkey(&self, passkey: &PasskeyRecord) -> Answer<bool> {
+        Ok(self.store.add_passkey(rows::passkey_row(passkey)).await?)
+    }
+
+    async fn update_passkey(&self, passkey: &PasskeyRecord, old_counter: u32) -> Answer<bool> {
+        Ok(self.store.update_passkey(rows::passkey_row(passkey), i64::from(old_counter)).await?)
+    }
+
+    async fn recovery_codes(&self, person: PersonId) -> Answer<Vec<RecoveryRecord>> {
+        let rows = self.store.recovery_codes(person).await?;
+        rows.into_iter().map(rows::recovery_code).collect()
+    }
+
+    async fn use_recovery_code(&self, id: CredentialId, now: Timestamp) -> Answer<bool> {
+        Ok(self.store.use_recovery_code(id, now).await?)
+    }
+
+    async fn replace_recovery_codes(&self, person: PersonId, codes: &[RecoveryRecord]) -> Answer<()> {
+        let rows = codes.iter().map(rows::recovery_code_row).collect();
+        Ok(self.store.replace_recovery_codes(person, rows).await?)
+    }
+
+    async fn add_session(&self, session: &SessionRecord) -> Answer<()> {
+        Ok(self.store.add_session(rows::session_row(session)?).await?)
+    }
+
+    async fn session(&self, token: TokenHash) -> Answer<Option<SessionRecord>> {
+        self.store.session(token.as_bytes()).await?.map(|row| rows::session(self.tenant, row)).transpose()
+    }
+
+    async fn replace_session(&self, session: &SessionRecord, old: TokenHash) -> Answer<bool> {
+        Ok(self.store.replace_session(rows::session_row(session)?, old.as_bytes()).await?)
+    }
+
+    async fn touch_session(&self, id: SessionId, last_seen: Timestamp) -> Answer<()> {
+        Ok(self.store.touch_session(id, last_seen).await?)
+    }
+
+    async fn sessions(&self, person: PersonId) -> Answer<Vec<SessionRecord>> {
+        let rows = self.store.sessions(person).await?;
+        rows.into_iter().map(|row| rows::session(self.tenant, row)).collect()
+    }
+
+    async fn revoke_session(&self, person: PersonId, id: SessionId, now: Timestamp) -> Answer<bool> {
+        Ok(self.store.revoke_session(person, id, now).await?)
+    }
+
+    async fn revoke_sessions(&self, person: PersonId, but: Option<SessionId>, now: Timestamp) -> Answer<u64> {
+        Ok(self.store.revoke_sessions(person, but, now).await?)
+    }
+
+    async fn add_invite(&self, invite: &InviteRecord) -> Answer<()> {
+        Ok(self.store.add_invite(rows::invite_row(invite)).await?)
+    }
+
+    async fn invite(&self, token: TokenHash) -> Answer<Option<InviteRecord>> {
+        self.store.invite(token.as_bytes()).await?.map(|row| rows::invite(self.tenant, row)).transpose()
+    }
+
+    async fn accept_invite(&self, invite: &InviteRecord, now: Timestamp) -> Answer<bool> {
+        Ok(self.store.accept_invite(invite.id, invite.person, now).await?)
+    }
+
+    async fn add_ceremony(&self, ceremony: &CeremonyRecord) -> Answer<()> {
+        Ok(self.store.add_ceremony(rows::ceremony_row(ceremony)).await?)
+    }
+
+    async fn take_ceremony(&self, id: CeremonyId) -> Answer<Option<CeremonyRecord>> {
+        self.store.take_ceremony(id.as_uuid()).await?.map(|row| rows::ceremony(self.tenant, row)).transpose()
+    }
+}
