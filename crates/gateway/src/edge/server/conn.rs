@@ -131,6 +131,7 @@ fn http1_server(limits: &EdgeLimits) -> http1::Builder {
         .header_read_timeout(limits.header_timeout)
         .max_headers(limits.header_count)
         .max_buf_size(limits.header_bytes.max(8 * 1024))
+        .max_header_size(limits.header_bytes.max(8 * 1024))
         .half_close(false);
     builder
 }
