@@ -144,8 +144,11 @@ impl<R: Repository> Identity<R> {
         let live = self.ready_for(token, event).await?;
         let (clock, random) = self.source();
         let (codes, records) = recovery::generate(live.person.id, clock, random);
-        self.repository.replace_recovery_codes(live.person.id, &records).await?;
-        Ok((self.advance(live, event).await?, codes))
+        let person = live.person.id;
+        // The session first: of two requests at once the one that is told its codes must be the one whose codes are kept.
+        let signed_in = self.advance(live, event).await?;
+        self.repository.replace_recovery_codes(person, &records).await?;
+        Ok((signed_in, codes))
     }
 
     /// After a factor was replaced, whoever signed in with the old one is signed out (ASVS 5.0 section 7.4.3).

@@ -11,7 +11,10 @@ use carekeep_identity::{
 };
 use carekeep_kernel::Clock;
 
-use crate::world::{Device, PASSWORD, World};
+use crate::{
+    memory::Read,
+    world::{Device, PASSWORD, World},
+};
 
 #[tokio::test]
 async fn i10_an_invitation_leads_to_level_2_only_over_two_enrolled_factors() {
@@ -56,6 +59,32 @@ async fn an_invitation_works_once_and_for_72_hours() {
         world.identity.accept_invite("cki_nonsense", None).await.err().map(|error| error.to_string());
     assert!(again.is_some());
     assert_eq!((&again, &again), (&expired, &unknown));
+}
+
+#[tokio::test]
+async fn an_invitation_works_once_also_for_two_at_the_same_moment() {
+    let world = World::new();
+    let id = world.newcomer("ada");
+    let link = world.link(id).await;
+    world.identity.repository().let_them_meet(Read::Invite, 2);
+    let (one, two) =
+        tokio::join!(world.identity.accept_invite(&link, None), world.identity.accept_invite(&link, None));
+    assert_eq!(usize::from(one.is_ok()) + usize::from(two.is_ok()), 1);
+}
+
+#[tokio::test]
+async fn of_two_steps_of_a_session_at_the_same_moment_one_counts_and_its_codes_work() {
+    let world = World::new();
+    let (_, token) = world.person("ada").await;
+    world.identity.repository().let_them_meet(Read::Session, 2);
+    let (one, two) =
+        tokio::join!(world.identity.new_recovery_codes(&token), world.identity.new_recovery_codes(&token));
+    world.identity.repository().part();
+    let mut winners: Vec<_> = [one, two].into_iter().flatten().collect();
+    assert_eq!(winners.len(), 1);
+    let (_, codes) = winners.remove(0);
+    let pending = world.password("ada", PASSWORD).await.unwrap();
+    assert!(world.identity.prove_recovery_code(pending.token.reveal(), codes[9].reveal()).await.is_ok());
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use carekeep_identity::{
@@ -23,6 +23,7 @@ use carekeep_identity::{
     totp::{Step, TotpSecret},
 };
 use carekeep_kernel::{CredentialId, PersonId, SessionId, Timestamp};
+use tokio::sync::Barrier;
 
 type Answer<T> = Result<T, RepositoryError>;
 
@@ -47,12 +48,42 @@ pub(crate) struct State {
     ceremonies: Vec<CeremonyRecord>,
 }
 
+/// Where attempts meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Read {
+    Totp,
+    Codes,
+    Session,
+    Invite,
+    Passkey,
+}
+
 #[derive(Default)]
-pub(crate) struct Memory(Mutex<State>);
+pub(crate) struct Memory {
+    state: Mutex<State>,
+    meeting: Mutex<Option<(Read, Arc<Barrier>)>>,
+}
 
 impl Memory {
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap()
+        self.state.lock().unwrap()
+    }
+
+    /// From now on, whoever has read this waits until `attempts` have: all of them then act on what they read at the same
+    /// moment.
+    pub(crate) fn let_them_meet(&self, read: Read, attempts: usize) {
+        *self.meeting.lock().unwrap() = Some((read, Arc::new(Barrier::new(attempts))));
+    }
+
+    pub(crate) fn part(&self) {
+        *self.meeting.lock().unwrap() = None;
+    }
+
+    async fn meet(&self, read: Read) {
+        let meeting = self.meeting.lock().unwrap().clone();
+        if let Some((_, barrier)) = meeting.filter(|(at, _)| *at == read) {
+            barrier.wait().await;
+        }
     }
 
     fn find_totp(&self, wanted: impl Fn(&Totp) -> bool) -> Option<TotpRecord> {
@@ -118,8 +149,9 @@ impl Repository for Memory {
     }
 
     async fn totp(&self, person: PersonId) -> Answer<Option<TotpRecord>> {
-        tokio::task::yield_now().await;
-        Ok(self.find_totp(|totp| totp.person == person && totp.confirmed))
+        let found = self.find_totp(|totp| totp.person == person && totp.confirmed);
+        self.meet(Read::Totp).await;
+        Ok(found)
     }
 
     async fn unconfirmed_totp(&self, person: PersonId) -> Answer<Option<TotpRecord>> {
@@ -157,8 +189,10 @@ impl Repository for Memory {
     }
 
     async fn passkey(&self, credential_id: &[u8]) -> Answer<Option<PasskeyRecord>> {
-        tokio::task::yield_now().await;
-        Ok(self.state().passkeys.iter().find(|passkey| passkey.credential_id == credential_id).cloned())
+        let found =
+            self.state().passkeys.iter().find(|passkey| passkey.credential_id == credential_id).cloned();
+        self.meet(Read::Passkey).await;
+        Ok(found)
     }
 
     async fn add_passkey(&self, new: &PasskeyRecord) -> Answer<bool> {
@@ -177,8 +211,9 @@ impl Repository for Memory {
     }
 
     async fn recovery_codes(&self, person: PersonId) -> Answer<Vec<RecoveryRecord>> {
-        tokio::task::yield_now().await;
-        Ok(self.state().codes.iter().filter(|code| code.person == person).cloned().collect())
+        let found = self.state().codes.iter().filter(|code| code.person == person).cloned().collect();
+        self.meet(Read::Codes).await;
+        Ok(found)
     }
 
     async fn use_recovery_code(&self, id: CredentialId, now: Timestamp) -> Answer<bool> {
@@ -200,8 +235,9 @@ impl Repository for Memory {
     }
 
     async fn session(&self, token: TokenHash) -> Answer<Option<SessionRecord>> {
-        tokio::task::yield_now().await;
-        Ok(self.state().sessions.iter().find(|session| session.token_hash == token).cloned())
+        let found = self.state().sessions.iter().find(|session| session.token_hash == token).cloned();
+        self.meet(Read::Session).await;
+        Ok(found)
     }
 
     async fn replace_session(&self, new: &SessionRecord, old: TokenHash) -> Answer<bool> {
@@ -249,8 +285,9 @@ impl Repository for Memory {
     }
 
     async fn invite(&self, token: TokenHash) -> Answer<Option<InviteRecord>> {
-        tokio::task::yield_now().await;
-        Ok(self.state().invites.iter().find(|invite| invite.token_hash == token).cloned())
+        let found = self.state().invites.iter().find(|invite| invite.token_hash == token).cloned();
+        self.meet(Read::Invite).await;
+        Ok(found)
     }
 
     async fn accept_invite(&self, accepted: &InviteRecord, now: Timestamp) -> Answer<bool> {
