@@ -112,7 +112,8 @@ fn roles_sql(passwords: &PlatformPasswords) -> String {
 }
 
 /// Takes from PUBLIC what Postgres gives to everybody: connecting, temporary tables, procedural code, and the
-/// functions that reach across schemas (advisory locks, NOTIFY, large objects).
+/// functions that reach across schemas (advisory locks, NOTIFY, large objects), and a look at what others do: sessions,
+/// locks, counters of their tables (BARS X9). Members of `pg_monitor` keep that.
 fn lockdown_sql(database: &str) -> String {
     let gateway = if database == "directory" {
         format!("GRANT CONNECT ON DATABASE {database} TO {GATEWAY_ROLE};")
@@ -124,6 +125,22 @@ fn lockdown_sql(database: &str) -> String {
          GRANT CONNECT ON DATABASE {database} TO {OWNER_ROLE}, {PROVISIONER_ROLE};
          {gateway}
          REVOKE ALL ON SCHEMA public FROM PUBLIC;
+         DO $$ DECLARE v regclass; f regprocedure; BEGIN
+           FOR v IN SELECT oid::regclass FROM pg_class
+             WHERE relnamespace = 'pg_catalog'::regnamespace AND (relname LIKE 'pg\\_stat\\_%' OR relname LIKE 'pg\\_statio\\_%'
+                    OR relname IN ('pg_locks', 'pg_prepared_xacts', 'pg_db_role_setting'))
+           LOOP
+             EXECUTE format('REVOKE ALL ON TABLE %s FROM PUBLIC', v);
+             EXECUTE format('GRANT SELECT ON TABLE %s TO pg_monitor, {OWNER_ROLE}', v);
+           END LOOP;
+           FOR f IN SELECT oid::regprocedure FROM pg_proc
+             WHERE pronamespace = 'pg_catalog'::regnamespace
+               AND (proname LIKE 'pg\\_stat\\_get\\_%' OR proname IN ('pg_lock_status', 'pg_prepared_xact'))
+           LOOP
+             EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
+             EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO pg_monitor, {OWNER_ROLE}', f);
+           END LOOP;
+         END $$;
          REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC;
          GRANT USAGE ON LANGUAGE plpgsql TO {OWNER_ROLE};
          DO $$ DECLARE f regprocedure; BEGIN

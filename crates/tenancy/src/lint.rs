@@ -26,6 +26,21 @@ const RULES: &[(&str, &str)] = &[
                AND c = 'search_path=' || left(r.rolname, -2) || ', pg_temp')",
     ),
     (
+        "a tenant's login has changed its own defaults: create the tenant again",
+        "SELECT r.rolname || ': ' || c FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) c
+           WHERE r.rolname LIKE 't\\_%' AND split_part(c, '=', 1)
+             NOT IN ('search_path', 'statement_timeout', 'idle_in_transaction_session_timeout')",
+    ),
+    (
+        "PUBLIC may watch the sessions and counters of others",
+        "SELECT c.relname FROM pg_class c, aclexplode(c.relacl) a WHERE a.grantee = 0 AND a.privilege_type = 'SELECT'
+           AND c.relnamespace = 'pg_catalog'::regnamespace AND (c.relname LIKE 'pg\\_stat\\_%' OR c.relname LIKE 'pg\\_statio\\_%'
+             OR c.relname IN ('pg_locks', 'pg_prepared_xacts', 'pg_db_role_setting'))
+         UNION ALL SELECT p.proname FROM pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+           WHERE a.grantee = 0 AND p.pronamespace = 'pg_catalog'::regnamespace
+             AND (p.proname LIKE 'pg\\_stat\\_get\\_%' OR p.proname IN ('pg_lock_status', 'pg_prepared_xact'))",
+    ),
+    (
         "a login owns something",
         "SELECT c.relname FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner
            WHERE r.rolcanlogin AND NOT r.rolsuper AND c.relnamespace <> 'pg_toast'::regnamespace

@@ -223,6 +223,9 @@ async fn make_role(
     let name = database.name();
     let sql = Zeroizing::new(format!(
         "{verb} LOGIN CONNECTION LIMIT {CONNECTION_LIMIT} PASSWORD '{password}';
+         -- A login may change its own password and defaults: making the tenant again takes that back.
+         ALTER ROLE {role} RESET ALL;
+         ALTER ROLE {role} IN DATABASE {name} RESET ALL;
          ALTER ROLE {role} IN DATABASE {name} SET search_path = {schema}, pg_temp;
          ALTER ROLE {role} IN DATABASE {name} SET statement_timeout = '10s';
          ALTER ROLE {role} IN DATABASE {name} SET idle_in_transaction_session_timeout = '10s';
