@@ -34,7 +34,9 @@ impl Vault {
         writer: &mut Writer<W>,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<u64, AccessError> {
-        let output = |error: carekeep_ledger::export::ExportError| AccessError::unavailable("output", error.to_string());
+        let output = |error: carekeep_ledger::export::ExportError| {
+            AccessError::unavailable("output", error.to_string())
+        };
         let records = |error: sqlx::Error| AccessError::records(&error);
         let cell = self.cell(tenant).await?;
         let mut lease = bounded(cell.clinical().lease()).await?;
@@ -47,7 +49,8 @@ impl Vault {
         let mut written = 0_u64;
         let mut next = 0_i64;
         loop {
-            let query = sqlx::query("SELECT idx, leaf, entry FROM audit_entry WHERE idx >= $1 ORDER BY idx LIMIT $2");
+            let query =
+                sqlx::query("SELECT idx, leaf, entry FROM audit_entry WHERE idx >= $1 ORDER BY idx LIMIT $2");
             let rows = bounded(query.bind(next).bind(PAGE).fetch_all(&mut *connection)).await?;
             let Some(last) = rows.last() else { break };
             next = last.try_get::<i64, _>(0).map_err(records)? + 1;

@@ -233,7 +233,10 @@ pub(crate) async fn begins_as_provisioned(
     if row.try_get::<bool, _>(0)? {
         return Ok(());
     }
-    tracing::error!(role, "a tenant's login does not begin in its schema: create the tenant again to restore it");
+    tracing::error!(
+        role,
+        "a tenant's login does not begin in its schema: create the tenant again to restore it"
+    );
     Err(sqlx::Error::Configuration("the login's defaults were changed".into()))
 }
 

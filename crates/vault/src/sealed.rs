@@ -61,13 +61,7 @@ impl Sealed {
     /// What a decision about `person` rests on. The relation counts for whom it was loaded and for nobody else.
     pub(crate) fn attributes(&self, person: PersonId) -> Resource {
         let relation = if person == self.viewer { self.relation } else { Relation::default() };
-        Resource {
-            tenant: self.tenant,
-            kind: self.kind,
-            id: Some(self.id),
-            patient: self.patient,
-            relation,
-        }
+        Resource { tenant: self.tenant, kind: self.kind, id: Some(self.id), patient: self.patient, relation }
     }
 
     /// Spends the permit and gives the body. The only way to plaintext.

@@ -286,7 +286,11 @@ impl Vault {
         sealed: &Sealed,
     ) -> Result<Option<Projection>, AccessError> {
         let cell = self.cell(caller.tenant()).await?;
-        Ok(self.gate(&cell, caller).decide::<A>(&sealed.attributes(caller.person())).ok().map(|granted| granted.projection))
+        Ok(self
+            .gate(&cell, caller)
+            .decide::<A>(&sealed.attributes(caller.person()))
+            .ok()
+            .map(|granted| granted.projection))
     }
 
     /// Permits opening several rows with one entry in the ledger that names each of them; rows that policy hides are

@@ -216,7 +216,9 @@ impl Plans<'_> {
             Planned::Create(draft) if draft.base != 0 => {
                 Err((AccessError::Invalid("a new resource replaces no version"), Vec::new()))
             }
-            Planned::Create(draft) if draft.kind == ResourceKind::Patient && draft.patient != Some(draft.id) => {
+            Planned::Create(draft)
+                if draft.kind == ResourceKind::Patient && draft.patient != Some(draft.id) =>
+            {
                 Err((AccessError::Invalid("a patient is the patient that they are about"), Vec::new()))
             }
             Planned::Create(_) => self.gate.decide::<Create>(&fresh),
@@ -229,7 +231,11 @@ impl Plans<'_> {
                     return Err((moved, Vec::new()));
                 }
                 let granted = self.gate.decide::<Update>(&sealed.attributes(person))?;
-                if draft.base == sealed.version { Ok(granted) } else { Err((AccessError::Conflict, Vec::new())) }
+                if draft.base == sealed.version {
+                    Ok(granted)
+                } else {
+                    Err((AccessError::Conflict, Vec::new()))
+                }
             }
         }
     }
