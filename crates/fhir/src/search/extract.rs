@@ -60,11 +60,16 @@ struct Collector {
 
 impl Collector {
     fn add(&mut self, param: ParamId, scope: Scope, text: String) {
+        let value = (param, text);
+        if self.seen.contains(&value) {
+            return;
+        }
         if self.values.len() >= MOST_VALUES {
             self.over = true;
-        } else if self.seen.insert((param, text.clone())) {
-            self.values.push(IndexValue { param, scope, text });
+            return;
         }
+        self.values.push(IndexValue { param, scope, text: value.1.clone() });
+        self.seen.insert(value);
     }
 
     fn param(&mut self, kind: ResourceType, param: &Param, document: &Json) {

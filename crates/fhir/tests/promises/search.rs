@@ -454,7 +454,7 @@ fn texts_of_values_are_injective_whatever_codes_and_systems_hold() {
 
 #[test]
 fn a_resource_with_too_many_values_says_so() {
-    let words: Vec<_> = (1_000_000..1_001_000).map(|at| format!("{}x", at * 7_919 % 9_999_991)).collect();
+    let words: Vec<_> = (1_000_000..1_001_000_u64).map(|at| format!("{}x", at * 7_919 % 9_999_991)).collect();
     let body = format!(r#"{{"name":[{{"text":"{}"}}]}}"#, words.join(" "));
     let extracted = extract(ResourceType::Patient, &doc(&body));
     assert!(extracted.truncated && extracted.values.len() == 2_000);
