@@ -171,6 +171,7 @@ async fn public(
         vault: Arc::clone(vault),
         limiter: Arc::clone(&limiter),
         bundle: BundleLimits { entries: 20_000, bytes: api::BUNDLE_BYTES, lenient: false },
+        identity: api::identity::shared(vault).map_err(|error| Failure::message(error.to_string()))?,
         started: vault.clock().now(),
     });
     let deps = EdgeDeps {

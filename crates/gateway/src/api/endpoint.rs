@@ -1,7 +1,9 @@
 //! One route, as data.
 
 use axum::routing::MethodRouter;
-use http::Method;
+use http::{Method, StatusCode};
+use serde_json::Value;
+use utoipa::PartialSchema;
 
 use super::Api;
 use crate::edge::RoutePolicy;
@@ -9,8 +11,10 @@ use crate::edge::RoutePolicy;
 /// Who may call a route at all; what they get is the vault's decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Anybody: it gives nothing away.
+    /// Anybody: it gives nothing away, or asks for the proof in its body.
     Public,
+    /// Somebody in the middle of signing in or enrolling, or with a live session.
+    Unfinished,
     /// Somebody with a live session.
     Session,
 }
@@ -27,6 +31,14 @@ pub struct Endpoint {
     pub access: Access,
     /// Body size and kind, if not the default.
     pub policy: Option<RoutePolicy>,
+    /// What it does, in a sentence.
+    pub summary: &'static str,
+    /// The JSON schema of the body that it takes.
+    pub takes: Option<fn() -> Value>,
+    /// The JSON schema of the body that it gives.
+    pub gives: Option<fn() -> Value>,
+    /// The status of success.
+    pub success: StatusCode,
     /// What answers.
     pub handler: MethodRouter<Api>,
 }
@@ -34,7 +46,18 @@ pub struct Endpoint {
 impl Endpoint {
     /// A route for people with a session.
     pub fn new(method: Method, path: &'static str, name: &'static str, handler: MethodRouter<Api>) -> Self {
-        Self { method, path, name, access: Access::Session, policy: None, handler }
+        Self {
+            method,
+            path,
+            name,
+            access: Access::Session,
+            policy: None,
+            summary: "",
+            takes: None,
+            gives: None,
+            success: StatusCode::OK,
+            handler,
+        }
     }
 
     /// Makes it a route for anybody.
@@ -44,10 +67,49 @@ impl Endpoint {
         self
     }
 
+    /// Makes it a route for somebody in the middle of signing in or enrolling, too.
+    #[must_use]
+    pub fn unfinished(mut self) -> Self {
+        self.access = Access::Unfinished;
+        self
+    }
+
     /// Sets body size and kind.
     #[must_use]
     pub fn body(mut self, policy: RoutePolicy) -> Self {
         self.policy = Some(policy);
         self
     }
+
+    /// Says in a sentence what it does.
+    #[must_use]
+    pub fn says(mut self, summary: &'static str) -> Self {
+        self.summary = summary;
+        self
+    }
+
+    /// Says what body it takes.
+    #[must_use]
+    pub fn takes<T: PartialSchema>(mut self) -> Self {
+        self.takes = Some(schema::<T>);
+        self
+    }
+
+    /// Says what body it gives.
+    #[must_use]
+    pub fn gives<T: PartialSchema>(mut self) -> Self {
+        self.gives = Some(schema::<T>);
+        self
+    }
+
+    /// Says which status means success; 200 if nothing is said.
+    #[must_use]
+    pub fn answers(mut self, success: StatusCode) -> Self {
+        self.success = success;
+        self
+    }
+}
+
+fn schema<T: PartialSchema>() -> Value {
+    serde_json::to_value(T::schema()).unwrap_or_default()
 }

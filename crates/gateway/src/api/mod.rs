@@ -5,6 +5,8 @@
 mod directory;
 pub mod endpoint;
 pub mod fhir;
+pub mod identity;
+pub mod openapi;
 mod session;
 mod state;
 mod view;
@@ -22,7 +24,10 @@ use crate::edge::RouteTable;
 /// Every route of the API.
 #[must_use]
 pub fn endpoints() -> Vec<Endpoint> {
-    fhir::endpoints()
+    let mut endpoints = fhir::endpoints();
+    endpoints.extend(identity::endpoints());
+    endpoints.push(openapi::endpoint());
+    endpoints
 }
 
 /// The API as a router, without the edge around it.

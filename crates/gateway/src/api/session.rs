@@ -54,14 +54,7 @@ fn problem(error: SessionError) -> Problem {
 pub(crate) fn token(headers: &HeaderMap) -> Option<&str> {
     let mut bearers = headers.get_all(header::AUTHORIZATION).iter();
     let bearer = bearers.next();
-    let mut cookies = headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .filter(|(name, _)| *name == COOKIE)
-        .map(|(_, value)| value);
+    let mut cookies = cookies(headers, COOKIE);
     let cookie = cookies.next();
     if bearers.next().is_some() || cookies.next().is_some() {
         return None;
@@ -74,6 +67,24 @@ pub(crate) fn token(headers: &HeaderMap) -> Option<&str> {
         (None, cookie) => cookie,
         (Some(_), Some(_)) => None,
     }
+}
+
+fn cookies<'a>(headers: &'a HeaderMap, wanted: &'a str) -> impl Iterator<Item = &'a str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .filter(move |(name, _)| *name == wanted)
+        .map(|(_, value)| value)
+}
+
+/// The one cookie of a name.
+pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &'a str) -> Option<&'a str> {
+    let mut found = cookies(headers, name);
+    let first = found.next();
+    first.filter(|_| found.next().is_none())
 }
 
 #[cfg(test)]

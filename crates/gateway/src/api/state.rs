@@ -3,6 +3,7 @@
 use std::{ops::Deref, sync::Arc};
 
 use carekeep_care::fhir::BundleLimits;
+use carekeep_identity::service::Shared;
 use carekeep_kernel::Timestamp;
 use carekeep_vault::Vault;
 
@@ -16,6 +17,8 @@ pub struct ApiParts {
     pub limiter: Arc<Limiter>,
     /// Limits of one FHIR bundle.
     pub bundle: BundleLimits,
+    /// What signing in needs of the process; see [`super::identity::shared`].
+    pub identity: Shared,
     /// When this process started; the date of the CapabilityStatement.
     pub started: Timestamp,
 }

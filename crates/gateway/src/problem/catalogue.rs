@@ -95,6 +95,70 @@ problems! {
     /// 401: no valid session or token.
     UNAUTHENTICATED = UNAUTHORIZED "unauthenticated" "Not signed in"
         "The request carries no valid session or token." "Sign in and try again.";
+    /// 401: login name, password or code is not right, or there is nobody of that name: one answer for all causes.
+    SIGN_IN_REFUSED = UNAUTHORIZED "sign-in-refused" "Sign-in refused"
+        "The login name, password or code is not right." "Check them and try again; each code works once.";
+    /// 401: a passkey was not accepted.
+    PASSKEY_REFUSED = UNAUTHORIZED "passkey-refused" "Passkey refused"
+        "The passkey was not accepted." "Try again, or use another way to sign in.";
+    /// 409: a passkey's answer came too late, or elsewhere than it was asked for.
+    PASSKEY_ATTEMPT_EXPIRED = CONFLICT "passkey-attempt-expired" "Attempt expired"
+        "This attempt with a passkey has expired or was not begun here." "Begin again.";
+    /// 403: the tenant does not allow passkeys of this kind.
+    PASSKEY_NOT_ALLOWED = FORBIDDEN "passkey-not-allowed" "Passkey not allowed"
+        "A passkey that is bound to its device is needed here." "Use a security key or the device's own passkey.";
+    /// 409: the passkey is registered already.
+    PASSKEY_KNOWN = CONFLICT "passkey-known" "Passkey known"
+        "This passkey is registered already." "Use another one.";
+    /// 400: a browser asked for the token that its cookie is to keep.
+    TOKEN_IN_BROWSER = BAD_REQUEST "token-in-browser" "No token for browsers"
+        "A request of a browser, or with cookies, gets its token in a cookie only."
+        "Leave Carekeep-Token out, or send the request without cookies from a program.";
+    /// 403: a factor that was proven a moment ago is needed.
+    FRESH_FACTOR_NEEDED = FORBIDDEN "fresh-factor-needed" "Confirm that it is you"
+        "This needs a second factor that was given in the last minutes."
+        "Give a code to /api/v1/sign-in/totp or use /api/v1/step-up/passkey/begin, then repeat the request.";
+    /// 409: a step of signing in or enrolling that does not fit where the session stands.
+    STEP_OUT_OF_ORDER = CONFLICT "step-out-of-order" "Not now"
+        "This step does not fit where the session stands." "Start again with signing in.";
+    /// 409: an invitation for somebody who has joined.
+    ALREADY_SET_UP = CONFLICT "already-set-up" "Set up already"
+        "This account is set up already." "Sign in instead of using the link.";
+    /// 410: an invitation that is used, withdrawn, too old or none.
+    INVITATION_NOT_VALID = GONE "invitation-not-valid" "Invitation not valid"
+        "This invitation is not valid any more." "Ask your administrator for a new one.";
+    /// 422: a password that may not be one.
+    PASSWORD_NOT_ALLOWED = UNPROCESSABLE_ENTITY "password-not-allowed" "Password not allowed"
+        "The password is too easily guessed."
+        "Choose one that is not common, not a sequence and not made of names, for example a few words.";
+    /// 403: the tenant does without passwords.
+    PASSWORDS_NOT_USED = FORBIDDEN "passwords-not-used" "No passwords here"
+        "This organisation signs in without passwords." "Use a passkey.";
+    /// 422: a name that does not fit into a QR code.
+    NAME_NOT_SHOWABLE = UNPROCESSABLE_ENTITY "name-not-showable" "Name too long"
+        "The name of the organisation or the login name does not fit into a QR code." "Ask your administrator to shorten it.";
+    /// 409: somebody has the login name.
+    LOGIN_TAKEN = CONFLICT "login-taken" "Login name taken"
+        "Somebody here has this login name already." "Use another one.";
+    /// 422: no login name.
+    LOGIN_NOT_ALLOWED = UNPROCESSABLE_ENTITY "login-not-allowed" "Login name not allowed"
+        "A login name has 1 to 254 characters, without blanks and control characters." "Correct the login name.";
+    /// 422: no name.
+    NAME_NOT_ALLOWED = UNPROCESSABLE_ENTITY "name-not-allowed" "Name not allowed"
+        "A name has 1 to 200 characters, none of them a control character." "Correct the name.";
+    /// 422: roles that are none, or no role at all.
+    ROLES_NOT_ALLOWED = UNPROCESSABLE_ENTITY "roles-not-allowed" "Roles not allowed"
+        "At least one role is needed, and each must be one that there is."
+        "Use patient, proxy, clinician, nurse, reception, billing, clinic_manager, tenant_admin, privacy_officer, auditor, support or service_account.";
+    /// 409: somebody who has joined needs no invitation.
+    PERSON_SET_UP = CONFLICT "person-set-up" "Set up already"
+        "This person has joined already." "They sign in, or recover their account.";
+    /// 409: somebody else was first, or it is there already.
+    CONFLICT = CONFLICT "conflict" "Conflict"
+        "It changed in the meantime or is there already." "Read it again and repeat the change if it still makes sense.";
+    /// 410: it was deleted.
+    GONE = GONE "deleted" "Deleted"
+        "It was deleted." "Read an earlier version if you need it.";
     /// 403: known, but not allowed.
     FORBIDDEN = FORBIDDEN "forbidden" "Not allowed"
         "You are not allowed to do this." "Ask an administrator if you should be.";

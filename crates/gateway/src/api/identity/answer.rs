@@ -1,0 +1,136 @@
+//! How a step answers: where the sign-in stands, and the next token.
+
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
+use carekeep_identity::{PlainToken, flow::SessionState, service::SignedIn};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::visit::{Delivery, HOLDER_COOKIE};
+use crate::{
+    api::session::COOKIE,
+    problem::{Problem, catalogue},
+};
+
+/// Where a sign-in or an enrolment stands after a step.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Step {
+    /// What comes next: `second_factor`, `enrol`, or `done`.
+    next: &'static str,
+    /// With `second_factor`: which factors the person has: `totp`, `passkey`, `recovery_code`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) factors: Option<Vec<&'static str>>,
+    /// With `enrol`: what is enrolled so far. A passkey, or a password and a code generator, complete it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(inline)]
+    enrolled: Option<Enrolled>,
+    /// With `done`: a recovery code was used, so a new second factor has to be enrolled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    must_reenrol: Option<bool>,
+    /// New recovery codes, shown once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) codes: Option<Vec<String>>,
+    /// The next session token, for programs; browsers get it in a cookie.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
+}
+
+/// What a newcomer has enrolled.
+#[derive(Serialize, ToSchema)]
+struct Enrolled {
+    password: bool,
+    totp: bool,
+    passkey: bool,
+}
+
+impl Step {
+    /// Where a session stands.
+    pub(super) const fn of(state: SessionState) -> Self {
+        let mut step =
+            Self { next: "done", factors: None, enrolled: None, must_reenrol: None, codes: None, token: None };
+        match state {
+            SessionState::PendingSecondFactor => step.next = "second_factor",
+            SessionState::Enrolling(done) => {
+                step.next = "enrol";
+                step.enrolled =
+                    Some(Enrolled { password: done.password, totp: done.totp, passkey: done.passkey });
+            }
+            SessionState::Active { must_reenrol } => step.must_reenrol = Some(must_reenrol),
+        }
+        step
+    }
+}
+
+/// The answer of a step that gave a new token.
+pub(super) fn stepped(delivery: Delivery, signed_in: &SignedIn) -> Result<Response, Problem> {
+    stepped_with(delivery, &signed_in.token, Step::of(signed_in.session.state))
+}
+
+/// As [`stepped`], with more to say.
+pub(super) fn stepped_with(
+    delivery: Delivery,
+    token: &PlainToken,
+    mut step: Step,
+) -> Result<Response, Problem> {
+    if delivery == Delivery::Body {
+        step.token = Some(token.reveal().to_owned());
+        return Ok(Json(step).into_response());
+    }
+    let mut response = Json(step).into_response();
+    let headers = response.headers_mut();
+    headers.append(header::SET_COOKIE, secret_cookie(&session_cookie(token.reveal()))?);
+    Ok(response)
+}
+
+fn session_cookie(token: &str) -> String {
+    format!("{COOKIE}={token}; Path=/; Secure; HttpOnly; SameSite=Lax")
+}
+
+/// Sets the cookie that binds a passkey ceremony to this browser.
+pub(super) fn hold(response: &mut Response, holder: &PlainToken) -> Result<(), Problem> {
+    let text =
+        format!("{HOLDER_COOKIE}={}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=300", holder.reveal());
+    response.headers_mut().append(header::SET_COOKIE, secret_cookie(&text)?);
+    Ok(())
+}
+
+/// Has the browser forget the ceremony.
+pub(super) fn release(response: &mut Response) {
+    let gone = HeaderValue::from_static(
+        "__Host-carekeep-ceremony=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0",
+    );
+    response.headers_mut().append(header::SET_COOKIE, gone);
+}
+
+fn secret_cookie(text: &str) -> Result<HeaderValue, Problem> {
+    let mut value = HeaderValue::from_str(text).map_err(|_| catalogue::INTERNAL)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Has the browser forget everything of this tenant (ASVS 5.0 section 14.3.1).
+pub(super) fn signed_out() -> Response {
+    let headers = [
+        (header::SET_COOKIE.as_str(), "__Host-carekeep=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0"),
+        ("clear-site-data", "\"cache\", \"cookies\", \"storage\""),
+    ];
+    (StatusCode::NO_CONTENT, headers).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_session_cookie_is_for_this_host_for_tls_and_for_no_script() {
+        let cookie = session_cookie("cks_x");
+        assert_eq!(cookie, "__Host-carekeep=cks_x; Path=/; Secure; HttpOnly; SameSite=Lax");
+        let out = signed_out();
+        let gone = out.headers()[header::SET_COOKIE].to_str().unwrap();
+        assert!(gone.starts_with("__Host-carekeep=;") && gone.ends_with("Max-Age=0"), "{gone}");
+        assert!(out.headers().contains_key("clear-site-data"));
+    }
+}

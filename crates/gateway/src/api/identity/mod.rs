@@ -1,0 +1,233 @@
+//! Signing in, enrolling, sessions and people, over HTTP.
+//!
+//! Invariant: every step that changes what a session may do gives a new token and kills the old one; the token leaves in
+//! a `__Host-` cookie that scripts cannot read, or in the body for programs that asked for it and are no browser.
+
+mod answer;
+mod enrol;
+mod first_admin;
+mod passkeys;
+mod people;
+mod problems;
+mod sessions;
+mod sign_in;
+mod visit;
+
+use axum::routing::{delete, get, post, put};
+use http::{Method, StatusCode};
+
+use carekeep_identity::{
+    password::{HashSettings, PasswordError, PasswordHashes},
+    service::Shared,
+};
+use carekeep_vault::Vault;
+
+pub use first_admin::{FirstAdminError, FirstInvite, first_admin_invite};
+
+use self::{
+    answer::Step,
+    enrol::{Accept, NewPassword, TotpSetup},
+    passkeys::{Begun, Finish, Registration},
+    people::{Invitation, NewMember, People, Roles},
+    sessions::{Me, Revoked, Sessions},
+    sign_in::{Code, Password},
+};
+use super::Endpoint;
+use crate::edge::{BodyKinds, RoutePolicy};
+
+/// Time, randomness and the pool that checks passwords: one per process, for [`super::ApiParts`].
+///
+/// # Errors
+/// When the settings of the pool are refused; the shipped ones are not.
+pub fn shared(vault: &Vault) -> Result<Shared, PasswordError> {
+    let passwords = PasswordHashes::new(HashSettings::default(), &**vault.random())?;
+    Ok(Shared { clock: vault.clock().clone(), random: vault.random().clone(), passwords })
+}
+
+/// Nothing here needs more; a passkey's answer has a few kilobytes.
+const SMALL: RoutePolicy = RoutePolicy { body_bytes: 64 << 10, kinds: BodyKinds::Json };
+
+/// The identity routes.
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    [sign_in_endpoints(), enrol_endpoints(), session_endpoints(), people_endpoints()]
+        .into_iter()
+        .flatten()
+        .map(|endpoint| endpoint.body(SMALL))
+        .collect()
+}
+
+fn sign_in_endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::new(Method::POST, "/api/v1/sign-in/password", "sign_in.password", post(sign_in::password))
+            .public()
+            .says("Give login name and password; the session that begins can only give a second factor.")
+            .takes::<Password>()
+            .gives::<Step>(),
+        Endpoint::new(Method::POST, "/api/v1/sign-in/totp", "sign_in.totp", post(sign_in::totp))
+            .unfinished()
+            .says("Give a code of the app: as second factor, or in a session to confirm that it is you.")
+            .takes::<Code>()
+            .gives::<Step>(),
+        Endpoint::new(
+            Method::POST,
+            "/api/v1/sign-in/recovery-code",
+            "sign_in.recovery_code",
+            post(sign_in::recovery_code),
+        )
+        .unfinished()
+        .says("Give a recovery code as second factor; afterwards a new factor has to be enrolled.")
+        .takes::<Code>()
+        .gives::<Step>(),
+        Endpoint::new(
+            Method::POST,
+            "/api/v1/sign-in/passkey/begin",
+            "sign_in.passkey_begin",
+            post(passkeys::begin_sign_in),
+        )
+        .public()
+        .says("Ask for the options of navigator.credentials.get(), without a login name.")
+        .gives::<Begun>(),
+        Endpoint::new(
+            Method::POST,
+            "/api/v1/sign-in/passkey/finish",
+            "sign_in.passkey_finish",
+            post(passkeys::finish_sign_in),
+        )
+        .public()
+        .says("Sign in by what the passkey answered: two factors at once.")
+        .takes::<Finish>()
+        .gives::<Step>(),
+        Endpoint::new(
+            Method::POST,
+            "/api/v1/step-up/passkey/begin",
+            "step_up.passkey_begin",
+            post(passkeys::begin_step),
+        )
+        .unfinished()
+        .says("Ask for the options to use a passkey as second factor, or to confirm that it is you.")
+        .gives::<Begun>(),
+        Endpoint::new(
+            Method::POST,
+            "/api/v1/step-up/passkey/finish",
+            "step_up.passkey_finish",
+            post(passkeys::finish_step),
+        )
+        .unfinished()
+        .says("Finish the second factor or the confirmation by what the passkey answered.")
+        .takes::<Finish>()
+        .gives::<Step>(),
+        Endpoint::new(Method::POST, "/api/v1/sign-out", "sign_out", post(sign_in::sign_out))
+            .public()
+            .says("End the session, if there is one, and have the browser forget it.")
+            .answers(StatusCode::NO_CONTENT),
+    ]
+}
+
+fn enrol_endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::new(Method::POST, "/api/v1/invites/accept", "invites.accept", post(enrol::accept))
+            .public()
+            .says("Use an invitation; the session that begins can only enrol factors.")
+            .takes::<Accept>()
+            .gives::<Step>(),
+        Endpoint::new(Method::POST, "/api/v1/enrol/password", "enrol.password", post(enrol::password))
+            .unfinished()
+            .says("Set or change the password.")
+            .takes::<NewPassword>()
+            .gives::<Step>(),
+        Endpoint::new(Method::POST, "/api/v1/enrol/totp/begin", "enrol.totp_begin", post(enrol::totp_begin))
+            .unfinished()
+            .says("Ask for the secret of a new code generator. It is shown once.")
+            .gives::<TotpSetup>(),
+        Endpoint::new(
+            Method::POST,
+            "/api/v1/enrol/totp/confirm",
+            "enrol.totp_confirm",
+            post(enrol::totp_confirm),
+        )
+        .unfinished()
+        .says("Finish setting up the code generator with its first code.")
+        .takes::<Code>()
+        .gives::<Step>(),
+        Endpoint::new(
+            Method::POST,
+            "/api/v1/enrol/passkey/begin",
+            "enrol.passkey_begin",
+            post(passkeys::begin_enrolment),
+        )
+        .unfinished()
+        .says("Ask for the options of navigator.credentials.create().")
+        .gives::<Begun>(),
+        Endpoint::new(
+            Method::POST,
+            "/api/v1/enrol/passkey/finish",
+            "enrol.passkey_finish",
+            post(passkeys::finish_enrolment),
+        )
+        .unfinished()
+        .says("Register the passkey that the browser made.")
+        .takes::<Registration>()
+        .gives::<Step>(),
+        Endpoint::new(
+            Method::POST,
+            "/api/v1/enrol/recovery-codes",
+            "enrol.recovery_codes",
+            post(enrol::recovery_codes),
+        )
+        .says("Make ten new recovery codes. They are shown once; earlier ones stop working.")
+        .gives::<Step>(),
+    ]
+}
+
+fn session_endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::new(Method::GET, "/api/v1/me", "me", get(sessions::me))
+            .says("Who is signed in.")
+            .gives::<Me>(),
+        Endpoint::new(Method::GET, "/api/v1/sessions", "sessions.list", get(sessions::list))
+            .says("Your own live sessions, the newest first.")
+            .gives::<Sessions>(),
+        Endpoint::new(Method::DELETE, "/api/v1/sessions/{id}", "sessions.revoke", delete(sessions::revoke))
+            .says("End one of your own sessions.")
+            .answers(StatusCode::NO_CONTENT),
+        Endpoint::new(
+            Method::POST,
+            "/api/v1/sessions/revoke-others",
+            "sessions.revoke_others",
+            post(sessions::revoke_others),
+        )
+        .says("End all of your own sessions but this one.")
+        .gives::<Revoked>(),
+    ]
+}
+
+fn people_endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::new(Method::GET, "/api/v1/people", "people.list", get(people::list))
+            .says("The people of the tenant, oldest first; `after` and `limit` page through them.")
+            .gives::<People>(),
+        Endpoint::new(Method::POST, "/api/v1/people", "people.invite", post(people::invite))
+            .says("Add a person and make the invitation to join. The link is shown once.")
+            .takes::<NewMember>()
+            .gives::<Invitation>()
+            .answers(StatusCode::CREATED),
+        Endpoint::new(
+            Method::POST,
+            "/api/v1/people/{id}/invite",
+            "people.invite_again",
+            post(people::invite_again),
+        )
+        .says("Make a new invitation for somebody who has not joined yet; the earlier ones stop working.")
+        .takes::<Roles>()
+        .gives::<Invitation>()
+            .answers(StatusCode::CREATED),
+        Endpoint::new(
+            Method::PUT,
+            "/api/v1/patients/{id}/care-team/{person}",
+            "care_team.assign",
+            put(people::assign),
+        )
+        .says("Put a person on a patient's care team.")
+        .answers(StatusCode::NO_CONTENT),
+    ]
+}

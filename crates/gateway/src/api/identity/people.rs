@@ -1,0 +1,259 @@
+//! The people of a tenant and the care teams of its patients.
+
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
+use carekeep_identity::{
+    service::{Audience, LoginName, Repository},
+    storage::{Invited, NewPerson, PersonStatus, PersonView},
+};
+use carekeep_kernel::{PersonId, ResourceId};
+use carekeep_policy::{ResourceKind, Role};
+use carekeep_vault::{
+    Planned,
+    catalogue::{AssignCareTeam, InvitePerson, ListPeople},
+};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::visit::Visit;
+use crate::{
+    api::SignedIn,
+    problem::{self, Path, Problem, Query, catalogue},
+};
+
+/// Somebody to invite.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewMember {
+    /// The login name, 1 to 254 characters without blanks.
+    login: String,
+    /// The name that colleagues see, 1 to 200 characters.
+    name: String,
+    /// The roles that the person gets when the enrolment is complete; at least one.
+    roles: Vec<String>,
+    /// The person's own chart; with the role `patient` only.
+    #[serde(default)]
+    #[schema(format = "uuid")]
+    patient: Option<String>,
+}
+
+/// Roles to grant.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Roles {
+    /// The roles that the person gets when the enrolment is complete; at least one.
+    roles: Vec<String>,
+}
+
+/// An invitation that was made.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Invitation {
+    /// The person's id.
+    #[schema(format = "uuid")]
+    person: String,
+    /// The token, shown once.
+    token: String,
+    /// The address to send to the person; its fragment is the token and is never sent to a server.
+    link: String,
+    /// Until when it is good.
+    #[schema(format = "date-time")]
+    expires: String,
+}
+
+/// Which people.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Page {
+    #[serde(default)]
+    after: Option<String>,
+    #[serde(default)]
+    limit: Option<u32>,
+}
+
+/// People of the tenant.
+#[derive(Serialize, ToSchema)]
+pub(super) struct People {
+    /// Oldest first.
+    #[schema(inline)]
+    people: Vec<Member>,
+    /// Where the next page starts: give it as `after`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// A person.
+#[derive(Serialize, ToSchema)]
+struct Member {
+    /// The id.
+    #[schema(format = "uuid")]
+    id: String,
+    /// `invited`, `active`, `suspended` or `left`.
+    status: &'static str,
+    /// When the person was first invited.
+    #[schema(format = "date-time")]
+    created: String,
+    /// The rest, where policy lets you see it.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    #[schema(inline)]
+    details: Option<Details>,
+}
+
+/// What is known about a person.
+#[derive(Serialize, ToSchema)]
+struct Details {
+    /// The login name.
+    login: String,
+    /// The name that colleagues see.
+    name: String,
+    /// `staff` or `patient`.
+    audience: &'static str,
+    /// The roles that the person holds now.
+    roles: Vec<String>,
+    /// The person's own chart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "uuid")]
+    patient: Option<String>,
+}
+
+const PAGE: u32 = 50;
+
+/// `GET /api/v1/people`
+pub(super) async fn list(
+    SignedIn(caller): SignedIn,
+    visit: Visit,
+    Query(page): Query<Page>,
+) -> Result<Response, Problem> {
+    let after = page.after.map(|id| id.parse::<PersonId>()).transpose();
+    let after = after.map_err(|_| catalogue::MALFORMED_QUERY)?;
+    let limit = page.limit.unwrap_or(PAGE).clamp(1, 200);
+    let leave = visit.api.vault.authorize::<ListPeople>(&caller, None).await?;
+    let people = visit.identity.repository().list_people(leave, after, limit).await?;
+    let full = u32::try_from(people.len()).is_ok_and(|count| count == limit);
+    let next = people.last().filter(|_| full).map(|person| person.id.to_string());
+    Ok(Json(People { people: people.into_iter().map(member).collect(), next }).into_response())
+}
+
+fn member(person: PersonView) -> Member {
+    let status = match person.status {
+        PersonStatus::Invited => "invited",
+        PersonStatus::Active => "active",
+        PersonStatus::Suspended => "suspended",
+        PersonStatus::Left => "left",
+    };
+    let details = person.details.map(|details| Details {
+        login: details.profile.login.to_string(),
+        name: details.profile.name.to_string(),
+        audience: match details.audience {
+            Audience::Staff => "staff",
+            Audience::Patient => "patient",
+        },
+        roles: details.roles,
+        patient: details.patient.map(|patient| patient.to_string()),
+    });
+    Member { id: person.id.to_string(), status, created: person.created.to_string(), details }
+}
+
+/// `POST /api/v1/people`
+pub(super) async fn invite(
+    SignedIn(caller): SignedIn,
+    visit: Visit,
+    problem::Json(body): problem::Json<NewMember>,
+) -> Result<Response, Problem> {
+    let login = LoginName::parse(&body.login).map_err(|_| catalogue::LOGIN_NOT_ALLOWED)?;
+    let (roles, audience) = known(&body.roles)?;
+    let patient = body.patient.map(|id| id.parse::<ResourceId>()).transpose();
+    let patient = patient.map_err(|_| catalogue::UNPROCESSABLE)?;
+    if patient.is_some() && !roles.contains(&Role::Patient) {
+        return Err(catalogue::ROLES_NOT_ALLOWED.detail("A chart of one's own goes with the role patient."));
+    }
+    let leave = visit.api.vault.authorize::<InvitePerson>(&caller, None).await?;
+    let new = NewPerson {
+        login: &login,
+        name: &body.name,
+        audience,
+        roles: names(&roles),
+        patient,
+        practitioner: None,
+    };
+    let invited = visit.identity.repository().invite_person(leave, new).await?;
+    Ok(invitation(&visit, &invited))
+}
+
+/// `POST /api/v1/people/{id}/invite`
+pub(super) async fn invite_again(
+    SignedIn(caller): SignedIn,
+    visit: Visit,
+    Path(id): Path<String>,
+    problem::Json(body): problem::Json<Roles>,
+) -> Result<Response, Problem> {
+    let person: PersonId = id.parse().map_err(|_| catalogue::NOT_FOUND)?;
+    let (roles, _) = known(&body.roles)?;
+    let leave = visit.api.vault.authorize::<InvitePerson>(&caller, Some(person)).await?;
+    let invited = visit.identity.repository().invite_again(leave, names(&roles)).await?;
+    Ok(invitation(&visit, &invited))
+}
+
+/// The roles that these names are, and whose limits apply to who has them: staff limits are the stricter ones.
+fn known(names: &[String]) -> Result<(Vec<Role>, Audience), Problem> {
+    let roles: Result<Vec<Role>, _> = names.iter().map(|name| name.parse::<Role>()).collect();
+    let mut roles = roles.map_err(|_| catalogue::ROLES_NOT_ALLOWED)?;
+    roles.sort_unstable();
+    roles.dedup();
+    if roles.is_empty() {
+        return Err(catalogue::ROLES_NOT_ALLOWED);
+    }
+    let outside = roles.iter().all(|role| matches!(role, Role::Patient | Role::Proxy));
+    Ok((roles, if outside { Audience::Patient } else { Audience::Staff }))
+}
+
+fn names(roles: &[Role]) -> Vec<String> {
+    roles.iter().map(|role| role.as_str().to_owned()).collect()
+}
+
+fn invitation(visit: &Visit, invited: &Invited) -> Response {
+    let token = invited.token.reveal();
+    let body = Invitation {
+        person: invited.person.to_string(),
+        token: token.to_owned(),
+        link: format!("{}/join#{token}", visit.origin),
+        expires: invited.invite.expires.to_string(),
+    };
+    (StatusCode::CREATED, Json(body)).into_response()
+}
+
+/// `PUT /api/v1/patients/{id}/care-team/{person}`
+pub(super) async fn assign(
+    SignedIn(caller): SignedIn,
+    visit: Visit,
+    Path((patient, person)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let patient: ResourceId = patient.parse().map_err(|_| catalogue::NOT_FOUND)?;
+    let person: PersonId = person.parse().map_err(|_| catalogue::NOT_FOUND)?;
+    let vault = &visit.api.vault;
+    // A patient who is not there answers like one that the caller may not know of, and is on record.
+    vault.fetch::<AssignCareTeam>(&caller, ResourceKind::Patient, patient).await?;
+    let known = visit.identity.repository().person(person).await;
+    if known.map_err(carekeep_identity::service::IdentityError::from)?.is_none() {
+        return Err(catalogue::NOT_FOUND);
+    }
+    let planned = vec![Planned::Assign { person, patient, at: caller.now() }];
+    let changes = vault.permit_changes(&caller, planned).await?;
+    vault.commit(&caller, changes).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roles_are_known_and_patients_alone_get_the_longer_limits() {
+        let of = |names: &[&str]| known(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        assert_eq!(of(&["patient", "proxy"]).unwrap().1, Audience::Patient);
+        assert_eq!(of(&["patient", "nurse", "nurse"]).unwrap(), (vec![Role::Patient, Role::Nurse], Audience::Staff));
+        assert!(of(&[]).is_err() && of(&["docter"]).is_err());
+    }
+}

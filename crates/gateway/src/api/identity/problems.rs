@@ -1,0 +1,106 @@
+//! What went wrong, as a problem that says what to do next and nothing about anybody else.
+
+use carekeep_identity::{
+    flow::FlowError, passkey::PasskeyError, password::PolicyError, service::IdentityError,
+    storage::PeopleError,
+};
+use carekeep_policy::DenyReason;
+use carekeep_vault::AccessError;
+
+use crate::problem::{Problem, catalogue};
+
+impl From<IdentityError> for Problem {
+    fn from(error: IdentityError) -> Self {
+        match error {
+            IdentityError::Refused => catalogue::SIGN_IN_REFUSED,
+            IdentityError::TooMany(after) => {
+                let seconds = u32::try_from(after.seconds()).unwrap_or(u32::MAX);
+                catalogue::TOO_MANY_REQUESTS.retry_after(seconds).member("lane", "factor")
+            }
+            IdentityError::Busy => catalogue::TOO_MANY_REQUESTS.retry_after(2).member("lane", "passwords"),
+            IdentityError::NoSession => catalogue::UNAUTHENTICATED,
+            IdentityError::FreshFactorNeeded => catalogue::FRESH_FACTOR_NEEDED,
+            IdentityError::OutOfOrder(FlowError::SignInInstead) => catalogue::ALREADY_SET_UP,
+            IdentityError::OutOfOrder(_) => catalogue::STEP_OUT_OF_ORDER,
+            IdentityError::Invite(_) => catalogue::INVITATION_NOT_VALID,
+            IdentityError::Policy(error) => password(error),
+            IdentityError::NoPasswords => catalogue::PASSWORDS_NOT_USED,
+            IdentityError::Passkey(error) => passkey(&error),
+            IdentityError::PasskeyKnown => catalogue::PASSKEY_KNOWN,
+            IdentityError::Totp(_) => catalogue::NAME_NOT_SHOWABLE,
+            IdentityError::Unavailable(error) => unavailable(&error),
+            IdentityError::Corrupt => {
+                tracing::error!("a stored credential cannot be read");
+                catalogue::INTERNAL
+            }
+        }
+    }
+}
+
+fn password(error: PolicyError) -> Problem {
+    match error {
+        PolicyError::TooShort(shortest) => catalogue::PASSWORD_NOT_ALLOWED
+            .detail("The password is too short.")
+            .advice("Use more characters, for example a few words; `shortest` says how many at least.")
+            .member("shortest", shortest),
+        PolicyError::TooLong => catalogue::PASSWORD_NOT_ALLOWED.detail("The password is too long."),
+        PolicyError::Control => {
+            catalogue::PASSWORD_NOT_ALLOWED.detail("The password has a character that cannot be typed.")
+        }
+        PolicyError::Common => catalogue::PASSWORD_NOT_ALLOWED,
+    }
+}
+
+fn passkey(error: &PasskeyError) -> Problem {
+    match error {
+        PasskeyError::Stale => catalogue::PASSKEY_ATTEMPT_EXPIRED,
+        PasskeyError::DeviceBoundNeeded => catalogue::PASSKEY_NOT_ALLOWED,
+        PasskeyError::Configuration | PasskeyError::Corrupt => {
+            tracing::error!(error = %error, "passkeys do not work here");
+            catalogue::INTERNAL
+        }
+        PasskeyError::Rejected(reason) => {
+            tracing::info!(reason = %reason, "a passkey was refused");
+            catalogue::PASSKEY_REFUSED
+        }
+    }
+}
+
+impl From<PeopleError> for Problem {
+    fn from(error: PeopleError) -> Self {
+        match error {
+            PeopleError::LoginTaken => catalogue::LOGIN_TAKEN,
+            PeopleError::NotEmpty => catalogue::CONFLICT,
+            PeopleError::SetUp => catalogue::PERSON_SET_UP,
+            PeopleError::Name => catalogue::NAME_NOT_ALLOWED,
+            PeopleError::OtherEvidence => catalogue::FORBIDDEN,
+            PeopleError::Unavailable(cause) => unavailable(&*cause),
+        }
+    }
+}
+
+impl From<AccessError> for Problem {
+    fn from(error: AccessError) -> Self {
+        match error {
+            AccessError::Invisible => catalogue::NOT_FOUND,
+            AccessError::Gone => catalogue::GONE,
+            AccessError::Forbidden(DenyReason::NeedsFreshFactor) => catalogue::FRESH_FACTOR_NEEDED,
+            AccessError::Forbidden(DenyReason::NeedsSecondFactor) => catalogue::SIGN_IN_UNFINISHED,
+            AccessError::Forbidden(reason) => catalogue::FORBIDDEN.member("reason", reason.as_str()),
+            AccessError::Conflict => catalogue::CONFLICT,
+            AccessError::Invalid(what) => catalogue::UNPROCESSABLE.detail(what),
+            AccessError::TooCostly(what) => catalogue::UNPROCESSABLE.detail(what),
+            AccessError::Unavailable { what, cause } => {
+                tracing::warn!(what, cause = &*cause, "a request could not be answered");
+                catalogue::UNAVAILABLE.retry_after(2)
+            }
+        }
+    }
+}
+
+fn unavailable(error: &(dyn std::error::Error + 'static)) -> Problem {
+    // What the storage says about its causes holds kinds and SQLSTATEs, never values.
+    let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+    tracing::warn!(cause, "people and credentials are not available");
+    catalogue::UNAVAILABLE.retry_after(2)
+}

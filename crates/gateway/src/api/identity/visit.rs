@@ -1,0 +1,161 @@
+//! A request to an identity route: at which tenant, from where, with which session, and how the next token is to leave.
+
+use std::{net::IpAddr, sync::Arc};
+
+use axum::extract::FromRequestParts;
+use carekeep_identity::{
+    passkey::RelyingParty,
+    service::{Identity, Live, TenantSettings},
+    session::Activity,
+    storage::PgRepository,
+};
+use carekeep_kernel::TenantId;
+use http::{HeaderMap, HeaderName, header, request::Parts};
+
+use crate::{
+    api::{
+        Api,
+        session::{cookie, token},
+    },
+    edge::{ClientAddr, TenantRoute},
+    limits::{Lane, LimitKey},
+    problem::{Problem, catalogue},
+};
+
+/// Asks for the token in the body: `Carekeep-Token: body`.
+const TOKEN_HEADER: HeaderName = HeaderName::from_static("carekeep-token");
+
+/// The cookie that binds a sign-in by passkey to the browser that began it.
+pub(super) const HOLDER_COOKIE: &str = "__Host-carekeep-ceremony";
+
+/// How a new token leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Delivery {
+    /// In a cookie that scripts cannot read.
+    Cookie,
+    /// In the body.
+    Body,
+}
+
+impl Delivery {
+    /// Whoever presents a bearer token gets the next one in the body too, or would lose the session by a step.
+    fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        let asked = headers.get(TOKEN_HEADER).is_some_and(|value| value.as_bytes() == b"body");
+        // Otherwise an injected script could have itself told the token that the cookie keeps from it.
+        let browser = headers.contains_key("sec-fetch-site") || headers.contains_key(header::COOKIE);
+        match (asked, headers.contains_key(header::AUTHORIZATION)) {
+            (true, _) if browser => Err(catalogue::TOKEN_IN_BROWSER),
+            (true, _) | (_, true) => Ok(Self::Body),
+            (false, false) => Ok(Self::Cookie),
+        }
+    }
+}
+
+/// A request to an identity route.
+pub(super) struct Visit {
+    pub(super) api: Api,
+    pub(super) tenant: TenantId,
+    /// The tenant's name for people.
+    pub(super) brand: String,
+    /// `https://host[:port]`, without a slash.
+    pub(super) origin: Arc<str>,
+    pub(super) delivery: Delivery,
+    pub(super) identity: Identity<PgRepository>,
+    pub(super) holder: Option<String>,
+    address: IpAddr,
+    token: Option<String>,
+}
+
+impl FromRequestParts<Api> for Visit {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let delivery = Delivery::of(&parts.headers)?;
+        let route = parts.extensions.get::<TenantRoute>().ok_or(catalogue::INTERNAL)?;
+        let address = parts.extensions.get::<ClientAddr>().ok_or(catalogue::INTERNAL)?.0;
+        let tenant = route.tenant;
+        let brand = api.vault.directory().now().by_id(tenant).map(|state| state.name.clone());
+        let brand = brand.ok_or_else(|| catalogue::TENANT_UNAVAILABLE.retry_after(5))?;
+        let party = RelyingParty::new(tenant, route.host.as_str(), port(&route.origin), &brand)
+            .map_err(|_| catalogue::INTERNAL)?;
+        let repository = PgRepository::open(&api.vault, tenant).await?;
+        Ok(Self {
+            api: api.clone(),
+            tenant,
+            brand,
+            origin: Arc::clone(&route.origin),
+            delivery,
+            identity: Identity::new(repository, party, TenantSettings::default(), api.identity.clone()),
+            holder: cookie(&parts.headers, HOLDER_COOKIE).map(str::to_owned),
+            address,
+            token: token(&parts.headers).map(str::to_owned),
+        })
+    }
+}
+
+impl Visit {
+    /// The session token of the request.
+    pub(super) fn token(&self) -> Result<&str, Problem> {
+        self.token.as_deref().ok_or(catalogue::UNAUTHENTICATED)
+    }
+
+    /// The session of the request, whatever its state.
+    pub(super) async fn live(&self) -> Result<Live, Problem> {
+        Ok(self.identity.authenticate(self.token()?, Activity::Background).await?)
+    }
+
+    /// Counts an attempt to sign in: by address and by login name.
+    pub(super) async fn count_sign_in(&self, login: &str) -> Result<(), Problem> {
+        self.api.limiter.check_sign_in(self.address, self.tenant, login).await?;
+        Ok(())
+    }
+
+    /// Counts a guess at a factor of somebody whose first factor is known.
+    pub(super) fn count_guess(&self, live: &Live, what: &str) -> Result<(), Problem> {
+        let account = self.api.limiter.account_key(self.tenant, &format!("{what} {}", live.person.id));
+        self.api.limiter.check(Lane::SignInAccount, account)?;
+        Ok(())
+    }
+
+    /// Counts an attempt that names nobody: by address only.
+    pub(super) fn count_address(&self) -> Result<(), Problem> {
+        let block = crate::edge::client::counted_block(self.address);
+        self.api.limiter.check(Lane::SignInAddress, LimitKey::Address(block))?;
+        Ok(())
+    }
+}
+
+/// The port of an origin that the edge made.
+fn port(origin: &str) -> u16 {
+    origin.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(443)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn an_origin_has_its_port_or_that_of_https() {
+        assert_eq!(port("https://acme.example"), 443);
+        assert_eq!(port("https://acme.example:8443"), 8443);
+    }
+
+    #[test]
+    fn a_browser_never_gets_a_token_where_a_script_could_read_it() {
+        let of = |pairs: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.insert(*name, HeaderValue::from_static(value));
+            }
+            Delivery::of(&headers).ok()
+        };
+        let ask = ("carekeep-token", "body");
+        assert_eq!(of(&[]), Some(Delivery::Cookie));
+        assert_eq!(of(&[ask]), Some(Delivery::Body));
+        assert_eq!(of(&[("authorization", "Bearer cks_a")]), Some(Delivery::Body));
+        assert_eq!(of(&[("carekeep-token", "cookie")]), Some(Delivery::Cookie));
+        assert_eq!(of(&[ask, ("sec-fetch-site", "same-origin")]), None);
+        assert_eq!(of(&[ask, ("cookie", "__Host-carekeep=cks_a")]), None);
+    }
+}
