@@ -30,8 +30,11 @@ async fn o2_traces_and_metrics_reach_a_collector_when_configured() {
     let endpoint = format!("http://{}", socket.local_addr().unwrap());
     let collector = Router::new().fallback(collect).with_state(Arc::clone(&seen));
     let server = tokio::spawn(async move { axum::serve(socket, collector).await });
-    let config =
-        TelemetryConfig { otlp_endpoint: Some(endpoint), service: "carekeep-test", ..TelemetryConfig::default() };
+    let config = TelemetryConfig {
+        otlp_endpoint: Some(endpoint),
+        service: "carekeep-test",
+        ..TelemetryConfig::default()
+    };
     let telemetry = telemetry::init(&config).unwrap();
     let id = carekeep_gateway::edge::RequestId::generate(&SystemClock, &OsRandom);
     let facts = RequestFacts::new(&Method::GET, RouteLabel::of(&Extensions::new()), id);
