@@ -16,6 +16,12 @@ pub enum TenantCommand {
         /// The file.
         #[arg(long)]
         file: PathBuf,
+        /// Login name of the first administrator; prints the link that invites them.
+        #[arg(long, requires = "admin_name")]
+        admin_login: Option<String>,
+        /// Name of the first administrator.
+        #[arg(long, requires = "admin_login")]
+        admin_name: Option<String>,
     },
     /// List all tenants.
     List,
@@ -44,11 +50,16 @@ impl TenantCommand {
     pub async fn run(self, config: &Config) -> Result<(), Failure> {
         let plane = serve::control_plane(config).await?;
         match self {
-            Self::Create { file } => {
+            Self::Create { file, admin_login, admin_name } => {
                 let file = TenantFile::read(&file)?;
                 refuse_demo_people(config, &file)?;
                 plane.ensure_partner(&file.partner.slug, &file.partner.name).await?;
-                show(&plane.create(&file.new_tenant()).await?)
+                let tenant = plane.create(&file.new_tenant()).await?;
+                show(&tenant)?;
+                match (admin_login, admin_name) {
+                    (Some(login), Some(name)) => invite(config, &tenant, &login, &name).await,
+                    _ => Ok(()),
+                }
             }
             Self::List => {
                 for tenant in plane.list().await? {
@@ -82,6 +93,17 @@ pub fn refuse_demo_people(config: &Config, file: &TenantFile) -> Result<(), Fail
         "the {} profile refuses demo people: take [[demo_people]] out of the tenant's file",
         config.profile
     )))
+}
+
+/// Prints the link that invites the tenant's first administrator.
+async fn invite(config: &Config, tenant: &TenantRecord, login: &str, name: &str) -> Result<(), Failure> {
+    let vault = serve::open_vault(config).await?;
+    let invited = carekeep_gateway::api::identity::first_admin_invite(&vault, tenant.id, login, name)
+        .await
+        .map_err(|error| Failure::message(error.to_string()))?;
+    let host = tenant.hosts.first().map_or("<host>", String::as_str);
+    say(&format!("invitation, good until {}: https://{host}/join#{}", invited.expires, invited.token.reveal()));
+    Ok(())
 }
 
 fn show(tenant: &TenantRecord) -> Result<(), Failure> {

@@ -91,7 +91,7 @@ impl Installation {
         let demo = demo::prepare(&running, &files, &tenants, options).await;
         let opened = match demo {
             Ok(demo) => {
-                demo.announce(began.elapsed());
+                demo.announce(&options.state, began.elapsed());
                 if !options.once {
                     stop_signal().await;
                     say("stopping ...");
