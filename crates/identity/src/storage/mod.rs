@@ -196,7 +196,7 @@ impl Repository for PgRepository {
 
     async fn recovery_codes(&self, person: PersonId) -> Answer<Vec<RecoveryRecord>> {
         let rows = self.store.recovery_codes(person).await?;
-        rows.into_iter().map(rows::recovery_code).collect()
+        rows.iter().map(rows::recovery_code).collect()
     }
 
     async fn use_recovery_code(&self, id: CredentialId, now: Timestamp) -> Answer<bool> {

@@ -116,7 +116,7 @@ pub(super) fn passkey_row(record: &PasskeyRecord) -> entity::passkey::Model {
     }
 }
 
-pub(super) fn recovery_code(row: entity::recovery_code::Model) -> Answer<RecoveryRecord> {
+pub(super) fn recovery_code(row: &entity::recovery_code::Model) -> Answer<RecoveryRecord> {
     Ok(RecoveryRecord {
         id: CredentialId::from_uuid(row.id),
         person: PersonId::from_uuid(row.person),
