@@ -7,4 +7,5 @@ pub mod control;
 pub mod dev;
 pub mod error;
 pub mod import;
+pub mod pages;
 pub mod serve;

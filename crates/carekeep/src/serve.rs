@@ -25,6 +25,7 @@ use crate::{
     config::{Config, KeysConfig, TlsSource, secret},
     control,
     error::Failure,
+    pages,
 };
 
 /// A running gateway.
@@ -189,7 +190,8 @@ async fn public(
         clock: Arc::clone(vault.clock()),
         random: Arc::clone(vault.random()),
     };
-    let router = carekeep_gateway::edge::layers(api::router(api), deps);
+    let routes = api::router(api).merge(pages::router(vault));
+    let router = carekeep_gateway::edge::layers(routes, deps);
     let socket = bind(config.listen).await?;
     Ok(serve(Listener::public(socket, tls(config)?)?, router, limits, signal))
 }

@@ -33,6 +33,8 @@ pub struct Endpoint {
     pub policy: Option<RoutePolicy>,
     /// What it does, in a sentence.
     pub summary: &'static str,
+    /// Names of the parameters of its query.
+    pub query: &'static [&'static str],
     /// The JSON schema of the body that it takes.
     pub takes: Option<fn() -> Value>,
     /// The JSON schema of the body that it gives.
@@ -53,6 +55,7 @@ impl Endpoint {
             access: Access::Session,
             policy: None,
             summary: "",
+            query: &[],
             takes: None,
             gives: None,
             success: StatusCode::OK,
@@ -85,6 +88,13 @@ impl Endpoint {
     #[must_use]
     pub fn says(mut self, summary: &'static str) -> Self {
         self.summary = summary;
+        self
+    }
+
+    /// Says which parameters its query may have.
+    #[must_use]
+    pub fn asks(mut self, query: &'static [&'static str]) -> Self {
+        self.query = query;
         self
     }
 

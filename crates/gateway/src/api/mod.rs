@@ -30,11 +30,12 @@ pub fn endpoints() -> Vec<Endpoint> {
     endpoints
 }
 
-/// The API as a router, without the edge around it.
+/// The API as a router, without the edge around it. The edge bounds every body, so axum's own limit is off.
 pub fn router(api: Api) -> Router {
     endpoints()
         .into_iter()
         .fold(Router::new(), |router, endpoint| router.route(endpoint.path, endpoint.handler))
+        .layer(axum::extract::DefaultBodyLimit::disable())
         .with_state(api)
 }
 

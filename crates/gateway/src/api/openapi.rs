@@ -94,7 +94,7 @@ fn operation(endpoint: &Endpoint) -> Value {
     if !endpoint.summary.is_empty() {
         operation.insert("summary".into(), endpoint.summary.into());
     }
-    let parameters: Vec<Value> = parameters(endpoint.path).collect();
+    let parameters: Vec<Value> = parameters(endpoint).collect();
     if !parameters.is_empty() {
         operation.insert("parameters".into(), parameters.into());
     }
@@ -123,10 +123,16 @@ fn responses(endpoint: &Endpoint) -> Value {
     Value::Object(responses)
 }
 
-fn parameters(path: &str) -> impl Iterator<Item = Value> {
-    path.split('/')
+fn parameters(endpoint: &Endpoint) -> impl Iterator<Item = Value> {
+    let named = |name: &str, place: &str| {
+        json!({"name": name, "in": place, "required": place == "path", "schema": {"type": "string"}})
+    };
+    endpoint
+        .path
+        .split('/')
         .filter_map(|segment| segment.strip_prefix('{').and_then(|name| name.strip_suffix('}')))
-        .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
+        .map(move |name| named(name, "path"))
+        .chain(endpoint.query.iter().map(move |name| named(name, "query")))
 }
 
 #[cfg(test)]

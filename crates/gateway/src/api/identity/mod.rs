@@ -205,6 +205,7 @@ fn people_endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::new(Method::GET, "/api/v1/people", "people.list", get(people::list))
             .says("The people of the tenant, oldest first; `after` and `limit` page through them.")
+            .asks(&["after", "limit"])
             .gives::<People>(),
         Endpoint::new(Method::POST, "/api/v1/people", "people.invite", post(people::invite))
             .says("Add a person and make the invitation to join. The link is shown once.")

@@ -95,23 +95,18 @@ struct Member {
     /// When the person was first invited.
     #[schema(format = "date-time")]
     created: String,
-    /// The rest, where policy lets you see it.
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    #[schema(inline)]
-    details: Option<Details>,
-}
-
-/// What is known about a person.
-#[derive(Serialize, ToSchema)]
-struct Details {
-    /// The login name.
-    login: String,
+    /// The login name. This and what follows only where policy lets you see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    login: Option<String>,
     /// The name that colleagues see.
-    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
     /// `staff` or `patient`.
-    audience: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audience: Option<&'static str>,
     /// The roles that the person holds now.
-    roles: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    roles: Option<Vec<String>>,
     /// The person's own chart.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = "uuid")]
@@ -143,17 +138,27 @@ fn member(person: PersonView) -> Member {
         PersonStatus::Suspended => "suspended",
         PersonStatus::Left => "left",
     };
-    let details = person.details.map(|details| Details {
-        login: details.profile.login.to_string(),
-        name: details.profile.name.to_string(),
-        audience: match details.audience {
+    let mut member = Member {
+        id: person.id.to_string(),
+        status,
+        created: person.created.to_string(),
+        login: None,
+        name: None,
+        audience: None,
+        roles: None,
+        patient: None,
+    };
+    if let Some(details) = person.details {
+        member.login = Some(details.profile.login.to_string());
+        member.name = Some(details.profile.name.to_string());
+        member.audience = Some(match details.audience {
             Audience::Staff => "staff",
             Audience::Patient => "patient",
-        },
-        roles: details.roles,
-        patient: details.patient.map(|patient| patient.to_string()),
-    });
-    Member { id: person.id.to_string(), status, created: person.created.to_string(), details }
+        });
+        member.roles = Some(details.roles);
+        member.patient = details.patient.map(|patient| patient.to_string());
+    }
+    member
 }
 
 /// `POST /api/v1/people`

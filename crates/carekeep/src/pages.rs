@@ -1,0 +1,29 @@
+//! The portal's pages on the public listener: the tenant's brand goes in, the security headers of pages come out.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    middleware::{Next, from_fn_with_state},
+    response::Response,
+};
+use carekeep_gateway::edge::{PageHeaders, TenantRoute};
+use carekeep_portal::Brand;
+use carekeep_vault::Vault;
+
+/// The pages, to be merged with the API below the edge.
+pub fn router(vault: &Arc<Vault>) -> Router {
+    carekeep_portal::router().route_layer(from_fn_with_state(Arc::clone(vault), branded))
+}
+
+async fn branded(State(vault): State<Arc<Vault>>, mut request: Request, next: Next) -> Response {
+    let tenant = request.extensions().get::<TenantRoute>().map(|route| route.tenant);
+    let state = tenant.and_then(|tenant| vault.directory().now().by_id(tenant).cloned());
+    if let Some(state) = state {
+        request.extensions_mut().insert(Brand { name: state.name.clone() });
+    }
+    let mut response = next.run(request).await;
+    response.extensions_mut().insert(PageHeaders::Page);
+    response
+}

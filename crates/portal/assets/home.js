@@ -1,0 +1,110 @@
+// The person's own account: who they are, where they are signed in, their passkeys and recovery codes.
+
+import { call, get, post } from "./api.js";
+import { at, onClick, onSubmit, run, say, show, showCodes } from "./page.js";
+import { addPasskey, usePasskey } from "./passkey.js";
+
+const leave = () => location.assign("/sign-in");
+const done = (text) => { at("done").textContent = text; };
+
+/** What waits for a confirmation. */
+let waiting = null;
+
+/** Does something that may need a fresh factor; then it is asked for, and the action repeated. */
+async function sensitive(action) {
+  try {
+    await action();
+  } catch (error) {
+    if (error.code !== "fresh-factor-needed") throw error;
+    waiting = action;
+    show("confirm");
+    at("confirm-code").focus();
+  }
+}
+
+async function confirmed() {
+  at("confirm").hidden = true;
+  const action = waiting;
+  waiting = null;
+  if (action) await action();
+}
+
+async function load() {
+  const me = await get("/api/v1/me");
+  at("welcome").textContent = `Welcome, ${me.name}`;
+  at("name").textContent = me.name;
+  at("login").textContent = me.login;
+  at("roles").textContent = me.roles.map((role) => role.replaceAll("_", " ")).join(", ");
+  at("reenrol").hidden = !me.must_reenrol;
+  await loadSessions();
+}
+
+async function loadSessions() {
+  const { sessions } = await get("/api/v1/sessions");
+  at("sessions").replaceChildren(...sessions.map(item));
+  at("revoke-others").hidden = sessions.length < 2;
+}
+
+function item(session) {
+  const element = document.createElement("li");
+  const began = new Date(session.created).toLocaleString();
+  const factors = session.factors.map((factor) => factor.replaceAll("_", " ")).join(" and ");
+  const text = document.createElement("span");
+  text.textContent = `${session.current ? "This session. " : ""}Since ${began}, by ${factors}.`;
+  element.append(text);
+  if (!session.current) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "second";
+    button.textContent = "End it";
+    button.setAttribute("aria-label", `End the session that began ${began}`);
+    button.addEventListener("click", () => run(button, async () => {
+      await call("DELETE", `/api/v1/sessions/${session.id}`);
+      await loadSessions();
+      done("The session has ended.");
+      at("sessions-title").scrollIntoView();
+    }));
+    element.append(document.createElement("br"), button);
+  }
+  return element;
+}
+
+onClick("sign-out", async () => {
+  await post("/api/v1/sign-out");
+  leave();
+});
+
+onClick("revoke-others", async () => {
+  await post("/api/v1/sessions/revoke-others");
+  await loadSessions();
+  done("All other sessions have ended.");
+});
+
+onSubmit("passkey-form", () => sensitive(async () => {
+  await addPasskey(at("passkey-name").value);
+  at("reenrol").hidden = true;
+  done("The passkey is registered. Next time, choose “Use a passkey”.");
+}));
+
+onClick("new-codes", () => sensitive(async () => {
+  const made = await post("/api/v1/enrol/recovery-codes");
+  showCodes(made.codes);
+  done("Keep the new recovery codes now; they are not shown again.");
+}));
+
+onSubmit("confirm-form", async () => {
+  const code = at("confirm-code").value;
+  at("confirm-code").value = "";
+  await post("/api/v1/sign-in/totp", { code });
+  await confirmed();
+});
+
+onClick("confirm-passkey", async () => {
+  await usePasskey("/api/v1/step-up/passkey");
+  await confirmed();
+});
+
+load().catch((error) => {
+  if (error.status === 401) leave();
+  else say(error.message);
+});

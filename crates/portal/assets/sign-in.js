@@ -1,0 +1,41 @@
+// Signing in: password and then a second factor, or a passkey alone.
+
+import { post } from "./api.js";
+import { at, onClick, onSubmit, show } from "./page.js";
+import { usePasskey } from "./passkey.js";
+
+const enter = () => location.assign("/");
+
+onSubmit("password-form", async () => {
+  const step = await post("/api/v1/sign-in/password", { login: at("login").value, password: at("password").value });
+  at("password").value = "";
+  const has = (factor) => step.factors.includes(factor);
+  at("code-form").hidden = !has("totp");
+  at("second-passkey").hidden = !has("passkey");
+  at("recovery").hidden = !has("recovery_code");
+  show("second", "first");
+  if (has("totp")) at("code").focus();
+});
+
+onSubmit("code-form", async () => {
+  const code = at("code").value;
+  at("code").value = "";
+  at("code").focus();
+  await post("/api/v1/sign-in/totp", { code });
+  enter();
+});
+
+onSubmit("recovery-form", async () => {
+  await post("/api/v1/sign-in/recovery-code", { code: at("recovery-code").value });
+  enter();
+});
+
+onClick("passkey", async () => {
+  await usePasskey("/api/v1/sign-in/passkey");
+  enter();
+});
+
+onClick("second-passkey", async () => {
+  await usePasskey("/api/v1/step-up/passkey");
+  enter();
+});

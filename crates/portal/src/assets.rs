@@ -1,0 +1,31 @@
+//! The files of the pages. They are part of the binary: what is served is what was reviewed.
+
+use axum::{
+    extract::Path,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// Name, media type, content.
+pub(crate) const FILES: &[(&str, &str, &str)] = &[
+    ("portal.css", "text/css; charset=utf-8", include_str!("../assets/portal.css")),
+    ("icon.svg", "image/svg+xml", include_str!("../assets/icon.svg")),
+    ("api.js", SCRIPT, include_str!("../assets/api.js")),
+    ("page.js", SCRIPT, include_str!("../assets/page.js")),
+    ("passkey.js", SCRIPT, include_str!("../assets/passkey.js")),
+    ("sign-in.js", SCRIPT, include_str!("../assets/sign-in.js")),
+    ("join.js", SCRIPT, include_str!("../assets/join.js")),
+    ("home.js", SCRIPT, include_str!("../assets/home.js")),
+];
+
+pub(crate) async fn serve(Path(name): Path<String>) -> Response {
+    match FILES.iter().find(|(known, ..)| *known == name) {
+        // Asked for anew by each page: a page and its scripts are always of the same release.
+        Some((_, media, text)) => {
+            ([(header::CONTENT_TYPE, *media), (header::CACHE_CONTROL, "no-cache")], *text).into_response()
+        }
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}

@@ -1,0 +1,52 @@
+//! The pages: `/`, `/sign-in`, `/join`.
+
+use askama::Template;
+use axum::{
+    Extension,
+    http::{HeaderMap, StatusCode, header},
+    response::{Html, IntoResponse, Redirect, Response},
+};
+
+use crate::Brand;
+
+/// The session cookie; whether it is good is the API's business.
+const COOKIE: &str = "__Host-carekeep=";
+
+#[derive(Template)]
+#[template(path = "home.html")]
+struct Home<'a> {
+    brand: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "sign_in.html")]
+struct SignIn<'a> {
+    brand: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "join.html")]
+struct Join<'a> {
+    brand: &'a str,
+}
+
+pub(crate) async fn home(Extension(brand): Extension<Brand>, headers: HeaderMap) -> Response {
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let signed_in = cookies.flat_map(|value| value.split(';')).any(|pair| pair.trim().starts_with(COOKIE));
+    if signed_in { page(&Home { brand: &brand.name }) } else { Redirect::to("/sign-in").into_response() }
+}
+
+pub(crate) async fn sign_in(Extension(brand): Extension<Brand>) -> Response {
+    page(&SignIn { brand: &brand.name })
+}
+
+pub(crate) async fn join(Extension(brand): Extension<Brand>) -> Response {
+    page(&Join { brand: &brand.name })
+}
+
+fn page(template: &impl Template) -> Response {
+    match template.render() {
+        Ok(text) => Html(text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}

@@ -1,0 +1,97 @@
+//! What every page promises.
+
+use axum::{
+    body::Body,
+    http::{Request, StatusCode},
+    response::Response,
+};
+use http_body_util::BodyExt as _;
+use tower::ServiceExt as _;
+
+use crate::{Brand, assets, router};
+
+async fn get(path: &str, cookie: Option<&str>) -> Response {
+    let mut request = Request::builder().uri(path);
+    if let Some(cookie) = cookie {
+        request = request.header("cookie", cookie);
+    }
+    let mut request = request.body(Body::empty()).unwrap();
+    request.extensions_mut().insert(Brand { name: "Smith & <Sons>".to_owned() });
+    router().oneshot(request).await.unwrap()
+}
+
+async fn text(path: &str) -> String {
+    let response = get(path, Some("__Host-carekeep=cks_x")).await;
+    assert_eq!(response.status(), StatusCode::OK, "{path}");
+    String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+}
+
+const PAGES: [&str; 3] = ["/", "/sign-in", "/join"];
+
+#[tokio::test]
+async fn a_page_has_language_heading_brand_and_a_label_for_every_field() {
+    for path in PAGES {
+        let page = text(path).await;
+        assert!(page.contains("<html lang=\"en\">"), "{path}");
+        assert_eq!(page.matches("<h1").count(), 1, "{path}");
+        // askama escapes the name.
+        assert!(page.contains("Smith &#38; &#60;Sons&#62;") && !page.contains("<Sons>"), "{path}: {page}");
+        assert!(page.contains("role=\"alert\"") && page.contains("name=\"viewport\""), "{path}");
+        for field in page.split("<input").skip(1) {
+            let id = field.split("id=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+            assert!(page.contains(&format!("for=\"{id}\"")), "{path}: {id} has no label");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_has_nothing_inline_and_nothing_from_elsewhere() {
+    for path in PAGES {
+        let page = text(path).await;
+        assert!(!page.contains("style=") && !page.contains("<style") && !page.contains(" on"), "{path}");
+        assert!(!page.contains("http://") && !page.contains("https://"), "{path}");
+        for script in page.split("<script").skip(1) {
+            assert!(script.trim_start().starts_with("type=\"module\" src=\"/assets/"), "{path}");
+            assert!(script.contains("\"></script>"), "{path}: the script has a body");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_form_never_puts_what_was_typed_into_an_address() {
+    for path in PAGES {
+        for form in text(path).await.split("<form").skip(1) {
+            assert!(form.split('>').next().unwrap().contains("method=\"post\""), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_pages_and_scripts_refer_to_is_there() {
+    let mut texts: Vec<String> = Vec::new();
+    for path in PAGES {
+        texts.push(text(path).await);
+    }
+    texts.extend(assets::FILES.iter().map(|(.., text)| (*text).to_owned()));
+    for (name, ..) in assets::FILES {
+        let response = get(&format!("/assets/{name}"), None).await;
+        assert_eq!(response.status(), StatusCode::OK, "{name}");
+        let referred = format!("/assets/{name}");
+        let imported = format!("./{name}");
+        assert!(texts.iter().any(|text| text.contains(&referred) || text.contains(&imported)), "{name}: unused");
+    }
+    assert_eq!(get("/assets/none.js", None).await.status(), StatusCode::NOT_FOUND);
+    for text in &texts {
+        for sink in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "localStorage"] {
+            assert!(!text.contains(sink), "{sink}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_a_session_the_first_page_leads_to_signing_in() {
+    let response = get("/", None).await;
+    assert_eq!(response.status(), StatusCode::SEE_OTHER);
+    assert_eq!(response.headers()["location"], "/sign-in");
+    assert_eq!(get("/", Some("__Host-carekeep=cks_x")).await.status(), StatusCode::OK);
+}
