@@ -55,14 +55,7 @@ impl Settlement {
             self.push(link, &owners, &consumed).await
         };
         let was = limiter.degraded.swap(result.is_err(), Ordering::Relaxed);
-        match result {
-            // What was consumed meanwhile is lost to Redis; the stricter local limits have stood in for it.
-            Err(error) if !was => {
-                tracing::warn!(reason = kind(&error), "rate limits: Redis is gone, limits are stricter")
-            }
-            Ok(()) if was => tracing::info!("rate limits: Redis answers, limits are shared"),
-            _ => {}
-        }
+        announce(was, result.err().as_ref());
     }
 
     fn collect(&self) -> (Vec<(Lane, LimitKey)>, Vec<Consumed>) {
@@ -93,6 +86,18 @@ impl Settlement {
             }
         }
         Ok(())
+    }
+}
+
+/// Says when Redis goes and when it comes back, not every time in between.
+fn announce(was_degraded: bool, error: Option<&LinkError>) {
+    match error {
+        // What was consumed meanwhile is lost to Redis; the stricter local limits have stood in for it.
+        Some(error) if !was_degraded => {
+            tracing::warn!(reason = kind(error), "rate limits: Redis is gone, limits are stricter");
+        }
+        None if was_degraded => tracing::info!("rate limits: Redis answers, limits are shared"),
+        _ => {}
     }
 }
 

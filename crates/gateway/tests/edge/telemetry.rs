@@ -106,7 +106,7 @@ async fn o2_health_and_metrics_are_served_inside() {
     let (status, body) = get("/health/ready").await;
     assert!(status == 503 && body.contains("\"database\":false"), "{body}");
     healthy.store(true, std::sync::atomic::Ordering::Relaxed);
-    readiness.register("stuck", || std::future::pending());
+    readiness.register("stuck", std::future::pending);
     let (status, body) = get("/health/ready").await;
     assert!(
         status == 503 && body.contains("\"stuck\":false") && body.contains("\"database\":true"),
