@@ -1,7 +1,8 @@
 //! Connections to one tenant's schema. A connection belongs to one tenant for its whole life.
 //!
-//! - Opened on first use, closed when idle, inside one budget of connections for the process. Waiting is bounded, and
-//!   fair: the budget is a FIFO semaphore, and a tenant never holds more than its own share.
+//! - Opened on first use, closed when idle, inside one budget of connections for the process. Waiting is bounded and
+//!   fair: when the budget is spent, a tenant that holds more than its share, or has had its turn, makes room for
+//!   others; what it keeps goes to its own waiters without being opened anew.
 //! - A lease goes back only when its holder says that it is done ([`Lease::give_back`]). A cancelled, failed or panicked
 //!   holder closes the connection instead, so no session state ever reaches the next holder (BARS T3).
 //! - A connection that does not begin as the tenant's login with the tenant's `search_path` is not used: a login may
@@ -18,7 +19,7 @@ use std::{
 };
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, postgres::PgConnectOptions};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// Limits of a process's connections.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +43,7 @@ impl Default for PoolLimits {
 /// The connections that a process may have open, over all tenants.
 pub(crate) struct Budget {
     permits: Arc<Semaphore>,
-    /// How many wait for a permit: whoever gives a connection back makes room for them instead of keeping it idle.
+    /// How many wait for a permit, over all tenants.
     waiting: AtomicUsize,
     pools: Mutex<Vec<Weak<TenantPool>>>,
     limits: PoolLimits,
@@ -87,27 +88,31 @@ impl Budget {
         });
     }
 
-    /// A permit to open one more connection; makes room by closing somebody's idle one.
-    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
-        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
-            return Some(permit);
-        }
-        // Counted before the look for idle ones: what is given back after the look is then closed by its giver.
-        let _waiting = Waiting::new(&self.waiting);
-        let oldest = lock(&self.pools)
-            .iter()
-            .filter_map(Weak::upgrade)
-            .filter_map(|pool| pool.oldest_idle().map(|since| (since, pool)))
-            .min_by_key(|(since, _)| *since);
-        if let Some((_, pool)) = oldest {
-            drop(pool.take_oldest());
-        }
-        Arc::clone(&self.permits).acquire_owned().await.ok()
+    fn try_permit(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.permits).try_acquire_owned().ok()
     }
 
-    /// Whether somebody waits whom no free permit is on its way to.
-    fn is_wanted(&self) -> bool {
-        self.waiting.load(Ordering::SeqCst) > 0 && self.permits.available_permits() == 0
+    /// How many connections a tenant may keep while others wait.
+    fn share(&self) -> usize {
+        let busy = |pool: &Arc<TenantPool>| {
+            pool.held.load(Ordering::SeqCst) > 0 || pool.waiting.load(Ordering::SeqCst) > 0
+        };
+        let active = lock(&self.pools).iter().filter_map(Weak::upgrade).filter(busy).count();
+        (self.limits.total / active.max(1)).max(1)
+    }
+
+    /// Closes the idle connection that can best be spared, if any: of whoever has more than a share, or rested.
+    fn make_room(&self) {
+        let share = self.share();
+        let pools: Vec<_> = lock(&self.pools).iter().filter_map(Weak::upgrade).collect();
+        let spare = pools
+            .into_iter()
+            .filter_map(|pool| pool.oldest_idle().map(|since| (since, pool)))
+            .filter(|(since, pool)| pool.held.load(Ordering::SeqCst) > share || since.elapsed() > SPARE_AFTER)
+            .min_by_key(|(since, _)| *since);
+        if let Some((_, pool)) = spare {
+            drop(pool.take_oldest());
+        }
     }
 }
 
@@ -122,10 +127,31 @@ async fn sweep(budget: Weak<Budget>) {
     }
 }
 
+/// A connection's part of the budget, counted for its tenant as long as it exists.
+struct Share {
+    _permit: OwnedSemaphorePermit,
+    held: Arc<AtomicUsize>,
+}
+
+impl Share {
+    fn new(permit: OwnedSemaphorePermit, held: &Arc<AtomicUsize>) -> Self {
+        held.fetch_add(1, Ordering::SeqCst);
+        Self { _permit: permit, held: Arc::clone(held) }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.held.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 struct Idle {
     connection: PgConnection,
     since: Instant,
-    _budget: OwnedSemaphorePermit,
+    /// How often it was lent.
+    uses: u32,
+    share: Share,
 }
 
 /// One tenant's connections to one database.
@@ -137,7 +163,20 @@ pub(crate) struct TenantPool {
     doubted: Mutex<Instant>,
     slots: Arc<Semaphore>,
     budget: Arc<Budget>,
+    /// Connections that exist: lent, idle or being opened.
+    held: Arc<AtomicUsize>,
+    /// How many wait for a connection because the budget is spent.
+    waiting: AtomicUsize,
+    /// Tells one of them that a connection came back.
+    returned: Notify,
 }
+
+/// How often a connection is lent before it makes room for a tenant that waits.
+const TURN: u32 = 64;
+/// After how long an idle connection is spared for a tenant that waits.
+const SPARE_AFTER: Duration = Duration::from_millis(300);
+/// How often whoever waits looks again what can be spared.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// How long a connection may rest before it is asked whether it lives.
 const REST: Duration = Duration::from_secs(5);
@@ -162,6 +201,9 @@ impl TenantPool {
             doubted: Mutex::new(Instant::now()),
             slots: Arc::new(Semaphore::new(budget.limits.per_tenant)),
             budget: Arc::clone(budget),
+            held: Arc::default(),
+            waiting: AtomicUsize::new(0),
+            returned: Notify::new(),
         });
         lock(&budget.pools).push(Arc::downgrade(&pool));
         pool
@@ -176,16 +218,46 @@ impl TenantPool {
 
     async fn lease_unbounded(self: &Arc<Self>) -> Result<Lease, sqlx::Error> {
         let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?;
-        while let Some(idle) = self.take_newest() {
-            if let Some(idle) = self.living(idle).await {
-                let held = Held { connection: idle.connection, _slot: slot, budget: idle._budget };
-                return Ok(Lease { held: Some(held), pool: Arc::clone(self) });
+        let share = loop {
+            while let Some(idle) = self.take_newest() {
+                if let Some(Idle { connection, uses, share, .. }) = self.living(idle).await {
+                    let held = Held { connection, _slot: slot, uses, share };
+                    return Ok(Lease { held: Some(held), pool: Arc::clone(self) });
+                }
             }
-        }
-        let budget = self.budget.permit().await.ok_or(sqlx::Error::PoolClosed)?;
+            if let Some(share) = self.share_of_budget().await {
+                break share;
+            }
+        };
         let mut connection = PgConnection::connect_with(&self.options).await?;
         begins_as_provisioned(&mut connection, self.options.get_username(), &self.schema).await?;
-        Ok(Lease { held: Some(Held { connection, _slot: slot, budget }), pool: Arc::clone(self) })
+        Ok(Lease { held: Some(Held { connection, _slot: slot, uses: 0, share }), pool: Arc::clone(self) })
+    }
+
+    /// Leave to open one more connection; `None` when it is worth looking for an idle one again.
+    async fn share_of_budget(&self) -> Option<Share> {
+        if let Some(permit) = self.budget.try_permit() {
+            return Some(Share::new(permit, &self.held));
+        }
+        // Counted before the look for what can be spared: what is given back later is seen by its giver.
+        let _own = Waiting::new(&self.waiting);
+        let _all = Waiting::new(&self.budget.waiting);
+        self.budget.make_room();
+        tokio::select! {
+            permit = Arc::clone(&self.budget.permits).acquire_owned() => {
+                permit.ok().map(|permit| Share::new(permit, &self.held))
+            }
+            () = self.returned.notified() => None,
+            () = tokio::time::sleep(LOOK_AGAIN) => None,
+        }
+    }
+
+    /// Whether a connection that was lent `uses` times is for another tenant now.
+    fn makes_room(&self, uses: u32) -> bool {
+        let others = self.budget.waiting.load(Ordering::SeqCst) > self.waiting.load(Ordering::SeqCst);
+        others
+            && self.budget.permits.available_permits() == 0
+            && (uses >= TURN || self.held.load(Ordering::SeqCst) > self.budget.share())
     }
 
     /// The connection, if it can be lent. One that is dead has company: then all that are idle are closed.
@@ -243,7 +315,8 @@ pub(crate) async fn begins_as_provisioned(
 struct Held {
     connection: PgConnection,
     _slot: OwnedSemaphorePermit,
-    budget: OwnedSemaphorePermit,
+    uses: u32,
+    share: Share,
 }
 
 /// A connection in use.
@@ -261,11 +334,13 @@ impl Lease {
     /// Returns the connection for the next holder. Call it only after the last statement succeeded.
     pub(crate) fn give_back(mut self) {
         if let Some(held) = self.held.take() {
-            let idle = Idle { connection: held.connection, since: Instant::now(), _budget: held.budget };
-            lock(&self.pool.idle).push(idle);
-            if self.pool.budget.is_wanted() {
-                drop(self.pool.take_oldest());
+            let Held { connection, uses, share, .. } = held;
+            let uses = uses.saturating_add(1);
+            if self.pool.makes_room(uses) {
+                return;
             }
+            lock(&self.pool.idle).push(Idle { connection, since: Instant::now(), uses, share });
+            self.pool.returned.notify_one();
         }
     }
 }
