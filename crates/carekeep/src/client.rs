@@ -90,6 +90,24 @@ impl TenantClient {
         self.send(self.request(Method::GET, path)).await
     }
 
+    /// Reads the bytes as they come.
+    ///
+    /// # Errors
+    /// As [`TenantClient::post`].
+    pub async fn get_bytes(&self, path: &str) -> Result<Vec<u8>, Failure> {
+        let response = self.request(Method::GET, path).send().await?;
+        let status = response.status();
+        let body = response.bytes().await?;
+        if status.is_success() { Ok(body.to_vec()) } else { Err(refused(status, path, &Value::Null)) }
+    }
+
+    /// The same session at another process.
+    #[must_use]
+    pub fn with_session_of(mut self, other: &Self) -> Self {
+        self.token.clone_from(&other.token);
+        self
+    }
+
     /// Sends a FHIR bundle; entries of types that are not served are named in the answer.
     ///
     /// # Errors

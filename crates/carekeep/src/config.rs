@@ -30,6 +30,10 @@ const fn default_port() -> u16 {
     5432
 }
 
+const fn one() -> u32 {
+    1
+}
+
 const fn yes() -> bool {
     true
 }
@@ -103,6 +107,9 @@ pub struct Config {
     pub redis: Option<String>,
     /// Certificates.
     pub tls: TlsSource,
+    /// Multiplies every rate limit, for a bench on one machine; the production profile refuses any but 1.
+    #[serde(default = "one")]
+    pub limit_factor: u32,
     /// OpenTelemetry collector.
     pub otlp_endpoint: Option<String>,
 }
@@ -135,13 +142,22 @@ impl Config {
             return refuse("keys.provider = \"local\"", "use provider = \"aws\"");
         }
         if matches!(self.tls, TlsSource::Dev { .. }) {
-            return refuse("tls.kind = \"dev\"", "use kind = \"pem\" with a certificate of a public authority");
+            return refuse(
+                "tls.kind = \"dev\"",
+                "use kind = \"pem\" with a certificate of a public authority",
+            );
+        }
+        if self.limit_factor != 1 {
+            return refuse("limit_factor", "leave it out");
         }
         for (name, database) in
             [("directory", &self.directory), ("operations", &self.operations), ("clinical", &self.clinical)]
         {
             if !database.tls && !database.host.starts_with('/') {
-                return refuse(&format!("{name}.tls = false"), "databases are reached by TLS or a Unix socket");
+                return refuse(
+                    &format!("{name}.tls = false"),
+                    "databases are reached by TLS or a Unix socket",
+                );
             }
         }
         Ok(())
@@ -197,7 +213,8 @@ mod tests {
 
     #[test]
     fn k9_the_production_profile_refuses_what_is_for_one_machine() {
-        let (aws, local) = ("provider = \"aws\"\nregion = \"eu-central-1\"", "provider = \"local\"\ndirectory = \"k\"");
+        let (aws, local) =
+            ("provider = \"aws\"\nregion = \"eu-central-1\"", "provider = \"local\"\ndirectory = \"k\"");
         let (pem, dev) = ("kind = \"pem\"\nchain = \"c\"\nkey = \"k\"", "kind = \"dev\"\ndirectory = \"t\"");
         let check = |text: String| toml::from_str::<Config>(&text).unwrap().check();
         assert!(check(text("production", aws, pem, true)).is_ok());

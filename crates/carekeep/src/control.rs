@@ -68,16 +68,18 @@ struct PartnerBody {
     name: String,
 }
 
-fn refused(error: TenancyError) -> Response {
+fn refused(error: &TenancyError) -> Response {
     tracing::warn!(error = %error, "a control request was not done");
-    let (status, code, title) = match &error {
+    let (status, code, title) = match error {
         TenancyError::Name { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "name", "A name cannot be used"),
         TenancyError::Taken { .. } => (StatusCode::CONFLICT, "taken", "Belongs to another tenant"),
         TenancyError::Unknown(_) => (StatusCode::NOT_FOUND, "unknown", "No such tenant or partner"),
         _ => return catalogue::UNAVAILABLE.retry_after(5).into_response(),
     };
     // The control API is for operators: the message names the slug or host that they sent.
-    Problem::new(status, code, title, "The request was not done.").member("reason", error.to_string()).into_response()
+    Problem::new(status, code, title, "The request was not done.")
+        .member("reason", error.to_string())
+        .into_response()
 }
 
 async fn create(State(control): Shared, Json(body): Json<TenantBody>) -> Response {
@@ -98,16 +100,24 @@ async fn create(State(control): Shared, Json(body): Json<TenantBody>) -> Respons
             let _ = control.vault.directory().refresh().await;
             (StatusCode::CREATED, axum::Json(tenant)).into_response()
         }
-        Err(error) => refused(error),
+        Err(error) => refused(&error),
     }
 }
 
 async fn list(State(control): Shared) -> Response {
-    control.plane.list().await.map_or_else(refused, |tenants| axum::Json(tenants).into_response())
+    control
+        .plane
+        .list()
+        .await
+        .map_or_else(|error| refused(&error), |tenants| axum::Json(tenants).into_response())
 }
 
 async fn show(State(control): Shared, Path(slug): Path<String>) -> Response {
-    control.plane.show(&slug).await.map_or_else(refused, |tenant| axum::Json(tenant).into_response())
+    control
+        .plane
+        .show(&slug)
+        .await
+        .map_or_else(|error| refused(&error), |tenant| axum::Json(tenant).into_response())
 }
 
 async fn suspend(State(control): Shared, Path(slug): Path<String>) -> Response {
@@ -124,6 +134,6 @@ async fn set(control: &Control, slug: &str, suspended: bool) -> Response {
             let _ = control.vault.directory().refresh().await;
             StatusCode::NO_CONTENT.into_response()
         }
-        Err(error) => refused(error),
+        Err(error) => refused(&error),
     }
 }

@@ -111,9 +111,10 @@ pub async fn import(
 ) -> Result<Imported, Failure> {
     let mut imported = Imported::default();
     for (index, path) in paths.iter().enumerate() {
-        let answer = client.bundle(read(path)?).await.map_err(|error| {
-            Failure::message(format!("{}: {error}", path.display()))
-        })?;
+        let answer = client
+            .bundle(read(path)?)
+            .await
+            .map_err(|error| Failure::message(format!("{}: {error}", path.display())))?;
         for entry in answer.get("entry").and_then(Value::as_array).into_iter().flatten() {
             imported.add(entry);
         }

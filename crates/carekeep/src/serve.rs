@@ -62,7 +62,8 @@ pub async fn key_service(config: &Config) -> Result<Arc<dyn KeyService>, Failure
             Arc::new(LocalKms::open(directory, config.profile, Arc::new(SystemClock), Arc::new(OsRandom))?)
         }
         KeysConfig::Aws { region, endpoint } => {
-            let options = AwsKmsOptions { endpoint_url: endpoint.clone(), ..AwsKmsOptions::new(region.clone()) };
+            let options =
+                AwsKmsOptions { endpoint_url: endpoint.clone(), ..AwsKmsOptions::new(region.clone()) };
             Arc::new(AwsKms::connect(options).await)
         }
     })
@@ -147,7 +148,11 @@ fn limiter(config: &Config, signal: Shutdown) -> Result<Arc<Limiter>, Failure> {
         .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
         .ok_or_else(|| Failure::message("limiter_secret_file must hold 64 hexadecimal digits"))?;
     let redis = config.redis.as_deref().map(redis::Client::open).transpose()?;
-    Ok(Limiter::start(&LimiterConfig::new(bytes), redis, Arc::new(MonotonicTicks::default()), signal))
+    let mut limits = LimiterConfig::new(bytes);
+    for lane in [&mut limits.address, &mut limits.tenant, &mut limits.principal] {
+        lane.count = lane.count.saturating_mul(config.limit_factor.max(1));
+    }
+    Ok(Limiter::start(&limits, redis, Arc::new(MonotonicTicks::default()), signal))
 }
 
 fn readiness(vault: &Arc<Vault>) -> Readiness {

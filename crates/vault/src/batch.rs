@@ -24,6 +24,7 @@ pub(crate) trait Lane: Send + 'static {
 }
 
 type Envelope<I, A> = (I, oneshot::Sender<A>);
+type Waiting<I, A> = mpsc::Receiver<Envelope<I, A>>;
 
 /// The queue in front of one or more lanes.
 pub(crate) struct Batcher<I, A> {
@@ -59,11 +60,7 @@ impl<I: Send + 'static, A: Send + 'static> Batcher<I, A> {
     }
 }
 
-async fn drive<L: Lane>(
-    mut lane: L,
-    receiver: Arc<Mutex<mpsc::Receiver<Envelope<L::Item, L::Answer>>>>,
-    batch: usize,
-) {
+async fn drive<L: Lane>(mut lane: L, receiver: Arc<Mutex<Waiting<L::Item, L::Answer>>>, batch: usize) {
     let mut waiting = Vec::with_capacity(batch);
     loop {
         let received = async { receiver.lock().await.recv_many(&mut waiting, batch).await };

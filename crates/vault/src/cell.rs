@@ -212,7 +212,7 @@ impl Cell {
 
     /// The key of the tenant's blind indexes.
     pub(crate) async fn index_key(&self) -> Result<BlindIndexKey, AccessError> {
-        Ok(BlindIndexKey::derive(&*self.newest(KeyPurpose::Index).await?.0, self.tenant))
+        Ok(BlindIndexKey::derive(&self.newest(KeyPurpose::Index).await?.0, self.tenant))
     }
 
     /// A patient's name in the ledger: the same in every entry of the tenant, and meaningless outside.

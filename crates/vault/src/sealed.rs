@@ -69,6 +69,7 @@ impl Sealed {
     /// # Errors
     /// [`AccessError::Invisible`] if the permit is for something else, [`AccessError::Gone`] for a deletion, and
     /// [`AccessError::Unavailable`] when the envelope does not open: wrong key, or a row that was tampered with.
+    #[expect(clippy::needless_pass_by_value, reason = "a permit is spent by use")]
     pub fn open<A: Opens>(self, permit: Permit<A>) -> Result<Phi, AccessError> {
         let granted = permit.tenant == self.tenant
             && permit.kind == self.kind

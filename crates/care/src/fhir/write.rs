@@ -163,7 +163,12 @@ impl Fhir<'_> {
     }
 
     /// What a writer who sees only part of the resource means: the visible elements as sent, the others as stored.
-    pub(super) async fn merged(&self, kind: ResourceType, sent: Json, sealed: &Sealed) -> Result<Json, FhirError> {
+    pub(super) async fn merged(
+        &self,
+        kind: ResourceType,
+        sent: Json,
+        sealed: &Sealed,
+    ) -> Result<Json, FhirError> {
         let partial = matches!(
             self.vault.would_see::<catalogue::Update>(self.caller, sealed).await?,
             Some(Projection::Contact | Projection::Schedule)
@@ -176,17 +181,17 @@ impl Fhir<'_> {
         let visible = present.open(permit)?;
         let exposed = visible.expose();
         let mut stored = Json::parse(exposed.body, &Limits::import())?;
-        overlay(kind, exposed.projection, &mut stored, sent);
+        overlay(kind, exposed.projection, &mut stored, &sent);
         self.check(kind, &stored)?;
         Ok(stored)
     }
 }
 
 /// Puts the elements of `sent` that the projection shows in the place of those in `stored`.
-fn overlay(kind: ResourceType, projection: Projection, stored: &mut Json, sent: Json) {
+fn overlay(kind: ResourceType, projection: Projection, stored: &mut Json, sent: &Json) {
     let projection = fhir_projection(projection);
     let shown = project::project(kind, projection, stored);
-    let mut allowed = project::project(kind, projection, &sent);
+    let mut allowed = project::project(kind, projection, sent);
     let (Some(target), Some(shown), Some(new)) =
         (stored.as_object_mut(), shown.as_object(), allowed.as_object_mut())
     else {

@@ -70,7 +70,8 @@ impl AuditCommand {
                 let vault = serve::open_vault(&Config::read(&config)?).await?;
                 let tenant = tenant_of(&vault, &tenant)?;
                 let file = File::create(&out).map_err(Failure::file(&out))?;
-                let output = |error: carekeep_ledger::export::ExportError| Failure::message(error.to_string());
+                let output =
+                    |error: carekeep_ledger::export::ExportError| Failure::message(error.to_string());
                 let mut writer = Writer::new(BufWriter::new(file)).map_err(output)?;
                 let progress = |written: u64| say(&format!("{written} entries"));
                 let entries = vault.export_ledger(tenant, &mut writer, &progress).await?;
@@ -92,7 +93,9 @@ impl AuditCommand {
 fn tenant_of(vault: &carekeep_vault::Vault, slug: &str) -> Result<carekeep_kernel::TenantId, Failure> {
     let snapshot = vault.directory().now();
     let found = snapshot.tenants().find(|tenant| tenant.slug == slug).map(|tenant| tenant.id);
-    found.ok_or_else(|| Failure::message(format!("no tenant {slug:?}: `carekeep tenant list` shows those that exist")))
+    found.ok_or_else(|| {
+        Failure::message(format!("no tenant {slug:?}: `carekeep tenant list` shows those that exist"))
+    })
 }
 
 impl Verification {
@@ -100,24 +103,30 @@ impl Verification {
         let keys = self
             .key
             .iter()
-            .map(|key| Ed25519Verifier::parse(key).map_err(|error| Failure::message(format!("{key}: {error}"))))
+            .map(|key| {
+                Ed25519Verifier::parse(key).map_err(|error| Failure::message(format!("{key}: {error}")))
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let mut trust = Trust { log_keys: VerifierSet::new(keys), ..Trust::default() };
         for path in &self.remembered {
             let text = std::fs::read_to_string(path).map_err(Failure::file(path))?;
-            let wrong = |error: &dyn std::fmt::Display| Failure::message(format!("{}: {error}", path.display()));
+            let wrong =
+                |error: &dyn std::fmt::Display| Failure::message(format!("{}: {error}", path.display()));
             let signed = SignedCheckpoint::parse(&text).map_err(|error| wrong(&error))?;
             let checkpoint = signed.verify(&trust.log_keys).map_err(|error| wrong(&error))?.clone();
             trust.remember(&checkpoint);
         }
         let file = File::open(&self.export).map_err(Failure::file(&self.export))?;
-        let report = verify_export(BufReader::new(file), &trust).map_err(|error| Failure::message(error.to_string()))?;
+        let report = verify_export(BufReader::new(file), &trust)
+            .map_err(|error| Failure::message(error.to_string()))?;
         say(&format!("{} entries, {} checkpoints", report.entries, report.checkpoints));
         if report.is_clean() {
             say("nothing was found: every entry is where it was written, as it was written");
             return Ok(());
         }
         report.findings.iter().for_each(|finding| say(&finding.to_string()));
-        Err(Failure::message("this ledger was changed after it was written: keep the export and tell the privacy officer"))
+        Err(Failure::message(
+            "this ledger was changed after it was written: keep the export and tell the privacy officer",
+        ))
     }
 }

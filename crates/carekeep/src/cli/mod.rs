@@ -68,7 +68,9 @@ impl Cli {
             Command::Migrate { config, workers } => {
                 let plane = serve::control_plane(&Config::read(&config)?).await?;
                 let done = plane
-                    .migrate_all(usize::from(workers), |done, total| say(&format!("migrated {done} of {total}")))
+                    .migrate_all(usize::from(workers), |done, total| {
+                        say(&format!("migrated {done} of {total}"))
+                    })
                     .await?;
                 say(&format!("{done} tenants are at this version"));
                 Ok(())

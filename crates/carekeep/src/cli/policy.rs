@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use carekeep_kernel::{ResourceId, TenantId};
 use carekeep_policy::{
-    Aal, AccessRequest, Action, Context, Engine, PolicySource, Principal, Purpose, Relation, Resource, ResourceKind,
-    Role, RoleSet, cases, prove,
+    Aal, AccessRequest, Action, Context, Engine, PolicySource, Principal, Purpose, Relation, Resource,
+    ResourceKind, Role, RoleSet, cases, prove,
 };
 use clap::{Args, Subcommand};
 
@@ -110,7 +110,8 @@ fn check(source: &Source) -> Result<(), Failure> {
     let engine = Engine::compile(&policies, overlay.as_deref())?;
     say(&format!("{} policies fit the schema", engine.policies().count()));
     let Some(folder) = &source.policies else { return Ok(()) };
-    let report = cases::run_dir(&engine, &folder.join("tests")).map_err(|error| Failure::message(error.to_string()))?;
+    let report = cases::run_dir(&engine, &folder.join("tests"))
+        .map_err(|error| Failure::message(error.to_string()))?;
     say(&format!("{} cases run, {} of them expect yes", report.run, report.allowed));
     if report.failures.is_empty() {
         return Ok(());
@@ -133,7 +134,11 @@ fn explain(question: &Question) -> Result<(), Failure> {
     let resource = Resource {
         tenant,
         kind: question.kind,
-        id: Some(if question.kind == ResourceKind::Patient { patient } else { ResourceId::from_uuid(example(4)) }),
+        id: Some(if question.kind == ResourceKind::Patient {
+            patient
+        } else {
+            ResourceId::from_uuid(example(4))
+        }),
         patient: Some(patient),
         relation: Relation {
             care_team: is("care_team"),
@@ -153,8 +158,12 @@ fn explain(question: &Question) -> Result<(), Failure> {
         tenant_active: true,
         known_device: true,
     };
-    let request =
-        AccessRequest { principal: &principal, action: question.action, resource: &resource, context: &context };
+    let request = AccessRequest {
+        principal: &principal,
+        action: question.action,
+        resource: &resource,
+        context: &context,
+    };
     say(&engine.explain(&request).to_string());
     Ok(())
 }

@@ -102,7 +102,11 @@ async fn invite(config: &Config, tenant: &TenantRecord, login: &str, name: &str)
         .await
         .map_err(|error| Failure::message(error.to_string()))?;
     let host = tenant.hosts.first().map_or("<host>", String::as_str);
-    say(&format!("invitation, good until {}: https://{host}/join#{}", invited.expires, invited.token.reveal()));
+    say(&format!(
+        "invitation, good until {}: https://{host}/join#{}",
+        invited.expires,
+        invited.token.reveal()
+    ));
     Ok(())
 }
 

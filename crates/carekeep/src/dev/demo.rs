@@ -69,7 +69,11 @@ pub(super) async fn prepare(
         let mut tenant = known
             .iter()
             .find(|tenant| tenant.slug == record.slug)
-            .map(|tenant| DemoTenant { base: base.clone(), people: tenant.people.clone(), ..DemoTenant::new(file) })
+            .map(|tenant| DemoTenant {
+                base: base.clone(),
+                people: tenant.people.clone(),
+                ..DemoTenant::new(file)
+            })
             .unwrap_or_else(|| DemoTenant { base: base.clone(), ..DemoTenant::new(file) });
         if tenant.people.is_empty() {
             let visit = Visit::new(running, options, host, base)?;
@@ -138,17 +142,22 @@ async fn enrol(
     tenant: &mut DemoTenant,
 ) -> Result<Vec<Session>, Failure> {
     let Some((admin, others)) = file.demo_people.split_first() else { return Ok(Vec::new()) };
-    let first =
-        carekeep_gateway::api::identity::first_admin_invite(&running.vault, record.id, &admin.login, &admin.name)
-            .await
-            .map_err(|error| Failure::message(error.to_string()))?;
+    let first = carekeep_gateway::api::identity::first_admin_invite(
+        &running.vault,
+        record.id,
+        &admin.login,
+        &admin.name,
+    )
+    .await
+    .map_err(|error| Failure::message(error.to_string()))?;
     let id = first.person.to_string();
     let mut sessions = vec![join(visit, admin, &id, first.token.reveal(), tenant).await?];
     for person in others {
         let body = json!({"login": person.login, "name": person.name, "roles": person.roles});
         let Some(admin) = sessions.first_mut() else { break };
         let invited = admin.client.post("/api/v1/people", &body).await?;
-        let text = |name: &str| invited.get(name).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
+        let text =
+            |name: &str| invited.get(name).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
         sessions.push(join(visit, person, &text("person"), &text("token"), tenant).await?);
     }
     Ok(sessions)
@@ -194,7 +203,9 @@ fn code(secret: &str) -> Result<String, Failure> {
 /// Imports sample data as the importer, and puts the clinicians and nurses on the patients' care teams as the manager.
 async fn sample(sessions: &[Session], tenant: &DemoTenant, options: &DevOptions) -> Result<(), Failure> {
     let find = |role: &str| sessions.iter().find(|session| session.role == role);
-    let (Some(importer), Some(manager)) = (find("service_account"), find("clinic_manager")) else { return Ok(()) };
+    let (Some(importer), Some(manager)) = (find("service_account"), find("clinic_manager")) else {
+        return Ok(());
+    };
     let Some(folder) = data_folder(options) else {
         say("no sample data: `./dev up` makes some, or name a folder of FHIR bundles with --data");
         return Ok(());
@@ -250,13 +261,17 @@ impl Demo {
             }
         }
         say(&format!("health, metrics, control API: {}", self.internal));
-        say(&format!("for scripts: {}; certificate authority: {}", state.join("demo.json").display(), state.join("tls/dev-ca.pem").display()));
+        say(&format!(
+            "for scripts: {}; certificate authority: {}",
+            state.join("demo.json").display(),
+            state.join("tls/dev-ca.pem").display()
+        ));
         say(&format!("\nCarekeep is up after {:.1} s. Ctrl-C stops everything.", took.as_secs_f64()));
     }
 
     fn clinician(&self) -> Option<(&DemoTenant, &DemoLogin)> {
-        self.tenants
-            .iter()
-            .find_map(|tenant| Some((tenant, tenant.people.iter().find(|person| person.role == "clinician")?)))
+        self.tenants.iter().find_map(|tenant| {
+            Some((tenant, tenant.people.iter().find(|person| person.role == "clinician")?))
+        })
     }
 }

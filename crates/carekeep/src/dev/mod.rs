@@ -41,6 +41,9 @@ pub struct DevOptions {
     /// Public port; the next free one is taken if it is in use. 0 takes any.
     #[arg(long, default_value_t = 8443)]
     pub port: u16,
+    /// Multiply every rate limit, for a bench: the limits stay in the path.
+    #[arg(long, default_value_t = 1, hide = true)]
+    pub limit_factor: u32,
     /// Set up, print, and stop again.
     #[arg(long)]
     pub once: bool,
@@ -75,7 +78,8 @@ impl Installation {
     async fn start(options: &DevOptions) -> Result<Self, Failure> {
         say("starting the private database and cache ...");
         let servers = Servers::start(&options.state).await?;
-        let config = configuration(&options.state, &servers, free_port(options.port)?)?;
+        let mut config = configuration(&options.state, &servers, free_port(options.port)?)?;
+        config.limit_factor = options.limit_factor;
         Ok(Self { servers, config })
     }
 
@@ -141,6 +145,7 @@ fn configuration(state: &Path, servers: &Servers, port: u16) -> Result<Config, F
         keys: KeysConfig::Local { directory: state.join("keys") },
         redis: Some(servers.redis.url()),
         tls: TlsSource::Dev { directory: state.join("tls") },
+        limit_factor: 1,
         otlp_endpoint: None,
     };
     let path = state.join("carekeep.toml");

@@ -52,11 +52,16 @@ impl Servers {
 /// Secrets in files that only their owner may read; each is made once.
 pub(super) struct Secrets(PathBuf);
 
-const NAMES: [&str; 5] = ["gateway-password", "provisioner-password", "control-token", "limiter-secret", "demo-seed"];
+const NAMES: [&str; 5] =
+    ["gateway-password", "provisioner-password", "control-token", "limiter-secret", "demo-seed"];
 
 impl Secrets {
     fn open(directory: &Path) -> Result<Self, Failure> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(Failure::file(directory))?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .map_err(Failure::file(directory))?;
         let secrets = Self(directory.to_owned());
         for name in NAMES {
             let path = secrets.file(name);

@@ -9,7 +9,7 @@ use http::{HeaderMap, header, request::Parts};
 
 use super::answer::Refused;
 use crate::{
-    api::Api,
+    api::{Api, SignedIn},
     edge::TenantRoute,
     problem::{Problem, catalogue},
 };
@@ -26,9 +26,32 @@ impl<S: Send + Sync> FromRequestParts<S> for Base {
     }
 }
 
-/// The FHIR interactions of one caller.
-pub(super) fn fhir<'a>(api: &'a Api, caller: &'a Caller, base: &'a Base) -> Fhir<'a> {
-    Fhir { vault: &api.vault, caller, base: &base.0 }
+/// A FHIR request of a signed-in caller, without path and body.
+pub(super) struct Asked {
+    pub(super) api: Api,
+    caller: Caller,
+    pub(super) base: String,
+    pub(super) headers: HeaderMap,
+    /// The query, percent-decoded.
+    pub(super) query: Vec<(String, String)>,
+}
+
+impl FromRequestParts<Api> for Asked {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let SignedIn(caller) = SignedIn::from_request_parts(parts, api).await?;
+        let Base(base) = Base::from_request_parts(parts, api).await?;
+        let query = pairs(parts.uri.query().unwrap_or_default());
+        Ok(Self { api: api.clone(), caller, base, headers: parts.headers.clone(), query })
+    }
+}
+
+impl Asked {
+    /// The FHIR interactions of the caller.
+    pub(super) fn fhir(&self) -> Fhir<'_> {
+        Fhir { vault: &self.api.vault, caller: &self.caller, base: &self.base }
+    }
 }
 
 /// The type in a path. A type that is not served is told as such: which types there are is public.

@@ -11,13 +11,13 @@ use carekeep_fhir::{
     },
     capability::{Server, statement},
 };
-use http::{HeaderMap, StatusCode, Uri, header};
+use http::{StatusCode, header};
 
 use super::{
     answer::{Refused, body, versioned},
-    parameters::{Base, fhir, instance_of, invisible, pairs},
+    parameters::{Asked, Base, instance_of, invisible},
 };
-use crate::api::{Api, SignedIn, view};
+use crate::api::{Api, view};
 
 /// `GET /fhir/R4/metadata`
 pub(super) async fn capabilities(State(api): State<Api>, base: Base) -> Response {
@@ -32,17 +32,12 @@ pub(super) async fn capabilities(State(api): State<Api>, base: Base) -> Response
 }
 
 /// `GET /fhir/R4/{type}/{id}`
-pub(super) async fn read(
-    State(api): State<Api>,
-    SignedIn(caller): SignedIn,
-    base: Base,
-    path: Path<(String, String)>,
-    headers: HeaderMap,
-) -> Result<Response, Refused> {
+pub(super) async fn read(asked: Asked, path: Path<(String, String)>) -> Result<Response, Refused> {
     let (kind, id) = instance_of(&path)?;
-    let phi = fhir(&api, &caller, &base).read(kind, id).await?;
+    let phi = asked.fhir().read(kind, id).await?;
     let (version, at) = (phi.version(), phi.last_updated());
-    let unchanged = headers
+    let unchanged = asked
+        .headers
         .get(header::IF_NONE_MATCH)
         .is_some_and(|tag| tag.as_bytes() == format!("W/\"{version}\"").as_bytes());
     if unchanged {
@@ -54,33 +49,23 @@ pub(super) async fn read(
 
 /// `GET /fhir/R4/{type}/{id}/_history/{version}`
 pub(super) async fn version(
-    State(api): State<Api>,
-    SignedIn(caller): SignedIn,
-    base: Base,
+    asked: Asked,
     Path((kind, id, version)): Path<(String, String, String)>,
 ) -> Result<Response, Refused> {
     let (kind, id) = instance_of(&Path((kind, id)))?;
     let version = version.parse::<u32>().map_err(|_| invisible())?;
-    let phi = fhir(&api, &caller, &base).version_read(kind, id, version).await?;
+    let phi = asked.fhir().version_read(kind, id, version).await?;
     let bytes = view::read(kind, &phi)?.into_owned();
     Ok(versioned(body(StatusCode::OK, bytes), phi.version(), phi.last_updated()))
 }
 
 /// `GET /fhir/R4/{type}/{id}/_history`
-pub(super) async fn history(
-    State(api): State<Api>,
-    SignedIn(caller): SignedIn,
-    base: Base,
-    path: Path<(String, String)>,
-    uri: Uri,
-) -> Result<Response, Refused> {
+pub(super) async fn history(asked: Asked, path: Path<(String, String)>) -> Result<Response, Refused> {
     let (kind, id) = instance_of(&path)?;
-    let count = pairs(uri.query().unwrap_or_default())
-        .into_iter()
-        .find(|(name, _)| name == "_count")
-        .and_then(|(_, value)| value.parse().ok());
-    let versions = fhir(&api, &caller, &base).history(kind, id, count).await?;
-    let self_url = format!("{}/{kind}/{id}/_history", base.0);
+    let count =
+        asked.query.iter().find(|(name, _)| name == "_count").and_then(|(_, value)| value.parse().ok());
+    let versions = asked.fhir().history(kind, id, count).await?;
+    let self_url = format!("{}/{kind}/{id}/_history", asked.base);
     let mut out = Vec::new();
     let head = Head { total: None, self_url: &self_url, next_url: None };
     let mut list = ListWriter::begin(ListKind::History, &head, &mut out);
@@ -92,7 +77,7 @@ pub(super) async fn history(
             (Some(_), _) => Method::Update,
         };
         let about = HistoryEntry { kind, id, version: u64::from(entry.version), at: entry.at, method };
-        list.push_version(&base.0, &about, bytes.as_deref(), &mut out);
+        list.push_version(&asked.base, &about, bytes.as_deref(), &mut out);
     }
     list.finish(&mut out);
     Ok(body(StatusCode::OK, out))

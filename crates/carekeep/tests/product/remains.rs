@@ -1,0 +1,125 @@
+//! K8, O2: what is left behind by a run holds no health data.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use data_encoding::{BASE64, HEXLOWER};
+use serde_json::json;
+
+use crate::installation::Installation;
+
+/// Words that stand nowhere but in the sample chart.
+const CANARIES: [&str; 7] = [
+    "Zyxwvandermolen",
+    "Qarlottamarie",
+    "MRN-7719-KANARIE",
+    "kanariestraat 4711",
+    "kanarie-diagnose-8842",
+    "kanarie note: sleeps badly",
+    "+315550174711",
+];
+
+fn bundle(folder: &Path) {
+    let patient = json!({"resourceType": "Patient",
+        "name": [{"family": CANARIES[0], "given": [CANARIES[1]]}],
+        "identifier": [{"system": "urn:example:mrn", "value": CANARIES[2]}],
+        "address": [{"line": [CANARIES[3]]}],
+        "telecom": [{"system": "phone", "value": CANARIES[6]}],
+        "birthDate": "1971-03-09"});
+    let condition = json!({"resourceType": "Condition",
+        "subject": {"reference": "urn:uuid:0b1f7a86-3d4e-4a0e-9c43-1d2f6a7b8c9d"},
+        "code": {"coding": [{"system": "http://snomed.info/sct", "code": CANARIES[4]}], "text": CANARIES[4]},
+        "note": [{"text": CANARIES[5]}]});
+    let entry = |url: &str, resource: &serde_json::Value, kind: &str| json!({"fullUrl": url, "resource": resource, "request": {"method": "POST", "url": kind}});
+    let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": [
+        entry("urn:uuid:0b1f7a86-3d4e-4a0e-9c43-1d2f6a7b8c9d", &patient, "Patient"),
+        entry("urn:uuid:1b1f7a86-3d4e-4a0e-9c43-1d2f6a7b8c9d", &condition, "Condition")]});
+    fs::write(folder.join("one.json"), bundle.to_string()).unwrap();
+}
+
+/// Where a canary stands in some bytes, in any of three spellings.
+fn hits(place: &str, bytes: &[u8]) -> Vec<String> {
+    let mut found = Vec::new();
+    for canary in CANARIES {
+        // Base64 depends on the position modulo three; its middle part is enough.
+        let shifted =
+            |skip: usize| BASE64.encode(&canary.as_bytes()[skip..skip + (canary.len() - skip) / 3 * 3]);
+        let spellings =
+            [canary.to_owned(), HEXLOWER.encode(canary.as_bytes()), shifted(0), shifted(1), shifted(2)];
+        for spelling in spellings {
+            if bytes.windows(spelling.len()).any(|window| window.eq_ignore_ascii_case(spelling.as_bytes())) {
+                found.push(format!("{canary} in {place} as {spelling}"));
+            }
+        }
+    }
+    found
+}
+
+fn files(folder: &Path, out: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() { files(&path, out) } else { out.push(path) }
+    }
+}
+
+#[test]
+fn the_search_for_canaries_finds_one_that_is_there() {
+    for text in [
+        CANARIES[0].to_owned(),
+        HEXLOWER.encode(CANARIES[2].as_bytes()),
+        BASE64.encode(format!("x{}", CANARIES[4]).as_bytes()),
+        BASE64.encode(format!("xy{} and more", CANARIES[5]).as_bytes()),
+    ] {
+        assert!(!hits("here", format!("noise {text} noise").as_bytes()).is_empty(), "{text}");
+    }
+    assert!(hits("here", b"nothing of the kind").is_empty());
+}
+
+#[tokio::test]
+async fn k8_database_cache_and_logs_of_a_run_hold_no_health_data() {
+    let data = tempfile::tempdir().unwrap();
+    bundle(data.path());
+    let mut installation = Installation::start(Some(data.path()));
+    let doctor = installation.signed_in("harbour", "clinician").await;
+    // The control: by the front door it is all there. The searches and refusals leave traces too.
+    let found = doctor.get(&format!("/fhir/R4/Patient?family={}", &CANARIES[0][..6])).await.unwrap();
+    let patient = found.pointer("/entry/0/resource/id").and_then(|id| id.as_str()).unwrap().to_owned();
+    assert!(found.to_string().contains(CANARIES[0]) && found.to_string().contains(CANARIES[3]));
+    let found = doctor.get(&format!("/fhir/R4/Condition?patient={patient}")).await.unwrap();
+    assert!(found.to_string().contains(CANARIES[5]));
+    let desk = installation.signed_in("harbour", "reception").await;
+    assert!(desk.get(&format!("/fhir/R4/Condition?code={}", CANARIES[4])).await.is_err());
+    assert!(doctor.get(&format!("/fhir/R4/Patient/{}", CANARIES[2])).await.is_err());
+    assert!(doctor.get(&format!("/fhir/R4/Patient?wrong={}", CANARIES[0])).await.is_err());
+
+    let metrics = reqwest::get(format!("{}/metrics", installation.demo["internal"].as_str().unwrap()));
+    let mut remains = hits("metrics", &metrics.await.unwrap().bytes().await.unwrap());
+    remains.extend(hits("pg_dumpall", &dump(&installation)));
+    remains.extend(hits("standard output", installation.said.as_bytes()));
+    remains.extend(hits("standard error", installation.stop().as_bytes()));
+    let mut paths = Vec::new();
+    files(&installation.state, &mut paths);
+    assert!(paths.len() > 100, "the data directory should be among the files");
+    for path in paths {
+        remains.extend(hits(&path.display().to_string(), &fs::read(&path).unwrap_or_default()));
+    }
+    assert!(remains.is_empty(), "{remains:#?}");
+}
+
+/// Everything that the database server holds, as its superuser sees it.
+fn dump(installation: &Installation) -> Vec<u8> {
+    let config: toml::Table = fs::read_to_string(installation.config()).unwrap().parse().unwrap();
+    let host = config["clinical"]["host"].as_str().unwrap().to_owned();
+    let password = fs::read_to_string(installation.state.join("postgres/carekeep.superuser")).unwrap();
+    let output = Command::new("pg_dumpall")
+        .args(["-h", &host, "-U", "postgres"])
+        .env("PGPASSWORD", password.trim())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.stdout.len() > 20_000, "the dump is suspiciously small");
+    output.stdout
+}
