@@ -124,9 +124,7 @@ fn responses(endpoint: &Endpoint) -> Value {
 }
 
 fn parameters(endpoint: &Endpoint) -> impl Iterator<Item = Value> {
-    let named = |name: &str, place: &str| {
-        json!({"name": name, "in": place, "required": place == "path", "schema": {"type": "string"}})
-    };
+    let named = |name: &str, place: &str| json!({"name": name, "in": place, "required": place == "path", "schema": {"type": "string"}});
     endpoint
         .path
         .split('/')

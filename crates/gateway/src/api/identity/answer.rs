@@ -49,8 +49,14 @@ struct Enrolled {
 impl Step {
     /// Where a session stands.
     pub(super) const fn of(state: SessionState) -> Self {
-        let mut step =
-            Self { next: "done", factors: None, enrolled: None, must_reenrol: None, codes: None, token: None };
+        let mut step = Self {
+            next: "done",
+            factors: None,
+            enrolled: None,
+            must_reenrol: None,
+            codes: None,
+            token: None,
+        };
         match state {
             SessionState::PendingSecondFactor => step.next = "second_factor",
             SessionState::Enrolling(done) => {
@@ -91,8 +97,10 @@ fn session_cookie(token: &str) -> String {
 
 /// Sets the cookie that binds a passkey ceremony to this browser.
 pub(super) fn hold(response: &mut Response, holder: &PlainToken) -> Result<(), Problem> {
-    let text =
-        format!("{HOLDER_COOKIE}={}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=300", holder.reveal());
+    let text = format!(
+        "{HOLDER_COOKIE}={}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=300",
+        holder.reveal()
+    );
     response.headers_mut().append(header::SET_COOKIE, secret_cookie(&text)?);
     Ok(())
 }
@@ -111,8 +119,11 @@ fn secret_cookie(text: &str) -> Result<HeaderValue, Problem> {
     Ok(value)
 }
 
-/// Has the browser forget everything of this tenant (ASVS 5.0 section 14.3.1).
-pub(super) fn signed_out() -> Response {
+/// The session is over; a browser forgets everything of this tenant (ASVS 5.0 section 14.3.1).
+pub(super) fn signed_out(delivery: Delivery) -> Response {
+    if delivery == Delivery::Body {
+        return StatusCode::NO_CONTENT.into_response();
+    }
     let headers = [
         (header::SET_COOKIE.as_str(), "__Host-carekeep=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0"),
         ("clear-site-data", "\"cache\", \"cookies\", \"storage\""),
@@ -128,7 +139,7 @@ mod tests {
     fn the_session_cookie_is_for_this_host_for_tls_and_for_no_script() {
         let cookie = session_cookie("cks_x");
         assert_eq!(cookie, "__Host-carekeep=cks_x; Path=/; Secure; HttpOnly; SameSite=Lax");
-        let out = signed_out();
+        let out = signed_out(Delivery::Cookie);
         let gone = out.headers()[header::SET_COOKIE].to_str().unwrap();
         assert!(gone.starts_with("__Host-carekeep=;") && gone.ends_with("Max-Age=0"), "{gone}");
         assert!(out.headers().contains_key("clear-site-data"));

@@ -221,7 +221,7 @@ fn people_endpoints() -> Vec<Endpoint> {
         .says("Make a new invitation for somebody who has not joined yet; the earlier ones stop working.")
         .takes::<Roles>()
         .gives::<Invitation>()
-            .answers(StatusCode::CREATED),
+        .answers(StatusCode::CREATED),
         Endpoint::new(
             Method::PUT,
             "/api/v1/patients/{id}/care-team/{person}",

@@ -7,9 +7,7 @@ use axum::{
     Json,
     response::{IntoResponse, Response},
 };
-use carekeep_identity::passkey::{
-    CeremonyId, Mediation, PublicKeyCredential, RegisterPublicKeyCredential,
-};
+use carekeep_identity::passkey::{CeremonyId, Mediation, PublicKeyCredential, RegisterPublicKeyCredential};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;

@@ -258,7 +258,10 @@ mod tests {
     fn roles_are_known_and_patients_alone_get_the_longer_limits() {
         let of = |names: &[&str]| known(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
         assert_eq!(of(&["patient", "proxy"]).unwrap().1, Audience::Patient);
-        assert_eq!(of(&["patient", "nurse", "nurse"]).unwrap(), (vec![Role::Patient, Role::Nurse], Audience::Staff));
+        assert_eq!(
+            of(&["patient", "nurse", "nurse"]).unwrap(),
+            (vec![Role::Patient, Role::Nurse], Audience::Staff)
+        );
         assert!(of(&[]).is_err() && of(&["docter"]).is_err());
     }
 }

@@ -123,11 +123,7 @@ const fn name(kind: FactorKind) -> &'static str {
 }
 
 /// `DELETE /api/v1/sessions/{id}`
-pub(super) async fn revoke(
-    _: SignedIn,
-    visit: Visit,
-    Path(id): Path<String>,
-) -> Result<Response, Problem> {
+pub(super) async fn revoke(_: SignedIn, visit: Visit, Path(id): Path<String>) -> Result<Response, Problem> {
     let id = id.parse().map_err(|_| catalogue::NOT_FOUND)?;
     if visit.identity.revoke_session(visit.token()?, id).await? {
         Ok(StatusCode::NO_CONTENT.into_response())

@@ -77,10 +77,10 @@ pub(super) async fn recovery_code(visit: Visit, Json(body): Json<Code>) -> Resul
 
 /// `POST /api/v1/sign-out`
 pub(super) async fn sign_out(visit: Visit) -> Result<Response, Problem> {
-    let Ok(token) = visit.token() else { return Ok(signed_out()) };
+    let Ok(token) = visit.token() else { return Ok(signed_out(visit.delivery)) };
     match visit.identity.sign_out(token).await {
         // Somebody whose session has ended already is signed out too.
-        Ok(()) | Err(IdentityError::NoSession) => Ok(signed_out()),
+        Ok(()) | Err(IdentityError::NoSession) => Ok(signed_out(visit.delivery)),
         Err(error) => Err(error.into()),
     }
 }

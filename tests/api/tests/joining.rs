@@ -1,0 +1,147 @@
+//! I1: the first administrator, invitations, enrolment, and what a newcomer may do then.
+
+use carekeep_gateway::api::identity::{FirstAdminError, first_admin_invite};
+use carekeep_identity::storage::PeopleError;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::support::{Clinic, Program};
+
+fn patient(family: &str) -> Value {
+    json!({"resourceType": "Patient", "name": [{"family": family, "given": ["Ida"]}], "birthDate": "1971-03-04"})
+}
+
+async fn create_patient(program: &mut Program, family: &str) -> String {
+    let made = program.post("/fhir/R4/Patient", &patient(family)).await.expect(StatusCode::CREATED);
+    made["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn i1_an_invited_clinician_joins_signs_in_and_works_with_a_chart() {
+    let clinic = Clinic::open().await;
+    let mut admin = clinic.admin().await;
+    let member = clinic.member(&mut admin, "dr.meyer", &["clinician"]).await;
+    let mut program = clinic.sign_in(&member).await;
+    let me = program.get("/api/v1/me").await.expect(StatusCode::OK);
+    assert_eq!((&me["roles"], &me["aal"]), (&json!(["clinician"]), &json!(2)));
+    assert_eq!((&me["login"], &me["tenant"]), (&json!("dr.meyer"), &json!("Clinic acme")));
+
+    let id = create_patient(&mut program, "Okonkwo").await;
+    let read = program.get(&format!("/fhir/R4/Patient/{id}")).await.expect(StatusCode::OK);
+    assert_eq!(read["name"], patient("Okonkwo")["name"]);
+    let found = program.get("/fhir/R4/Patient?name=Okonkwo").await.expect(StatusCode::OK);
+    assert_eq!(found["entry"][0]["resource"]["id"], id.as_str());
+    let none = program.get("/fhir/R4/Patient?name=Nobody").await.expect(StatusCode::OK);
+    assert!(none["entry"].as_array().is_none_or(Vec::is_empty), "{none}");
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn i1_the_first_administrator_is_invited_once_and_by_nobody_else() {
+    let clinic = Clinic::open().await;
+    let tenant = clinic.acme.id;
+    let invite = |login: &'static str| first_admin_invite(&clinic.vault, tenant, login, "Ada Novak");
+    // Until the link was used it can be made anew; the older one is dead then.
+    let lost = invite("ada.admin").await.unwrap();
+    let kept = invite("ada.admin").await.unwrap();
+    let mut program = clinic.program("acme");
+    let accept = |token: &str| json!({ "token": token });
+    let refused = program.post("/api/v1/invites/accept", &accept(lost.token.reveal())).await;
+    assert_eq!((refused.status, refused.code()), (StatusCode::GONE, "invitation-not-valid"));
+    let mut admin = clinic.join("ada.admin", kept.token.reveal()).await;
+    for login in ["ada.admin", "eve.admin"] {
+        let refused = invite(login).await;
+        assert!(matches!(refused, Err(FirstAdminError::People(PeopleError::NotEmpty))), "{login}");
+    }
+    // A used link and one that never was answer alike.
+    let used = program.post("/api/v1/invites/accept", &accept(kept.token.reveal())).await;
+    let never = program.post("/api/v1/invites/accept", &accept("cki_no")).await;
+    assert_eq!((used.status, used.without_instance()), (StatusCode::GONE, never.without_instance()));
+
+    // Invitations to a person with a login name that is taken, to no role, to a role that there is not.
+    let person = |login: &str, roles: Value| json!({"login": login, "name": "N. N.", "roles": roles});
+    for (body, code) in [
+        (person("Ada.Admin", json!(["nurse"])), "login-taken"),
+        (person("b", json!([])), "roles-not-allowed"),
+        (person("b", json!(["docter"])), "roles-not-allowed"),
+        (person("b c", json!(["nurse"])), "login-not-allowed"),
+        (json!({"login": "b", "name": " ", "roles": ["nurse"]}), "name-not-allowed"),
+        (json!({"login": "b", "name": "B", "roles": ["nurse"], "admin": true}), "unprocessable-body"),
+    ] {
+        let refused = admin.program.post("/api/v1/people", &body).await;
+        assert_eq!(refused.code(), code, "{}", refused.text);
+    }
+    let people = admin.program.get("/api/v1/people?limit=10").await.expect(StatusCode::OK);
+    assert_eq!(people["people"].as_array().unwrap().len(), 1);
+    assert_eq!(people["people"][0]["roles"], json!(["tenant_admin"]));
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn p1_only_an_administrator_invites_and_only_a_manager_says_who_cares_for_whom() {
+    let clinic = Clinic::open().await;
+    let mut admin = clinic.admin().await;
+    let mut doctor = clinic.member(&mut admin, "dr.meyer", &["clinician"]).await;
+    let mut nurse = clinic.member(&mut admin, "nurse.costa", &["nurse"]).await;
+    let mut manager = clinic.member(&mut admin, "manager.weiss", &["clinic_manager"]).await;
+    let body = json!({"login": "eve", "name": "Eve", "roles": ["tenant_admin"]});
+    for member in [&mut doctor, &mut nurse, &mut manager] {
+        for (method, path, body) in
+            [(Method::POST, "/api/v1/people", &body), (Method::GET, "/api/v1/people", &Value::Null)]
+        {
+            let refused = member.program.send(method, path, body).await;
+            assert_eq!(
+                (refused.status, refused.code()),
+                (StatusCode::FORBIDDEN, "forbidden"),
+                "{}",
+                refused.text
+            );
+        }
+    }
+    let id = create_patient(&mut doctor.program, "Okonkwo").await;
+    let chart = format!("/fhir/R4/Patient/{id}");
+    assert_eq!(nurse.program.get(&chart).await.status, StatusCode::NOT_FOUND);
+    let team = format!("/api/v1/patients/{id}/care-team/{}", nurse.id);
+    for member in [&mut nurse, &mut admin, &mut doctor] {
+        let refused = member.program.send(Method::PUT, &team, &Value::Null).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{}: {}", member.login, refused.text);
+    }
+    let nobody = manager.id.replace(|c: char| c.is_ascii_digit(), "0");
+    for (path, status) in [
+        (format!("/api/v1/patients/{id}/care-team/{nobody}"), StatusCode::NOT_FOUND),
+        (format!("/api/v1/patients/{}/care-team/{}", nurse.id, nurse.id), StatusCode::NOT_FOUND),
+        ("/api/v1/patients/x/care-team/y".to_owned(), StatusCode::NOT_FOUND),
+        (team, StatusCode::NO_CONTENT),
+    ] {
+        let answer = manager.program.send(Method::PUT, &path, &Value::Null).await;
+        assert_eq!(answer.status, status, "{path}: {}", answer.text);
+    }
+    assert_eq!(nurse.program.get(&chart).await.status, StatusCode::OK);
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn i1_an_enrolment_may_do_nothing_but_enrol() {
+    let clinic = Clinic::open().await;
+    let mut admin = clinic.admin().await;
+    let body = json!({"login": "dr.meyer", "name": "Lena Meyer", "roles": ["clinician"]});
+    let invited = admin.program.post("/api/v1/people", &body).await.expect(StatusCode::CREATED);
+    let token = invited["token"].as_str().unwrap();
+    assert_eq!(invited["link"], format!("{}/join#{token}", clinic.origin("acme")));
+    let mut program = clinic.program("acme");
+    program.post("/api/v1/invites/accept", &json!({ "token": token })).await.expect(StatusCode::OK);
+    for path in ["/api/v1/me", "/api/v1/sessions", "/api/v1/people", "/fhir/R4/Patient"] {
+        let refused = program.get(path).await;
+        assert_eq!(refused.status, StatusCode::UNAUTHORIZED, "{path}: {}", refused.text);
+    }
+    let early = program.post("/api/v1/enrol/recovery-codes", &Value::Null).await;
+    assert_eq!((early.status, early.code()), (StatusCode::CONFLICT, "step-out-of-order"));
+    for (password, says) in [("zq7!k", "password-not-allowed"), ("password1", "password-not-allowed")] {
+        let refused = program.post("/api/v1/enrol/password", &json!({"password": password})).await;
+        assert_eq!((refused.status, refused.code()), (StatusCode::UNPROCESSABLE_ENTITY, says));
+        assert!(!refused.text.contains(password), "{}", refused.text);
+    }
+    let refused = program.post("/api/v1/enrol/totp/confirm", &json!({"code": "000000"})).await;
+    assert_eq!(refused.code(), "sign-in-refused", "nothing is waiting for a code");
+    clinic.close().await;
+}

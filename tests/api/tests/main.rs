@@ -1,0 +1,8 @@
+//! What the HTTP API promises, over TLS on loopback, with the real vault on a real Postgres. People are invited, enrol and
+//! sign in as people do; only the clock is the test's.
+
+mod browsers;
+mod joining;
+mod sessions;
+mod signing_in;
+mod support;

@@ -1,0 +1,250 @@
+//! A platform with its gateway, and clients of it.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use carekeep_care::fhir::BundleLimits;
+use carekeep_gateway::{
+    api::{self, Api, ApiParts, Hosts, identity::first_admin_invite},
+    edge::{
+        self, DevAuthority, EdgeDeps, EdgeLimits, Listener, ServeHandle, ShutdownTrigger, TrustedProxies,
+        body::Pace, shutdown,
+    },
+    limits::{Limiter, LimiterConfig, MonotonicTicks},
+    telemetry::Metrics,
+};
+use carekeep_identity::totp::{self, TotpSecret};
+use carekeep_kernel::{Clock, ManualClock, SystemClock, Timestamp};
+use carekeep_tenancy::TenantRecord;
+use carekeep_testkit::Platform;
+use carekeep_vault::Vault;
+use reqwest::{Certificate, Method, StatusCode, header::HeaderMap};
+use serde_json::{Value, json};
+
+pub(crate) const PASSWORD: &str = "pelican tangerine ledger";
+
+/// Two tenants, `acme` and `bolt`, behind one gateway process.
+pub(crate) struct Clinic {
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) acme: TenantRecord,
+    /// Ends with the test.
+    _platform: Platform,
+    address: SocketAddr,
+    authority: Vec<u8>,
+    handle: Option<ServeHandle>,
+    trigger: Option<ShutdownTrigger>,
+}
+
+impl Clinic {
+    pub(crate) async fn open() -> Self {
+        let clock = Arc::new(ManualClock::at(Timestamp::from_micros(1_700_000_010_000_000)));
+        let platform = Platform::start_at(clock.clone()).await;
+        let acme = platform.tenant("acme").await;
+        platform.tenant("bolt").await;
+        let vault = platform.vault().await;
+        let (trigger, signal) = shutdown::channel();
+        let ticks = Arc::new(MonotonicTicks::default());
+        let limiter = Limiter::start(&LimiterConfig::new([1; 32]), None, ticks, signal.clone());
+        let limits = EdgeLimits::default();
+        let parts = ApiParts {
+            vault: Arc::clone(&vault),
+            limiter: Arc::clone(&limiter),
+            bundle: BundleLimits { entries: 100, bytes: api::BUNDLE_BYTES, lenient: false },
+            identity: api::identity::shared(&vault).unwrap(),
+            started: clock.now(),
+        };
+        let deps = EdgeDeps {
+            directory: Arc::new(Hosts(Arc::clone(vault.directory()))),
+            limiter,
+            metrics: Metrics::new("test", None).unwrap(),
+            routes: api::route_table(),
+            proxies: TrustedProxies::default(),
+            public_ports: Vec::new(),
+            pace: Pace::from(&limits),
+            clock: clock.clone(),
+            random: Arc::clone(&platform.random),
+        };
+        // Clients check certificates by the machine's clock.
+        let authority = DevAuthority::load_or_create(&platform.folder("tls"), Arc::new(SystemClock)).unwrap();
+        let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = Listener::public(socket, authority.tls().unwrap()).unwrap();
+        let routes = api::router(Api::new(parts)).merge(carekeep::pages::router(&vault));
+        let handle = edge::serve(listener, edge::layers(routes, deps), limits, signal);
+        Self {
+            clock,
+            vault,
+            acme,
+            _platform: platform,
+            address: handle.local_addr,
+            authority: std::fs::read(authority.certificate_path()).unwrap(),
+            handle: Some(handle),
+            trigger: Some(trigger),
+        }
+    }
+
+    pub(crate) async fn close(mut self) {
+        self.trigger.take().unwrap().fire();
+        self.handle.take().unwrap().finished().await;
+    }
+
+    /// The origin of a tenant's pages.
+    pub(crate) fn origin(&self, slug: &str) -> String {
+        format!("https://{slug}.localhost:{}", self.address.port())
+    }
+
+    /// A program that is not signed in.
+    pub(crate) fn program(&self, slug: &str) -> Program {
+        let http = reqwest::Client::builder()
+            .tls_certs_only([Certificate::from_pem(&self.authority).unwrap()])
+            .resolve(&format!("{slug}.localhost"), self.address)
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(Duration::from_secs(30))
+            .build()
+            .unwrap();
+        Program { http, base: self.origin(slug), token: None }
+    }
+
+    /// The tenant's first administrator, signed in.
+    pub(crate) async fn admin(&self) -> Member {
+        let first = first_admin_invite(&self.vault, self.acme.id, "ada.admin", "Ada Novak").await.unwrap();
+        self.join("ada.admin", first.token.reveal()).await
+    }
+
+    /// Has the administrator invite somebody, who joins.
+    pub(crate) async fn member(&self, admin: &mut Member, login: &str, roles: &[&str]) -> Member {
+        let body = json!({"login": login, "name": format!("Name of {login}"), "roles": roles});
+        let invited = admin.program.post("/api/v1/people", &body).await.expect(StatusCode::CREATED);
+        let member = self.join(login, invited["token"].as_str().unwrap()).await;
+        assert_eq!(invited["person"], member.id.as_str());
+        member
+    }
+
+    /// What somebody does with an invitation: password, code generator.
+    pub(crate) async fn join(&self, login: &str, token: &str) -> Member {
+        let mut program = self.program("acme");
+        let step =
+            program.post("/api/v1/invites/accept", &json!({"token": token})).await.expect(StatusCode::OK);
+        assert_eq!(step["next"], "enrol");
+        let step = program
+            .post("/api/v1/enrol/password", &json!({"password": PASSWORD}))
+            .await
+            .expect(StatusCode::OK);
+        assert_eq!((&step["next"], &step["enrolled"]["password"]), (&json!("enrol"), &json!(true)));
+        let setup = program.post("/api/v1/enrol/totp/begin", &Value::Null).await.expect(StatusCode::OK);
+        let text = setup["secret"].as_str().unwrap();
+        assert!(setup["otpauth_uri"].as_str().unwrap().contains(text));
+        assert!(setup["qr_svg"].as_str().unwrap().contains("<svg"));
+        let bytes = data_encoding::BASE32_NOPAD.decode(text.as_bytes()).unwrap();
+        let secret = <[u8; 20]>::try_from(bytes).unwrap();
+        let code = self.code(&secret);
+        let step =
+            program.post("/api/v1/enrol/totp/confirm", &json!({"code": code})).await.expect(StatusCode::OK);
+        assert_eq!(step["next"], "done");
+        let me = program.get("/api/v1/me").await.expect(StatusCode::OK);
+        Member { id: me["person"].as_str().unwrap().to_owned(), login: login.to_owned(), secret, program }
+    }
+
+    /// What the app shows now.
+    pub(crate) fn code(&self, secret: &[u8; 20]) -> String {
+        totp::code_at(&TotpSecret::from_bytes(*secret), self.clock.now())
+    }
+
+    /// Lets the app show a new code.
+    pub(crate) fn next_code(&self, secret: &[u8; 20]) -> String {
+        self.clock.advance(Duration::from_secs(30));
+        self.code(secret)
+    }
+
+    /// Signs a member in at a new program, by password and code.
+    pub(crate) async fn sign_in(&self, member: &Member) -> Program {
+        let mut program = self.program("acme");
+        let body = json!({"login": member.login, "password": PASSWORD});
+        let step = program.post("/api/v1/sign-in/password", &body).await.expect(StatusCode::OK);
+        assert_eq!(step["next"], "second_factor");
+        let code = self.next_code(&member.secret);
+        let step = program.post("/api/v1/sign-in/totp", &json!({"code": code})).await.expect(StatusCode::OK);
+        assert_eq!((&step["next"], &step["must_reenrol"]), (&json!("done"), &json!(false)));
+        program
+    }
+}
+
+/// Somebody who is set up, and the program with the session of the enrolment.
+pub(crate) struct Member {
+    pub(crate) id: String,
+    pub(crate) login: String,
+    pub(crate) secret: [u8; 20],
+    pub(crate) program: Program,
+}
+
+/// A program with a bearer token.
+#[derive(Clone)]
+pub(crate) struct Program {
+    pub(crate) http: reqwest::Client,
+    pub(crate) base: String,
+    pub(crate) token: Option<String>,
+}
+
+/// What came back.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    pub(crate) async fn of(request: reqwest::RequestBuilder) -> Self {
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.text().await.unwrap();
+        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Self { status, headers, body, text }
+    }
+
+    /// The body of an answer with this status.
+    #[track_caller]
+    pub(crate) fn expect(self, status: StatusCode) -> Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        self.body
+    }
+
+    /// The stable code of a refusal.
+    pub(crate) fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or_default()
+    }
+
+    /// The body without what differs from request to request by design: the request id.
+    pub(crate) fn without_instance(&self) -> Value {
+        let mut body = self.body.clone();
+        let instance = body.as_object_mut().unwrap().remove("instance");
+        assert!(instance.is_some_and(|id| id.as_str().unwrap().starts_with("urn:uuid:")));
+        body
+    }
+}
+
+impl Program {
+    pub(crate) async fn send(&mut self, method: Method, path: &str, body: &Value) -> Answer {
+        let mut request =
+            self.http.request(method, format!("{}{path}", self.base)).header("carekeep-token", "body");
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        if !body.is_null() {
+            request = request.json(body);
+        }
+        let answer = Answer::of(request).await;
+        assert!(!answer.headers.contains_key("set-cookie"), "a program gets no cookie");
+        if let Some(token) = answer.body["token"].as_str().filter(|token| token.starts_with("cks_")) {
+            self.token = Some(token.to_owned());
+        }
+        answer
+    }
+
+    pub(crate) async fn post(&mut self, path: &str, body: &Value) -> Answer {
+        self.send(Method::POST, path, body).await
+    }
+
+    pub(crate) async fn get(&mut self, path: &str) -> Answer {
+        self.send(Method::GET, path, &Value::Null).await
+    }
+}
