@@ -239,5 +239,15 @@ async fn bar_a1_f2_postgres_killed_and_started_again_is_an_answer_in_time_and_th
         }
         assert!(scene.written().await == before + 5);
     }
+    // Many connections at rest, and nobody asks while the server is away: that costs a request, not each connection one.
+    let (a, b) = tokio::join!(scene.attempt_all(), scene.attempt_all());
+    assert!(a.iter().chain(&b).all(|(_, outcome, _)| outcome.is_ok()));
+    scene.platform.postgres.kill().await;
+    scene.platform.postgres.start_again().await.unwrap();
+    let mut refused = 0;
+    for _ in 0..12 {
+        refused += u32::from(scene.attempt(Operation::Search).await.is_err());
+    }
+    assert!(refused <= 2, "{refused} requests paid for connections that had died");
     scene.ledger_is_whole().await;
 }

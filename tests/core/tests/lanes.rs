@@ -132,14 +132,19 @@ async fn bar_a1_nothing_is_built_on_a_ledger_with_a_gap() {
     let id = draft.id;
     write(&vault, &caller, vec![Planned::Create(draft)]).await.unwrap();
     let schema = acme.schema();
-    // What SQL as the tenant's login could do: a row beyond the end.
-    let far = format!("INSERT INTO {schema}.audit_entry VALUES (1000000, 'x', sha256('x'))");
-    as_superuser(&platform, "clinical", far).await;
-    let fresh = platform.vault().await;
-    let refused = read(&fresh, &caller, ResourceKind::Patient, id).await;
-    assert!(matches!(refused, Err(AccessError::Unavailable { what: "audit", .. })), "{refused:?}");
-    as_superuser(&platform, "clinical", format!("DELETE FROM {schema}.audit_entry WHERE idx = 1000000"))
-        .await;
-    assert!(read(&fresh, &caller, ResourceKind::Patient, id).await.is_ok());
+    // What SQL as the tenant's login could do: a row beyond the end, far or one place further than the next.
+    for index in ["1000000".to_owned(), format!("(SELECT max(idx) + 2 FROM {schema}.audit_entry)")] {
+        let beyond = format!("INSERT INTO {schema}.audit_entry VALUES ({index}, 'x', sha256('x'))");
+        as_superuser(&platform, "clinical", beyond).await;
+        let fresh = platform.vault().await;
+        let refused = read(&fresh, &caller, ResourceKind::Patient, id).await;
+        assert!(
+            matches!(refused, Err(AccessError::Unavailable { what: "audit", .. })),
+            "{index}: {refused:?}"
+        );
+        let clean = format!("DELETE FROM {schema}.audit_entry WHERE entry = 'x'");
+        as_superuser(&platform, "clinical", clean).await;
+        assert!(read(&fresh, &caller, ResourceKind::Patient, id).await.is_ok());
+    }
     verify_ledger(&platform, acme, &[]).await;
 }

@@ -91,6 +91,15 @@ async fn bar_t5_the_catalogue_of_a_migrated_database_has_no_findings_and_a_broke
             "REVOKE EXECUTE ON FUNCTION pg_notify(text, text) FROM PUBLIC".to_owned(),
         ),
         (
+            "GRANT SELECT ON pg_stat_activity TO PUBLIC".to_owned(),
+            "REVOKE SELECT ON pg_stat_activity FROM PUBLIC".to_owned(),
+        ),
+        (
+            "GRANT EXECUTE ON FUNCTION pg_stat_get_activity(integer) TO PUBLIC".to_owned(),
+            "REVOKE EXECUTE ON FUNCTION pg_stat_get_activity(integer) FROM PUBLIC".to_owned(),
+        ),
+        (format!("ALTER ROLE {role} SET work_mem = '64kB'"), format!("ALTER ROLE {role} RESET work_mem")),
+        (
             format!("GRANT UPDATE ON {schema}.audit_entry TO {role}"),
             format!("REVOKE UPDATE ON {schema}.audit_entry FROM {role}"),
         ),
