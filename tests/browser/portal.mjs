@@ -1,5 +1,6 @@
-// What a person does with a browser, at a running installation: signs in by password and code, adds a passkey, signs out,
-// signs in by the passkey without a login name, and reads a chart. Usage: node portal.mjs DEMO_JSON [ARTEFACTS]
+// What people do with a browser, at a running installation: a clinician signs in by password and code, adds a passkey,
+// signs out, signs in by the passkey without a login name, and reads a chart; an administrator invites somebody, who
+// joins. Usage: node portal.mjs DEMO_JSON [ARTEFACTS]
 //
 // CAREKEEP_NODE_MODULES: where playwright-core is. CAREKEEP_CHROMIUM: the browser, default /usr/bin/chromium.
 
@@ -89,7 +90,7 @@ async function wrongPassword(page, tenant, person) {
 async function signIn(page, tenant, person) {
   await password(page, tenant, person, person.password);
   await page.locator("#code").waitFor();
-  await picture(page, "second-factor");
+  await check(page, "second factor");
   for (let attempt = 0; ; attempt += 1) {
     await page.locator("#code").fill(totp(person.totp_secret, Date.now()));
     await page.keyboard.press("Enter");
@@ -137,6 +138,52 @@ async function signInByPasskey(page, context, tenant) {
   assert.equal(await page.evaluate(() => document.cookie), "", "no script reads the cookie");
 }
 
+/** An administrator invites somebody with the page's own session; gives the link. */
+async function invite(page) {
+  const login = `browser.${Date.now().toString(36)}`;
+  const made = await page.evaluate(async (login) => {
+    const body = JSON.stringify({ login, name: "Nora Browser", roles: ["nurse"] });
+    const headers = { "content-type": "application/json" };
+    const response = await fetch("/api/v1/people", { method: "POST", headers, body });
+    return { status: response.status, body: await response.json() };
+  }, login);
+  assert.equal(made.status, 201, JSON.stringify(made.body));
+  return made.body;
+}
+
+/** A newcomer follows the link: password, code generator, recovery codes, passkey. */
+async function joinBy(page, cdp, tenant, invited) {
+  const sent = [];
+  await cdp.send("Network.enable");
+  cdp.on("Network.requestWillBeSent", ({ request }) => sent.push(request.url, ...Object.values(request.headers)));
+  await page.goto(invited.link);
+  await page.getByRole("button", { name: "Begin" }).click();
+  await page.locator("#password").waitFor();
+  assert.equal(page.url(), `${tenant.base}/join`, "the token is gone from the address bar");
+  await page.locator("#password").fill("password");
+  await page.keyboard.press("Enter");
+  await page.getByRole("alert").filter({ hasText: "guessed" }).waitFor();
+  await page.locator("#password").fill("pelican tangerine ledger");
+  await page.keyboard.press("Enter");
+  await page.locator("#totp-step").waitFor();
+  assert.ok(await page.locator("#qr").evaluate((image) => image.decode().then(() => image.naturalWidth > 50)), "QR code");
+  await picture(page, "join-totp");
+  const secret = (await page.locator("#secret").textContent()).replaceAll(" ", "");
+  await page.locator("#code").fill(totp(secret, Date.now()));
+  await page.keyboard.press("Enter");
+  await page.locator("#codes-step").waitFor();
+  const codes = await page.locator("#codes li").allTextContents();
+  assert.equal(new Set(codes).size, 10, "ten recovery codes");
+  await picture(page, "join-codes");
+  await page.getByRole("button", { name: "I have kept them" }).click();
+  await page.locator("#passkey-step").waitFor();
+  await page.getByRole("button", { name: "Add a passkey" }).click();
+  await page.waitForURL(`${tenant.base}/`);
+  await home(page);
+  assert.equal(await page.locator("#roles").innerText(), "nurse");
+  assert.ok(sent.length > 10 && !sent.some((text) => text.includes(invited.token)), "no address or header has the token");
+}
+
 async function readChart(page) {
   const read = await page.evaluate(async () => {
     const response = await fetch("/fhir/R4/Patient?_count=1");
@@ -159,12 +206,14 @@ const browser = await chromium.launch({
   executablePath: process.env.CAREKEEP_CHROMIUM || "/usr/bin/chromium",
   args: ["--no-sandbox", "--disable-dev-shm-usage"],
 });
+const faults = [];
 let page;
-try {
+
+/** A fresh browser profile with an authenticator of its own. */
+async function visitor() {
   const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: SIZES.desk });
   page = await context.newPage();
   page.setDefaultTimeout(30_000);
-  const faults = [];
   page.on("pageerror", (error) => faults.push(`script: ${error.message}`));
   page.on("console", (message) => {
     const text = message.text();
@@ -182,7 +231,11 @@ try {
       automaticPresenceSimulation: true,
     },
   });
+  return { context, page, cdp, authenticatorId };
+}
 
+async function asClinician() {
+  const { context, page, cdp, authenticatorId } = await visitor();
   await page.goto(`${tenant.base}/`);
   await page.waitForURL(`${tenant.base}/sign-in`);
   await picture(page, "sign-in");
@@ -197,8 +250,22 @@ try {
   const patients = await readChart(page);
   console.log(`read /fhir/R4/Patient?_count=1 with the page's session: ${patients} patient(s)`);
   if (process.env.CAREKEEP_EXPECT_CHART) assert.ok(patients >= 1, "no chart came back");
-  await page.goto(`${tenant.base}/join`);
-  await picture(page, "join");
+}
+
+async function asNewcomer() {
+  const admin = tenant.people.find((one) => one.role === "tenant_admin");
+  assert.ok(admin, "demo.json has no tenant_admin");
+  const office = await visitor();
+  await signIn(office.page, tenant, admin);
+  const invited = await invite(office.page);
+  const { page, cdp } = await visitor();
+  await joinBy(page, cdp, tenant, invited);
+  console.log("invited by an administrator and joined: password, code generator, recovery codes, passkey");
+}
+
+try {
+  await asClinician();
+  await asNewcomer();
   assert.deepEqual(faults, []);
   console.log("browser: ok");
 } catch (error) {

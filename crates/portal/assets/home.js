@@ -7,6 +7,8 @@ import { addPasskey, usePasskey } from "./passkey.js";
 const leave = () => location.assign("/sign-in");
 const done = (text) => { at("done").textContent = text; };
 
+const FACTORS = { password: "password", totp: "app code", passkey: "passkey", recovery_code: "recovery code" };
+
 /** What waits for a confirmation. */
 let waiting = null;
 
@@ -48,7 +50,7 @@ async function loadSessions() {
 function item(session) {
   const element = document.createElement("li");
   const began = new Date(session.created).toLocaleString();
-  const factors = session.factors.map((factor) => factor.replaceAll("_", " ")).join(" and ");
+  const factors = session.factors.map((factor) => FACTORS[factor] ?? factor).join(" and ");
   const text = document.createElement("span");
   text.textContent = `${session.current ? "This session. " : ""}Since ${began}, by ${factors}.`;
   element.append(text);
@@ -83,6 +85,7 @@ onClick("revoke-others", async () => {
 onSubmit("passkey-form", () => sensitive(async () => {
   await addPasskey(at("passkey-name").value);
   at("reenrol").hidden = true;
+  await loadSessions();
   done("The passkey is registered. Next time, choose “Use a passkey”.");
 }));
 

@@ -27,8 +27,7 @@ pub(crate) struct Clinic {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) vault: Arc<Vault>,
     pub(crate) acme: TenantRecord,
-    /// Ends with the test.
-    _platform: Platform,
+    platform: Platform,
     address: SocketAddr,
     authority: Vec<u8>,
     handle: Option<ServeHandle>,
@@ -74,7 +73,7 @@ impl Clinic {
             clock,
             vault,
             acme,
-            _platform: platform,
+            platform,
             address: handle.local_addr,
             authority: std::fs::read(authority.certificate_path()).unwrap(),
             handle: Some(handle),
@@ -85,6 +84,11 @@ impl Clinic {
     pub(crate) async fn close(mut self) {
         self.trigger.take().unwrap().fire();
         self.handle.take().unwrap().finished().await;
+    }
+
+    /// A path that goes away with the test.
+    pub(crate) fn folder(&self, name: &str) -> std::path::PathBuf {
+        self.platform.folder(name)
     }
 
     /// The origin of a tenant's pages.
