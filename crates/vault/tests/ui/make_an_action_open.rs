@@ -1,0 +1,5 @@
+use carekeep_vault::catalogue::{Opens, Update};
+
+impl Opens for Update {}
+
+fn main() {}
