@@ -1,4 +1,11 @@
 //! What the vault and tenancy promise, on a real Postgres with the production roles and grants.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::large_futures,
+    reason = "helpers of tests fail the test and print what they measured; a test's future may be large"
+)]
 
 mod audit_faults;
 mod canaries;

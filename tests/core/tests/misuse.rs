@@ -161,7 +161,7 @@ async fn bar_a8_refusals_and_misses_have_the_entry_that_they_should_have() {
         let entry = all.last().unwrap();
         assert_eq!((entry.action.as_str(), entry.outcome), (action, outcome));
         assert_eq!(entry.resources.len(), resources, "{action} {outcome:?}");
-        assert_eq!(entry.detail.is_some(), true);
+        assert!(entry.detail.is_some());
     };
     read(&vault, &ann, kind, id).await.unwrap();
     expect("read", Outcome::Permitted, 1).await;
