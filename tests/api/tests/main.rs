@@ -1,5 +1,6 @@
 //! What the HTTP API promises, over TLS on loopback, with the real vault on a real Postgres. People are invited, enrol and
 //! sign in as people do; only the clock is the test's.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 mod browser_run;
 mod browsers;

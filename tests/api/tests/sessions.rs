@@ -98,3 +98,20 @@ async fn i7_what_changes_factors_needs_a_factor_of_the_last_minutes() {
     admin.program.post(path, &Value::Null).await.expect(StatusCode::OK);
     clinic.close().await;
 }
+
+#[tokio::test]
+async fn asvs_7_2_4_signing_in_anew_ends_the_session_that_it_replaces() {
+    let clinic = Clinic::open().await;
+    let mut admin = clinic.admin().await;
+    let mut kept = clinic.sign_in(&admin).await;
+    let mut old = admin.program.clone();
+    let wrong = json!({"login": "ada.admin", "password": "pelican tangerine lodger"});
+    let credentials = json!({"login": "ada.admin", "password": crate::support::PASSWORD});
+    let path = "/api/v1/sign-in/password";
+    assert_eq!(admin.program.post(path, &wrong).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(old.get("/api/v1/me").await.status, StatusCode::OK);
+    admin.program.post(path, &credentials).await.expect(StatusCode::OK);
+    ends_within_a_second(&mut old).await;
+    assert_eq!(kept.get("/api/v1/me").await.status, StatusCode::OK);
+    clinic.close().await;
+}

@@ -52,6 +52,7 @@ pub(super) async fn accept(
 ) -> Result<Response, Problem> {
     let token = Zeroizing::new(body.token);
     let signed_in = visit.identity.accept_invite(&token, None).await?;
+    visit.end_previous().await?;
     stepped(visit.delivery, &signed_in)
 }
 

@@ -92,6 +92,7 @@ pub(super) async fn finish_sign_in(
     let holder = holder.ok_or(catalogue::PASSKEY_ATTEMPT_EXPIRED)?;
     let signed_in =
         visit.identity.finish_passkey_sign_in(body.ceremony, holder, &body.credential, None).await?;
+    visit.end_previous().await?;
     let mut response = stepped(visit.delivery, &signed_in)?;
     if visit.delivery == Delivery::Cookie {
         release(&mut response);

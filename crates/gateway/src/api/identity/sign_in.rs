@@ -37,6 +37,7 @@ pub(super) async fn password(visit: Visit, Json(body): Json<Password>) -> Result
     let signed_in = visit.identity.sign_in_with_password(&body.login, &password, None).await?;
     let mut step = Step::of(signed_in.session.state);
     step.factors = Some(factors(&visit, signed_in.session.person).await?);
+    visit.end_previous().await?;
     stepped_with(visit.delivery, &signed_in.token, step)
 }
 
@@ -77,10 +78,7 @@ pub(super) async fn recovery_code(visit: Visit, Json(body): Json<Code>) -> Resul
 
 /// `POST /api/v1/sign-out`
 pub(super) async fn sign_out(visit: Visit) -> Result<Response, Problem> {
-    let Ok(token) = visit.token() else { return Ok(signed_out(visit.delivery)) };
-    match visit.identity.sign_out(token).await {
-        // Somebody whose session has ended already is signed out too.
-        Ok(()) | Err(IdentityError::NoSession) => Ok(signed_out(visit.delivery)),
-        Err(error) => Err(error.into()),
-    }
+    // Somebody whose session has ended already is signed out too.
+    visit.end_previous().await?;
+    Ok(signed_out(visit.delivery))
 }

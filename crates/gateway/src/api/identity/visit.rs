@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use axum::extract::FromRequestParts;
 use carekeep_identity::{
     passkey::RelyingParty,
-    service::{Identity, Live, TenantSettings},
+    service::{Identity, IdentityError, Live, TenantSettings},
     session::Activity,
     storage::PgRepository,
 };
@@ -102,6 +102,15 @@ impl Visit {
     /// The session of the request, whatever its state.
     pub(super) async fn live(&self) -> Result<Live, Problem> {
         Ok(self.identity.authenticate(self.token()?, Activity::Background).await?)
+    }
+
+    /// Ends the session that the request came with, because another one has begun in its place (ASVS 5.0 section 7.2.4).
+    pub(super) async fn end_previous(&self) -> Result<(), Problem> {
+        let Ok(token) = self.token() else { return Ok(()) };
+        match self.identity.sign_out(token).await {
+            Ok(()) | Err(IdentityError::NoSession) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Counts an attempt to sign in: by address and by login name.
