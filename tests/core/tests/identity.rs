@@ -361,7 +361,7 @@ async fn i1_a_passkey_signs_in_without_a_login_name_and_its_ceremony_counts_once
         transports: None,
     });
     let mut answer = device.do_authentication(place, begun.challenge).unwrap();
-    answer.response.user_handle = Some(admin.id.as_bytes().to_vec().into());
+    answer.response.user_handle = Some(admin.id.as_bytes().to_vec());
     let holder = begun.holder.reveal();
     let signed_in =
         clinic.identity.finish_passkey_sign_in(begun.ceremony, holder, &answer, None).await.unwrap();
