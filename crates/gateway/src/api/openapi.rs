@@ -142,12 +142,13 @@ mod tests {
     #[test]
     fn the_description_of_the_api_is_the_golden_one() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/openapi.json");
-        let now = format!("{}\n", serde_json::to_string_pretty(&document()).unwrap());
+        let now = document();
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(&path, &now).unwrap();
+            std::fs::write(&path, format!("{}\n", serde_json::to_string_pretty(&now).unwrap())).unwrap();
         }
-        let golden = std::fs::read_to_string(&path).unwrap_or_default();
+        // As values: the order of names depends on the features that other crates switch on.
+        let golden: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
         assert!(
             now == golden,
             "the API changed; if that is meant, run UPDATE_GOLDEN=1 cargo nextest run -p carekeep-gateway openapi"
