@@ -68,7 +68,13 @@ async fn bar_a1_processes_that_write_one_ledger_at_once_leave_no_gap_and_no_fork
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len() as u64, expected, "an entry was written twice");
-    assert!(after.proven >= 1_000, "a checkpoint is due after 1,000 entries: {}", after.proven);
+    // Each process signs 1,000 entries after its own last checkpoint: with the batch that makes it due (at most 256),
+    // no more than that are ever unsigned. How near to the end the last one lies depends on who wrote last.
+    let unsigned = after.entries - after.proven;
+    assert!(
+        unsigned <= 1_256 && after.proven > before.entries,
+        "{unsigned} entries lie behind the last checkpoint"
+    );
     drop(vaults);
     let mut lost = 0;
     for _ in 0..50 {
