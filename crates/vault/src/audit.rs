@@ -116,9 +116,6 @@ pub(crate) struct AuditLane {
     signed: Option<(u64, Timestamp)>,
 }
 
-/// How often a batch is moved to the tree's new end before giving up: each time somebody else made progress.
-const MOVES: usize = 16;
-
 impl AuditLane {
     pub(crate) fn new(
         tenant: TenantId,
@@ -136,7 +133,9 @@ impl AuditLane {
             Some(frontier) => frontier,
             None => load_frontier(connection, &self.signer).await?,
         };
-        for _ in 0..MOVES {
+        // Each lost race is somebody else's progress, and losing many in a row is common among busy processes: only the
+        // time limit around this ends it.
+        loop {
             let batch = encode(entries, frontier.size());
             match insert(connection, frontier.size(), &batch).await {
                 Ok(()) => {
@@ -150,7 +149,6 @@ impl AuditLane {
                 Err(error) => return Err(error),
             }
         }
-        Err(sqlx::Error::PoolTimedOut)
     }
 
     async fn checkpoint_if_due(

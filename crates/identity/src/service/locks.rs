@@ -19,10 +19,11 @@ impl<R: Repository> Identity<R> {
     /// Charges a guess before it is checked.
     pub(super) async fn charge(&self, key: LockKey<'_>) -> Result<(), IdentityError> {
         for _ in 0..TRIES {
-            let (mut state, version) = self.repository.lock(key).await?;
-            state.attempt(self.now())?;
-            if self.repository.save_lock(key, state, version).await? {
-                return Ok(());
+            let (before, version) = self.repository.lock(key).await?;
+            let mut state = before;
+            let allowed = state.attempt(self.now());
+            if state == before || self.repository.save_lock(key, state, version).await? {
+                return allowed.map_err(Into::into);
             }
         }
         // Whoever is guessing in parallel that much can wait.

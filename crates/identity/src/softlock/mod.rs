@@ -134,12 +134,15 @@ impl LockState {
     /// Charges one attempt, before anything is verified. To be stored before going on.
     ///
     /// # Errors
-    /// When no attempt is allowed yet; the state is unchanged then. Never for a passkey.
+    /// When no attempt is allowed yet. The state is unchanged then, unless the clock was set back since: what lay in the
+    /// future is moved to `now`, and is to be stored too, or each refusal would promise the same wait again. Never for a
+    /// passkey.
     pub fn attempt(&mut self, now: Timestamp) -> Result<(), RetryAfter> {
         if self.kind == LockKind::Passkey {
             return Ok(());
         }
         let limits = self.kind.limits();
+        self.forget_the_future(now);
         let mut charged = *self;
         charged.roll(now);
         charged.check(now, &limits)?;
@@ -202,7 +205,11 @@ impl LockState {
         if now.since(self.day) >= DAY {
             (self.day, self.in_day) = (now, 0);
         }
-        // A clock that was set back must not make anybody wait for longer than a rule says.
+        self.forget_the_future(now);
+    }
+
+    /// A clock that was set back must not make anybody wait for longer than a rule says.
+    fn forget_the_future(&mut self, now: Timestamp) {
         self.day = self.day.min(now);
         self.not_before = self.not_before.min(now + self.kind.limits().longest_wait);
     }

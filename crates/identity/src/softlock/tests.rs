@@ -175,6 +175,19 @@ fn code(random: &dyn Random) -> u32 {
     u32::from_le_bytes(random::bytes(random)) % 1_000_000
 }
 
+#[test]
+fn i9_a_clock_set_back_by_a_year_makes_nobody_wait_for_longer_than_a_day() {
+    let mut state = LockState::new(LockKind::Password);
+    let mut now = START + secs(365 * 24 * 3600);
+    for _ in 0..100 {
+        now = guess(&mut state, now);
+    }
+    let refused = state.attempt(START).unwrap_err();
+    assert_eq!(refused.wait, secs(24 * 3600));
+    assert!(state.attempt(START + refused.wait - secs(1)).is_err());
+    assert_eq!(state.attempt(START + refused.wait), Ok(()), "the wait that was promised is the wait");
+}
+
 proptest! {
     #[test]
     fn nobody_is_locked_out_for_ever(
@@ -192,6 +205,7 @@ proptest! {
                 Err(retry) => {
                     prop_assert!(retry.wait <= secs(24 * 3600) && retry.seconds() >= 1);
                     let mut later = state;
+                    prop_assert_eq!(later.attempt(now).map_err(|again| again.wait), Err(retry.wait));
                     prop_assert_eq!(later.attempt(now + retry.wait), Ok(()));
                 }
             }
