@@ -1,15 +1,15 @@
-//! A real moto server (AWS wire protocol) as a child of the test, in a virtual environment made once per machine.
+//! A real moto server (AWS wire protocol) as a child of the test.
 
 use std::{
-    fs::{self, OpenOptions},
     io::{Read, Write},
     net::{TcpListener, TcpStream},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
+use carekeep_devservers::cache_dir;
 use carekeep_keys::{AwsKms, AwsKmsOptions, StaticCredentials};
 
 /// A running server. Start it in the test's own thread: it dies with the thread that started it, and on drop.
@@ -92,27 +92,14 @@ impl Drop for Moto {
     }
 }
 
-/// The virtual environment with moto in it; made by the first test that needs it, others wait.
+/// The virtual environment of the test tools, which `./dev` makes before the tests.
 fn venv() -> PathBuf {
-    let cache = std::env::var_os("CAREKEEP_CACHE").map_or_else(
-        || PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache/carekeep"),
-        PathBuf::from,
+    let named = std::env::var_os("CAREKEEP_VENV").map(PathBuf::from);
+    let venv = named.unwrap_or_else(|| cache_dir().join("venv"));
+    assert!(
+        venv.join("bin/moto_server").exists(),
+        "{} has no moto: run the tests by ./dev test",
+        venv.display()
     );
-    fs::create_dir_all(&cache).unwrap();
-    let lock = OpenOptions::new().create(true).append(true).open(cache.join("moto-venv.lock")).unwrap();
-    lock.lock().unwrap();
-    let venv = cache.join("moto-venv");
-    let ready = venv.join("carekeep-ready-5.2");
-    if !ready.exists() {
-        run(Command::new("python3").args(["-m", "venv"]).arg(&venv));
-        run(Command::new(venv.join("bin/pip")).args(["install", "--quiet", "moto[server]==5.2.*"]));
-        fs::write(&ready, "").unwrap();
-    }
-    assert!(Path::new(&venv.join("bin/moto_server")).exists(), "remove {} and run again", venv.display());
     venv
-}
-
-fn run(command: &mut Command) {
-    let status = command.stdout(Stdio::null()).status().unwrap();
-    assert!(status.success(), "{command:?} failed: moto needs python3 with venv and a package index");
 }

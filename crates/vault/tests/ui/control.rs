@@ -12,6 +12,6 @@ async fn read(vault: &Vault, caller: &Caller, id: carekeep_kernel::ResourceId) -
 
 fn takes_history(_: Permit<catalogue::History>) {}
 
-fn main() {
+pub(crate) fn main() {
     let _ = (read, takes_history);
 }
