@@ -91,15 +91,24 @@ impl Gate<'_> {
         }
     }
 
-    /// Permits opening one row, or refuses; either is on record when this returns.
-    pub(crate) async fn permit<A: Opens>(&self, sealed: &Sealed) -> Result<Permit<A>, AccessError> {
-        let granted = match self.decide::<A>(&sealed.attributes(self.caller.person())) {
-            Ok(granted) => granted,
+    /// How much the caller would see of one row, or refuses; a refusal is on record when this returns.
+    pub(crate) async fn may<A: Act>(&self, sealed: &Sealed) -> Result<Projection, AccessError> {
+        self.granted::<A>(sealed).await.map(|granted| granted.projection)
+    }
+
+    async fn granted<A: Act>(&self, sealed: &Sealed) -> Result<Granted, AccessError> {
+        match self.decide::<A>(&sealed.attributes(self.caller.person())) {
+            Ok(granted) => Ok(granted),
             Err((error, policies)) => {
                 self.record_row::<A>(sealed, Outcome::Denied, policies).await?;
-                return Err(error);
+                Err(error)
             }
-        };
+        }
+    }
+
+    /// Permits opening one row, or refuses; either is on record when this returns.
+    pub(crate) async fn permit<A: Opens>(&self, sealed: &Sealed) -> Result<Permit<A>, AccessError> {
+        let granted = self.granted::<A>(sealed).await?;
         let Some(envelope) = &sealed.envelope else {
             self.record_row::<A>(sealed, Outcome::NotFound, granted.policies).await?;
             return Err(AccessError::Gone);

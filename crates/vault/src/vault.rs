@@ -275,22 +275,16 @@ impl Vault {
         self.gate(&cell, caller).permit(sealed).await
     }
 
-    /// How much of a row the caller would see by `A`, or `None` if it would be refused. Opens nothing, mints nothing and
-    /// records nothing: for use cases that must know how to ask.
+    /// Asks whether the caller may do `A` to a row, before a use case tells anything else about the request: whatever it
+    /// says about a row that the caller may not know of tells that the row is there. Gives how much of it the caller may
+    /// see. A refusal is recorded; a yes is not, and is no permit.
     ///
     /// # Errors
-    /// [`AccessError::Unavailable`] when the tenant cannot be opened.
-    pub async fn would_see<A: Act>(
-        &self,
-        caller: &Caller,
-        sealed: &Sealed,
-    ) -> Result<Option<Projection>, AccessError> {
+    /// [`AccessError::Invisible`] or [`AccessError::Forbidden`] when policy says no, [`AccessError::Unavailable`] when the
+    /// tenant or the audit is away.
+    pub async fn may<A: Act>(&self, caller: &Caller, sealed: &Sealed) -> Result<Projection, AccessError> {
         let cell = self.cell(caller.tenant()).await?;
-        Ok(self
-            .gate(&cell, caller)
-            .decide::<A>(&sealed.attributes(caller.person()))
-            .ok()
-            .map(|granted| granted.projection))
+        self.gate(&cell, caller).may::<A>(sealed).await
     }
 
     /// Permits opening several rows with one entry in the ledger that names each of them; rows that policy hides are

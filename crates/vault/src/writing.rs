@@ -225,12 +225,13 @@ impl Plans<'_> {
             Planned::Assign { .. } => self.gate.decide::<AssignCareTeam>(&fresh),
             Planned::Delete(sealed, _) => self.gate.decide::<Delete>(&sealed.attributes(person)),
             Planned::Update(draft, sealed) => {
+                // First of all: what is wrong with the change would tell that the row is there.
+                let granted = self.gate.decide::<Update>(&sealed.attributes(person))?;
                 if draft.patient != sealed.patient || draft.kind != sealed.kind || draft.id != sealed.id {
                     let moved =
                         AccessError::Invalid("a resource stays with its patient: create a new one instead");
-                    return Err((moved, Vec::new()));
+                    return Err((moved, granted.policies));
                 }
-                let granted = self.gate.decide::<Update>(&sealed.attributes(person))?;
                 if draft.base == sealed.version {
                     Ok(granted)
                 } else {

@@ -158,6 +158,8 @@ impl Fhir<'_> {
             }
             (Method::Delete, _) => {
                 let sealed = self.vault.fetch::<catalogue::Delete>(self.caller, kind_of(kind), id).await?;
+                // Now, as for an update: the next entry's fault would tell that this one's target is there.
+                self.vault.may::<catalogue::Delete>(self.caller, &sealed).await?;
                 (sealed.version(), Planned::Delete(sealed, at))
             }
             (Method::Create | Method::Update, None) => return Err(missing),

@@ -163,17 +163,16 @@ impl Fhir<'_> {
     }
 
     /// What a writer who sees only part of the resource means: the visible elements as sent, the others as stored.
+    ///
+    /// Refuses whoever may not write it: what else is wrong with the change is told to nobody who may not know of the row.
     pub(super) async fn merged(
         &self,
         kind: ResourceType,
         sent: Json,
         sealed: &Sealed,
     ) -> Result<Json, FhirError> {
-        let partial = matches!(
-            self.vault.would_see::<catalogue::Update>(self.caller, sealed).await?,
-            Some(Projection::Contact | Projection::Schedule)
-        );
-        if !partial {
+        let seen = self.vault.may::<catalogue::Update>(self.caller, sealed).await?;
+        if !matches!(seen, Projection::Contact | Projection::Schedule) {
             return Ok(sent);
         }
         let present = self.vault.fetch::<catalogue::Read>(self.caller, sealed.kind(), sealed.id()).await?;
