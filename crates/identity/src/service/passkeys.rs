@@ -48,9 +48,9 @@ impl<R: Repository> Identity<R> {
         response: &PublicKeyCredential,
         device: Option<DeviceId>,
     ) -> Result<SignedIn, IdentityError> {
-        let record = self.take(ceremony).await?;
         let token = TokenHash::of_presented(TokenKind::Ceremony, holder).map_err(|_| PasskeyError::Stale)?;
         let holder = Holder { tenant: self.party.tenant(), token, person: None };
+        let record = self.take(ceremony, holder).await?;
         let person = self.use_passkey(record, holder, response).await?;
         let who = Who { tenant: person.tenant, person: person.id, device };
         self.begin(who, Event::Proven(FactorKind::Passkey)).await
@@ -84,8 +84,9 @@ impl<R: Repository> Identity<R> {
     ) -> Result<SignedIn, IdentityError> {
         let event = Event::Proven(FactorKind::Passkey);
         let live = self.ready_for(token, event).await?;
-        let record = self.take(ceremony).await?;
-        self.use_passkey(record, holder_of(&live.session), response).await?;
+        let holder = holder_of(&live.session);
+        let record = self.take(ceremony, holder).await?;
+        self.use_passkey(record, holder, response).await?;
         self.advance(live, event).await
     }
 
@@ -120,8 +121,9 @@ impl<R: Repository> Identity<R> {
     ) -> Result<SignedIn, IdentityError> {
         let event = Event::Enrolled(FactorKind::Passkey);
         let live = self.ready_for(token, event).await?;
-        let record = self.take(ceremony).await?;
-        let by = (holder_of(&live.session), self.settings.passkeys(live.person.audience));
+        let holder = holder_of(&live.session);
+        let record = self.take(ceremony, holder).await?;
+        let by = (holder, self.settings.passkeys(live.person.audience));
         let passkey = self.party.finish_registration(record, by, (response, name), self.source())?;
         if !self.repository.add_passkey(&passkey).await? {
             return Err(IdentityError::PasskeyKnown);
@@ -129,8 +131,9 @@ impl<R: Repository> Identity<R> {
         self.advance(live, event).await
     }
 
-    async fn take(&self, id: CeremonyId) -> Result<CeremonyRecord, IdentityError> {
-        Ok(self.repository.take_ceremony(id).await?.ok_or(PasskeyError::Stale)?)
+    /// Somebody else's ceremony is not there: it can neither be told from an absent one nor used up.
+    async fn take(&self, id: CeremonyId, holder: Holder) -> Result<CeremonyRecord, IdentityError> {
+        Ok(self.repository.take_ceremony(id, holder.token).await?.ok_or(PasskeyError::Stale)?)
     }
 
     /// Verifies a response with the passkey that it names, and stores what changed.

@@ -247,6 +247,10 @@ pub trait Repository: Send + Sync {
 
     /// Adds a ceremony.
     fn add_ceremony(&self, ceremony: &CeremonyRecord) -> impl Future<Output = Answer<()>> + Send;
-    /// Takes a ceremony out: of several callers one gets it.
-    fn take_ceremony(&self, id: CeremonyId) -> impl Future<Output = Answer<Option<CeremonyRecord>>> + Send;
+    /// Takes a ceremony out, if it was begun with the token of this hash: of several callers one gets it.
+    fn take_ceremony(
+        &self,
+        id: CeremonyId,
+        holder: TokenHash,
+    ) -> impl Future<Output = Answer<Option<CeremonyRecord>>> + Send;
 }

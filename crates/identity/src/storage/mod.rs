@@ -213,7 +213,8 @@ impl Repository for PgRepository {
     }
 
     async fn session(&self, token: TokenHash) -> Answer<Option<SessionRecord>> {
-        self.store.session(token.as_bytes()).await?.map(|row| rows::session(self.tenant, row)).transpose()
+        let row = self.store.session(token.as_bytes()).await?;
+        row.map(|row| rows::session(self.tenant, row)).transpose().map(Option::flatten)
     }
 
     async fn replace_session(&self, session: &SessionRecord, old: TokenHash) -> Answer<bool> {
@@ -226,7 +227,7 @@ impl Repository for PgRepository {
 
     async fn sessions(&self, person: PersonId) -> Answer<Vec<SessionRecord>> {
         let rows = self.store.sessions(person).await?;
-        rows.into_iter().map(|row| rows::session(self.tenant, row)).collect()
+        rows.into_iter().filter_map(|row| rows::session(self.tenant, row).transpose()).collect()
     }
 
     async fn revoke_session(&self, person: PersonId, id: SessionId, now: Timestamp) -> Answer<bool> {
@@ -253,7 +254,8 @@ impl Repository for PgRepository {
         Ok(self.store.add_ceremony(rows::ceremony_row(ceremony)).await?)
     }
 
-    async fn take_ceremony(&self, id: CeremonyId) -> Answer<Option<CeremonyRecord>> {
-        self.store.take_ceremony(id.as_uuid()).await?.map(|row| rows::ceremony(self.tenant, row)).transpose()
+    async fn take_ceremony(&self, id: CeremonyId, holder: TokenHash) -> Answer<Option<CeremonyRecord>> {
+        let taken = self.store.take_ceremony(id.as_uuid(), holder.as_bytes()).await?;
+        taken.map(|row| rows::ceremony(self.tenant, row)).transpose()
     }
 }

@@ -136,21 +136,36 @@ pub(super) fn recovery_code_row(record: &RecoveryRecord) -> entity::recovery_cod
     }
 }
 
-pub(super) fn session(tenant: TenantId, row: entity::session::Model) -> Answer<SessionRecord> {
+/// `None` for a row whose level is lower than its state makes it: what the vault decides on and what identity decides on
+/// must agree, or the session is nobody's.
+pub(super) fn session(tenant: TenantId, row: entity::session::Model) -> Answer<Option<SessionRecord>> {
     let last_seen = Timestamp::from(row.last_seen_at);
-    Ok(SessionRecord {
+    let state: SessionState = from_json(row.detail)?;
+    if row.aal < level(state) {
+        return Ok(None);
+    }
+    Ok(Some(SessionRecord {
         id: SessionId::from_uuid(row.id),
         tenant,
         person: PersonId::from_uuid(row.person),
         token_hash: TokenHash::from_bytes(hash(&row.token_hash)?),
-        state: from_json(row.detail)?,
+        state,
         created: row.created_at.into(),
         last_seen,
         last_saved: last_seen,
         factors: from_json(row.factors)?,
         device: row.device.map(DeviceId::from_uuid),
         revoked: row.revoked_at.map(Timestamp::from),
-    })
+    }))
+}
+
+/// The assurance level of a state, as the column has it.
+const fn level(state: SessionState) -> i16 {
+    match state.aal() {
+        Aal::None => 0,
+        Aal::One => 1,
+        Aal::Two => 2,
+    }
 }
 
 pub(super) fn session_row(record: &SessionRecord) -> Answer<entity::session::Model> {
@@ -159,18 +174,13 @@ pub(super) fn session_row(record: &SessionRecord) -> Answer<entity::session::Mod
         SessionState::Enrolling(_) => "enrolling",
         SessionState::Active { .. } => "active",
     };
-    let aal = match record.state.aal() {
-        Aal::None => 0,
-        Aal::One => 1,
-        Aal::Two => 2,
-    };
     Ok(entity::session::Model {
         id: record.id.as_uuid(),
         person: record.person.as_uuid(),
         token_hash: digest(record.token_hash.as_bytes()),
         state: state.to_owned(),
         detail: to_json(&record.state)?,
-        aal,
+        aal: level(record.state),
         created_at: record.created.into(),
         last_seen_at: record.last_seen.into(),
         factor_at: newest_factor(&record.factors, record.created).into(),

@@ -312,9 +312,10 @@ impl Repository for Memory {
         Ok(())
     }
 
-    async fn take_ceremony(&self, id: CeremonyId) -> Answer<Option<CeremonyRecord>> {
+    async fn take_ceremony(&self, id: CeremonyId, holder: TokenHash) -> Answer<Option<CeremonyRecord>> {
         let mut state = self.state();
-        let index = state.ceremonies.iter().position(|ceremony| ceremony.id == id);
+        let taken = |ceremony: &CeremonyRecord| ceremony.id == id && ceremony.holder == holder;
+        let index = state.ceremonies.iter().position(taken);
         Ok(index.map(|index| state.ceremonies.swap_remove(index)))
     }
 }
