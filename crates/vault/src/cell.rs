@@ -192,6 +192,11 @@ impl Cell {
         Ok((key, generation.unwrap_or_default()))
     }
 
+    /// Whether the tenant has a key of this purpose and generation.
+    pub(crate) fn has(&self, purpose: KeyPurpose, generation: u32) -> bool {
+        self.wrapped.iter().any(|key| key.purpose == purpose && key.generation == generation)
+    }
+
     /// The key that an envelope says it was sealed with.
     pub(crate) async fn key_of(
         &self,

@@ -16,6 +16,7 @@ mod caller;
 pub mod catalogue;
 mod cell;
 mod config;
+mod cursor;
 mod detail;
 mod directory;
 mod error;

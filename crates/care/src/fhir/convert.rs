@@ -5,10 +5,7 @@ use carekeep_fhir::{
     types::ResourceType,
 };
 use carekeep_policy::ResourceKind;
-use carekeep_vault::{ClearFilter, Comparison, Cursor, OrderBy, RecordQuery, Span};
-use data_encoding::BASE64URL_NOPAD;
-
-use super::FhirError;
+use carekeep_vault::{ClearFilter, Comparison, OrderBy, RecordQuery, Span};
 
 /// The policy's word for a FHIR type.
 pub(super) const fn kind_of(kind: ResourceType) -> ResourceKind {
@@ -28,9 +25,9 @@ pub(super) const fn kind_of(kind: ResourceType) -> ResourceKind {
     }
 }
 
-/// A FHIR search as the vault runs it. `asked` is the query text for the audit.
-pub(super) fn query_of(plan: &SearchPlan, asked: String) -> Result<RecordQuery, FhirError> {
-    Ok(RecordQuery {
+/// A FHIR search as the vault runs it, from its beginning. `asked` is the query text for the audit.
+pub(super) fn query_of(plan: &SearchPlan, asked: String) -> RecordQuery {
+    RecordQuery {
         kind: kind_of(plan.kind),
         ids: plan.ids.clone(),
         patients: plan.patient.clone(),
@@ -42,9 +39,9 @@ pub(super) fn query_of(plan: &SearchPlan, asked: String) -> Result<RecordQuery, 
         },
         descending: plan.sort.descending,
         count: u32::from(plan.count),
-        after: plan.cursor.as_deref().map(cursor).transpose()?,
+        after: None,
         asked,
-    })
+    }
 }
 
 fn filter(filter: &FhirFilter) -> ClearFilter {
@@ -79,42 +76,9 @@ fn span(date: &DateMatch) -> Span {
     Span { comparison, start: date.start, end: date.end }
 }
 
-/// A cursor as text: 24 bytes in base64url. It holds an order key and an id, both of which the reader has seen.
-pub(super) fn cursor_text(cursor: &Cursor) -> String {
-    let mut bytes = [0_u8; 24];
-    bytes[..8].copy_from_slice(&cursor.key.to_be_bytes());
-    bytes[8..].copy_from_slice(cursor.id.as_bytes());
-    BASE64URL_NOPAD.encode(&bytes)
-}
-
-fn cursor(text: &str) -> Result<Cursor, FhirError> {
-    let malformed = FhirError::Mismatch("the _cursor is not one that was given out: start the search again");
-    let Some(bytes) = BASE64URL_NOPAD.decode(text.as_bytes()).ok().filter(|bytes| bytes.len() == 24) else {
-        return Err(malformed);
-    };
-    let (key, id) = bytes.split_at(8);
-    match (<[u8; 8]>::try_from(key), <[u8; 16]>::try_from(id)) {
-        (Ok(key), Ok(id)) => Ok(Cursor { key: i64::from_be_bytes(key), id: id_of(id) }),
-        _ => Err(malformed),
-    }
-}
-
-fn id_of(bytes: [u8; 16]) -> carekeep_kernel::ResourceId {
-    carekeep_kernel::ResourceId::from_uuid(uuid::Uuid::from_bytes(bytes))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_cursor_comes_back_and_rubbish_does_not() {
-        let given = Cursor { key: -5, id: id_of([7; 16]) };
-        assert_eq!(cursor(&cursor_text(&given)).ok(), Some(given));
-        for bad in ["", "AAAA", "%%%", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"] {
-            assert!(cursor(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn every_fhir_type_is_known_to_policy_by_the_same_name() {

@@ -5,6 +5,7 @@
 
 mod bundle;
 mod convert;
+mod cursor;
 mod delete;
 mod error;
 mod history;

@@ -6,10 +6,7 @@ use carekeep_fhir::{
 };
 use carekeep_vault::Phi;
 
-use super::{
-    Fhir, FhirError,
-    convert::{cursor_text, query_of},
-};
+use super::{Fhir, FhirError, convert::query_of};
 
 /// A search as a client sent it, percent-decoded.
 pub struct SearchRequest {
@@ -38,13 +35,20 @@ impl Fhir<'_> {
     /// [`FhirError::Search`] for parameters that are not understood, [`FhirError::Access`].
     pub async fn search(&self, request: &SearchRequest) -> Result<Found, FhirError> {
         let plan = search::parse_query(request.kind, &request.parameters, request.handling)?;
-        let query = query_of(&plan, asked(&plan))?;
+        let mut query = query_of(&plan, asked(&plan));
+        if let Some(text) = &plan.cursor {
+            query.after = Some(self.cursor(plan.kind, text).await?);
+        }
         let page = self.vault.find(self.caller, &query).await?;
         let mut matches = Vec::with_capacity(page.found.len());
         for (sealed, permit) in page.found {
             matches.push(sealed.open(permit)?);
         }
-        Ok(Found { matches, next: page.next.as_ref().map(cursor_text), used: plan.used })
+        let next = match &page.next {
+            Some(place) => Some(self.cursor_text(plan.kind, place).await?),
+            None => None,
+        };
+        Ok(Found { matches, next, used: plan.used })
     }
 }
 

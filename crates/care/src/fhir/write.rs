@@ -139,7 +139,7 @@ impl Fhir<'_> {
         condition: &Condition,
     ) -> Result<Option<ResourceId>, FhirError> {
         let plan = search::parse_query(kind, condition, Handling::Strict)?;
-        let mut query = query_of(&plan, "conditional create".to_owned())?;
+        let mut query = query_of(&plan, "conditional create".to_owned());
         query.count = 2;
         let page = self.vault.find(self.caller, &query).await?;
         match page.found.as_slice() {
