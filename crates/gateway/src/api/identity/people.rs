@@ -174,7 +174,14 @@ pub(super) async fn invite(
     if patient.is_some() && !roles.contains(&Role::Patient) {
         return Err(catalogue::ROLES_NOT_ALLOWED.detail("A chart of one's own goes with the role patient."));
     }
-    let leave = visit.api.vault.authorize::<InvitePerson>(&caller, None).await?;
+    let vault = &visit.api.vault;
+    let leave = vault.authorize::<InvitePerson>(&caller, None).await?;
+    // An account that waits for a chart to appear under its id would own whatever appears there.
+    if let Some(patient) = patient
+        && !vault.has_patient(&leave, patient).await?
+    {
+        return Err(catalogue::UNPROCESSABLE.detail("There is no such patient here."));
+    }
     let new = NewPerson {
         login: &login,
         name: &body.name,
