@@ -6,10 +6,10 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::{Path, Request, State},
-    http::{StatusCode, header},
+    http::{Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{MethodRouter, get, post},
 };
 use carekeep_gateway::problem::{Json, Problem, catalogue};
 use carekeep_tenancy::{ControlPlane, NewTenant, TenancyError};
@@ -25,14 +25,41 @@ struct Control {
 
 type Shared = State<Arc<Control>>;
 
+/// One route of the control API, as data. All of them want the token.
+pub struct ControlRoute {
+    /// A stable name, such as `control.create`.
+    pub name: &'static str,
+    /// The method.
+    pub method: Method,
+    /// The path as axum writes it, such as `/control/tenants/{slug}`.
+    pub path: &'static str,
+    /// The status of success.
+    pub success: StatusCode,
+    handler: MethodRouter<Arc<Control>>,
+}
+
+/// Every route below `/control`; [`router`] is made from it.
+#[must_use]
+pub fn routes() -> Vec<ControlRoute> {
+    const ALL: &str = "/control/tenants";
+    let route =
+        |name, method, path, (success, handler)| ControlRoute { name, method, path, success, handler };
+    let (ok, done) = (StatusCode::OK, StatusCode::NO_CONTENT);
+    vec![
+        route("control.list", Method::GET, ALL, (ok, get(list))),
+        route("control.create", Method::POST, ALL, (StatusCode::CREATED, post(create))),
+        route("control.show", Method::GET, "/control/tenants/{slug}", (ok, get(show))),
+        route("control.suspend", Method::POST, "/control/tenants/{slug}/suspend", (done, post(suspend))),
+        route("control.resume", Method::POST, "/control/tenants/{slug}/resume", (done, post(resume))),
+    ]
+}
+
 /// The routes below `/control`.
 pub fn router(plane: ControlPlane, vault: Arc<Vault>, token: String) -> Router {
     let control = Arc::new(Control { plane, vault, token });
-    Router::new()
-        .route("/control/tenants", get(list).post(create))
-        .route("/control/tenants/{slug}", get(show))
-        .route("/control/tenants/{slug}/suspend", post(suspend))
-        .route("/control/tenants/{slug}/resume", post(resume))
+    routes()
+        .into_iter()
+        .fold(Router::new(), |router, route| router.route(route.path, route.handler))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&control), check_token))
         .with_state(control)
 }

@@ -7,5 +7,6 @@ pub mod control;
 pub mod dev;
 pub mod error;
 pub mod import;
+pub mod internal;
 pub mod pages;
 pub mod serve;

@@ -2,7 +2,6 @@
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
-use axum::Router;
 use carekeep_care::fhir::BundleLimits;
 use carekeep_gateway::{
     api::{self, Api, ApiParts, Hosts},
@@ -11,7 +10,7 @@ use carekeep_gateway::{
         TrustedProxies, body::Pace, serve, shutdown,
     },
     limits::{Limiter, LimiterConfig, MonotonicTicks},
-    telemetry::{Metrics, Readiness, health_router},
+    telemetry::{Metrics, Readiness},
 };
 use carekeep_kernel::{Clock, OsRandom, Random, SystemClock};
 use carekeep_keys::{AwsKms, AwsKmsOptions, CacheLimits, KeyCache, KeyService, LocalKms};
@@ -25,7 +24,7 @@ use crate::{
     config::{Config, KeysConfig, TlsSource, secret},
     control,
     error::Failure,
-    pages,
+    internal, pages,
 };
 
 /// A running gateway.
@@ -208,11 +207,12 @@ async fn internal(
     metrics: &Metrics,
     signal: Shutdown,
 ) -> Result<ServeHandle, Failure> {
-    let mut router: Router = health_router(readiness.clone()).merge(metrics.router());
-    if let Some(path) = &config.control_token_file {
-        let plane = control_plane(config).await?;
-        router = router.merge(control::router(plane, Arc::clone(vault), secret(path)?));
-    }
+    let control = match &config.control_token_file {
+        Some(path) => Some(control::router(control_plane(config).await?, Arc::clone(vault), secret(path)?)),
+        None => None,
+    };
+    let source = (Arc::clone(vault.clock()), Arc::clone(vault.random()));
+    let router = internal::router(readiness.clone(), metrics, control, source);
     let socket = bind(config.internal).await?;
     Ok(serve(Listener::internal(socket)?, router, EdgeLimits::default(), signal))
 }

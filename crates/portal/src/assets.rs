@@ -22,10 +22,8 @@ pub(crate) const FILES: &[(&str, &str, &str)] = &[
 
 pub(crate) async fn serve(Path(name): Path<String>) -> Response {
     match FILES.iter().find(|(known, ..)| *known == name) {
-        // Asked for anew by each page: a page and its scripts are always of the same release.
-        Some((_, media, text)) => {
-            ([(header::CONTENT_TYPE, *media), (header::CACHE_CONTROL, "no-cache")], *text).into_response()
-        }
+        // Kept by no cache, as everything here: a page and its scripts are always of the same release.
+        Some((_, media, text)) => ([(header::CONTENT_TYPE, *media)], *text).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }

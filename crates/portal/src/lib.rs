@@ -7,7 +7,10 @@
 mod assets;
 mod pages;
 
-use axum::{Router, routing::get};
+use axum::{
+    Router,
+    routing::{MethodRouter, get},
+};
 
 /// The tenant as its people see it: an extension of each request that reaches a page.
 #[derive(Debug, Clone)]
@@ -16,13 +19,37 @@ pub struct Brand {
     pub name: String,
 }
 
+/// One route of the pages, as data; each answers `GET`.
+#[derive(Debug)]
+pub struct Page {
+    /// A stable name, such as `page.sign_in`.
+    pub name: &'static str,
+    /// The path as axum writes it, such as `/assets/{file}`.
+    pub path: &'static str,
+    /// What answers.
+    pub handler: MethodRouter,
+}
+
+/// Every route of the pages; [`router`] is made from it.
+#[must_use]
+pub fn pages() -> Vec<Page> {
+    let page = |name, path, handler| Page { name, path, handler };
+    vec![
+        page("page.home", "/", get(pages::home)),
+        page("page.sign_in", "/sign-in", get(pages::sign_in)),
+        page("page.join", "/join", get(pages::join)),
+        page("page.asset", "/assets/{file}", get(assets::serve)),
+    ]
+}
+
+/// The names of the files below `/assets/`.
+pub fn asset_names() -> impl Iterator<Item = &'static str> {
+    assets::FILES.iter().map(|(name, ..)| *name)
+}
+
 /// The pages. Whoever serves them puts a [`Brand`] into each request and the security headers of pages onto each answer.
 pub fn router() -> Router {
-    Router::new()
-        .route("/", get(pages::home))
-        .route("/sign-in", get(pages::sign_in))
-        .route("/join", get(pages::join))
-        .route("/assets/{file}", get(assets::serve))
+    pages().into_iter().fold(Router::new(), |router, page| router.route(page.path, page.handler))
 }
 
 #[cfg(test)]

@@ -144,6 +144,7 @@ where
     let mut ending = Ending {
         format: deps.routes.format(request.uri().path()),
         http1: request.version() != Version::HTTP_2,
+        routed: facts.route.template().is_some(),
         id,
         allowed: None,
         verdict: None,
@@ -245,6 +246,8 @@ fn check_method(method: &Method) -> Result<(), Problem> {
 struct Ending {
     format: ErrorFormat,
     http1: bool,
+    /// Whether there is a route at the path.
+    routed: bool,
     id: RequestId,
     allowed: Option<Allowed>,
     verdict: Option<Verdict>,
@@ -255,7 +258,7 @@ impl Ending {
         if let Some(fault) = self.verdict.as_ref().and_then(Verdict::get) {
             response = fault.problem().into_response();
         }
-        let mut response = self.as_problem(response);
+        let mut response = as_problem(response, self.format, self.id);
         let page = response.extensions_mut().remove::<PageHeaders>();
         let status = response.status();
         let headers = response.headers_mut();
@@ -265,7 +268,8 @@ impl Ending {
             allowed.write(headers, deps.limiter.policy(Lane::Address));
         }
         headers::apply(headers, page, self.id);
-        if status == StatusCode::METHOD_NOT_ALLOWED && !headers.contains_key(header::ALLOW) {
+        // At a route the router says which methods it takes, after this.
+        if status == StatusCode::METHOD_NOT_ALLOWED && !self.routed {
             headers.insert(header::ALLOW, HeaderValue::from_static(""));
         }
         // The rest of a refused body is not worth reading.
@@ -274,37 +278,36 @@ impl Ending {
         }
         response
     }
+}
 
-    /// Renders problems with the request id in the route's format; an error answer that is plain text (axum's own) or has
-    /// no type is replaced, because its text may repeat what the client sent.
-    fn as_problem(&self, mut response: Response) -> Response {
-        let status = response.status();
-        if !status.is_client_error() && !status.is_server_error() {
-            return response;
-        }
-        let found = response.extensions_mut().remove::<Problem>();
-        let typed = response.headers().get(header::CONTENT_TYPE).is_some_and(|media| {
-            !media.as_bytes().starts_with(b"text/plain")
-                && !media.as_bytes().starts_with(b"application/octet")
-        });
-        if found.is_none() && typed {
-            return response;
-        }
-        let problem = found.unwrap_or_else(|| catalogue::for_status(status));
-        let mut fresh = problem.render(self.format, Some(self.id));
-        *fresh.status_mut() = status;
-        // What a handler or the router said besides the body, such as Allow, WWW-Authenticate or Set-Cookie, stays.
-        let own_wait = fresh.headers().contains_key(header::RETRY_AFTER);
-        for (name, value) in response.headers() {
-            let about_the_body = name == header::CONTENT_LENGTH || name == header::CONTENT_TYPE;
-            let replaced = about_the_body || (own_wait && name == header::RETRY_AFTER);
-            if !replaced {
-                fresh.headers_mut().append(name, value.clone());
-            }
-        }
-        *fresh.extensions_mut() = std::mem::take(response.extensions_mut());
-        fresh
+/// Renders problems with the request id in the route's format; an error answer that is plain text (axum's own) or has no
+/// type is replaced, because its text may repeat what the client sent.
+pub(super) fn as_problem(mut response: Response, format: ErrorFormat, id: RequestId) -> Response {
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return response;
     }
+    let found = response.extensions_mut().remove::<Problem>();
+    let typed = response.headers().get(header::CONTENT_TYPE).is_some_and(|media| {
+        !media.as_bytes().starts_with(b"text/plain") && !media.as_bytes().starts_with(b"application/octet")
+    });
+    if found.is_none() && typed {
+        return response;
+    }
+    let problem = found.unwrap_or_else(|| catalogue::for_status(status));
+    let mut fresh = problem.render(format, Some(id));
+    *fresh.status_mut() = status;
+    // What a handler or the router said besides the body, such as Allow, WWW-Authenticate or Set-Cookie, stays.
+    let own_wait = fresh.headers().contains_key(header::RETRY_AFTER);
+    for (name, value) in response.headers() {
+        let about_the_body = name == header::CONTENT_LENGTH || name == header::CONTENT_TYPE;
+        let replaced = about_the_body || (own_wait && name == header::RETRY_AFTER);
+        if !replaced {
+            fresh.headers_mut().append(name, value.clone());
+        }
+    }
+    *fresh.extensions_mut() = std::mem::take(response.extensions_mut());
+    fresh
 }
 
 const fn is_about_the_body(status: StatusCode) -> bool {

@@ -69,11 +69,14 @@ impl Readiness {
     }
 }
 
+/// The paths of [`health_router`]: is the process alive, is it ready?
+pub const HEALTH_PATHS: [&str; 2] = ["/health/live", "/health/ready"];
+
 /// `GET /health/live` (200 while the process can answer) and `GET /health/ready` (200 or 503, with each check's result).
 pub fn health_router(readiness: Readiness) -> Router {
     Router::new()
-        .route("/health/live", get(|| async { Json(json!({"status": "live"})) }))
-        .route("/health/ready", get(ready))
+        .route(HEALTH_PATHS[0], get(|| async { Json(json!({"status": "live"})) }))
+        .route(HEALTH_PATHS[1], get(ready))
         .with_state(readiness)
 }
 

@@ -172,9 +172,12 @@ impl Metrics {
         Ok(text)
     }
 
+    /// The path of [`Metrics::router`].
+    pub const PATH: &'static str = "/metrics";
+
     /// `GET /metrics`, for the internal listener.
     pub fn router(&self) -> Router {
-        Router::new().route("/metrics", get(show)).with_state(self.clone())
+        Router::new().route(Self::PATH, get(show)).with_state(self.clone())
     }
 
     pub(super) fn shutdown(&self) {

@@ -10,7 +10,7 @@ mod otlp;
 mod panics;
 
 pub use facts::{RequestFacts, RouteLabel, SafeField};
-pub use health::{Readiness, health_router};
+pub use health::{HEALTH_PATHS, Readiness, health_router};
 pub use metrics::{Metrics, MetricsError};
 pub use panics::install_panic_hook;
 

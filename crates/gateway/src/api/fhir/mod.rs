@@ -8,7 +8,7 @@ mod search;
 mod write;
 
 use axum::routing::{delete, get, post, put};
-use http::Method;
+use http::{Method, StatusCode};
 
 use super::Endpoint;
 use crate::edge::{BodyKinds, RoutePolicy};
@@ -32,11 +32,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .public(),
         Endpoint::new(Method::POST, ROOT, "fhir.bundle", post(bundle::bundle)).body(bundle),
         Endpoint::new(Method::GET, TYPE, "fhir.search", get(search::by_query)),
-        Endpoint::new(Method::POST, TYPE, "fhir.create", post(write::create)),
+        Endpoint::new(Method::POST, TYPE, "fhir.create", post(write::create)).answers(StatusCode::CREATED),
         Endpoint::new(Method::POST, SEARCH, "fhir.search_form", post(search::by_form)).body(form),
         Endpoint::new(Method::GET, INSTANCE, "fhir.read", get(read::read)),
         Endpoint::new(Method::PUT, INSTANCE, "fhir.update", put(write::update)),
-        Endpoint::new(Method::DELETE, INSTANCE, "fhir.delete", delete(write::delete)),
+        Endpoint::new(Method::DELETE, INSTANCE, "fhir.delete", delete(write::delete))
+            .answers(StatusCode::NO_CONTENT),
         Endpoint::new(Method::GET, HISTORY, "fhir.history", get(read::history)),
         Endpoint::new(Method::GET, VERSION, "fhir.version_read", get(read::version)),
     ]
