@@ -9,8 +9,10 @@
 )]
 
 mod login;
+mod onlooker;
 mod people;
 mod platform;
 
+pub use onlooker::{Fingerprint, Onlooker};
 pub use people::{Person, PersonSpec};
 pub use platform::Platform;

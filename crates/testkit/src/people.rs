@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use carekeep_kernel::{PersonId, ResourceId, SessionId, TenantId, random};
 use carekeep_policy::Role;
-use carekeep_vault::{Caller, Origin, SessionError, Vault};
+use carekeep_vault::{Caller, Origin, SecretColumn, SecretPlace, SessionError, Vault};
 use sqlx::AssertSqlSafe;
 use time::OffsetDateTime;
 
@@ -53,7 +53,6 @@ impl Platform {
         let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes());
         let now = OffsetDateTime::from(clock.now());
         let schema = tenant.schema();
-        let pool = self.superuser("operations");
         sqlx::query(AssertSqlSafe(format!(
             "INSERT INTO {schema}.person (id, login_token, sealed_login, sealed_name, audience, patient,
                created_at, activated_at, suspended_at, left_at)
@@ -66,7 +65,7 @@ impl Platform {
         .bind(spec.patient.map(|patient| patient.as_uuid()))
         .bind(now)
         .bind(spec.status)
-        .execute(&pool)
+        .execute(&self.people)
         .await
         .unwrap();
         for role in spec.roles {
@@ -82,10 +81,31 @@ impl Platform {
         .bind(hash.as_ref())
         .bind(spec.aal)
         .bind(now)
-        .execute(&pool)
+        .execute(&self.people)
         .await
         .unwrap();
         Person { tenant, id, session, token }
+    }
+
+    /// Gives a person a login name and a name, sealed as the product seals them.
+    pub async fn name(&self, vault: &Vault, person: &Person, login: &str, name: &str) {
+        let row = *person.id.as_bytes();
+        let seal = |column, text: &str| {
+            let (place, text) = (SecretPlace { column, row }, text.as_bytes().to_vec());
+            async move { vault.seal_secret(person.tenant, place, &text).await.unwrap() }
+        };
+        let sql = format!(
+            "UPDATE {}.person SET login_token = $2, sealed_login = $3, sealed_name = $4 WHERE id = $1",
+            person.tenant.schema()
+        );
+        sqlx::query(AssertSqlSafe(sql))
+            .bind(person.id.as_uuid())
+            .bind(vault.login_token(person.tenant, login).await.unwrap())
+            .bind(seal(SecretColumn::PersonLogin, login).await)
+            .bind(seal(SecretColumn::PersonName, name).await)
+            .execute(&self.people)
+            .await
+            .unwrap();
     }
 
     /// Grants a role.
@@ -99,7 +119,7 @@ impl Platform {
             .bind(role.as_str())
             .bind(OffsetDateTime::from(self.clock.now()))
             .bind(PersonId::generate(&*self.clock, &*self.random).as_uuid())
-            .execute(&self.superuser("operations"))
+            .execute(&self.people)
             .await
             .unwrap();
     }

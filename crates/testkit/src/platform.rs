@@ -32,6 +32,8 @@ pub struct Platform {
     pub clock: Arc<dyn Clock>,
     /// Randomness, as the platform sees it.
     pub random: Arc<dyn Random>,
+    /// For putting people in: a test with a cast would otherwise connect a hundred times.
+    pub(crate) people: PgPool,
     scratch: Scratch,
 }
 
@@ -79,15 +81,16 @@ impl Platform {
             )
             .unwrap(),
         );
-        let control = ControlPlane::new(
-            endpoints.clone(),
-            PROVISIONER_PASSWORD.to_owned(),
-            Arc::clone(&kms),
-            Arc::clone(&clock),
-            Arc::clone(&random),
-        );
+        let control = plane(&endpoints, &kms, &clock, &random);
         control.ensure_partner("northstar", "Northstar Health").await.unwrap();
-        Self { postgres, control, endpoints, kms, clock, random, scratch }
+        let people = superuser_pool(&endpoints, &postgres, "operations");
+        Self { postgres, control, endpoints, kms, clock, random, people, scratch }
+    }
+
+    /// One more control plane on the same databases, for a process that serves the control API.
+    #[must_use]
+    pub fn control_plane(&self) -> ControlPlane {
+        plane(&self.endpoints, &self.kms, &self.clock, &self.random)
     }
 
     /// A directory that goes away with the platform.
@@ -160,10 +163,24 @@ impl Platform {
     /// A database as its superuser sees it: for attackers with the run of the machine, and for looking at the remains.
     #[must_use]
     pub fn superuser(&self, database: &str) -> PgPool {
-        let options = Endpoint { database: database.to_owned(), ..self.endpoints.directory.clone() }
-            .options()
-            .username(self.postgres.superuser())
-            .password(self.postgres.superuser_password());
-        PgPoolOptions::new().max_connections(4).connect_lazy_with(options)
+        superuser_pool(&self.endpoints, &self.postgres, database)
     }
+}
+
+fn superuser_pool(endpoints: &CellEndpoints, postgres: &Postgres, database: &str) -> PgPool {
+    let options = Endpoint { database: database.to_owned(), ..endpoints.directory.clone() }
+        .options()
+        .username(postgres.superuser())
+        .password(postgres.superuser_password());
+    PgPoolOptions::new().max_connections(4).connect_lazy_with(options)
+}
+
+fn plane(
+    endpoints: &CellEndpoints,
+    kms: &Arc<dyn KeyService>,
+    clock: &Arc<dyn Clock>,
+    random: &Arc<dyn Random>,
+) -> ControlPlane {
+    let (kms, clock, random) = (Arc::clone(kms), Arc::clone(clock), Arc::clone(random));
+    ControlPlane::new(endpoints.clone(), PROVISIONER_PASSWORD.to_owned(), kms, clock, random)
 }
