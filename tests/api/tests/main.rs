@@ -5,6 +5,7 @@
 mod browser_run;
 mod browsers;
 mod joining;
+mod matrix;
 mod sessions;
 mod signing_in;
 mod support;

@@ -27,7 +27,8 @@ pub(crate) struct Clinic {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) vault: Arc<Vault>,
     pub(crate) acme: TenantRecord,
-    platform: Platform,
+    pub(crate) bolt: TenantRecord,
+    pub(crate) platform: Platform,
     address: SocketAddr,
     authority: Vec<u8>,
     handle: Option<ServeHandle>,
@@ -36,14 +37,18 @@ pub(crate) struct Clinic {
 
 impl Clinic {
     pub(crate) async fn open() -> Self {
+        Self::open_with(&LimiterConfig::new([1; 32])).await
+    }
+
+    pub(crate) async fn open_with(rates: &LimiterConfig) -> Self {
         let clock = Arc::new(ManualClock::at(Timestamp::from_micros(1_700_000_010_000_000)));
         let platform = Platform::start_at(clock.clone()).await;
         let acme = platform.tenant("acme").await;
-        platform.tenant("bolt").await;
+        let bolt = platform.tenant("bolt").await;
         let vault = platform.vault().await;
         let (trigger, signal) = shutdown::channel();
         let ticks = Arc::new(MonotonicTicks::default());
-        let limiter = Limiter::start(&LimiterConfig::new([1; 32]), None, ticks, signal.clone());
+        let limiter = Limiter::start(rates, None, ticks, signal.clone());
         let limits = EdgeLimits::default();
         let parts = ApiParts {
             vault: Arc::clone(&vault),
@@ -73,6 +78,7 @@ impl Clinic {
             clock,
             vault,
             acme,
+            bolt,
             platform,
             address: handle.local_addr,
             authority: std::fs::read(authority.certificate_path()).unwrap(),
@@ -98,14 +104,20 @@ impl Clinic {
 
     /// A program that is not signed in.
     pub(crate) fn program(&self, slug: &str) -> Program {
-        let http = reqwest::Client::builder()
-            .tls_certs_only([Certificate::from_pem(&self.authority).unwrap()])
-            .resolve(&format!("{slug}.localhost"), self.address)
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(Duration::from_secs(30))
-            .build()
-            .unwrap();
+        let http = self.http(&[slug]).build().unwrap();
         Program { http, base: self.origin(slug), token: None }
+    }
+
+    /// What speaks to the hosts of these tenants.
+    pub(crate) fn http(&self, slugs: &[&str]) -> reqwest::ClientBuilder {
+        let builder = reqwest::Client::builder()
+            .tls_certs_only([Certificate::from_pem(&self.authority).unwrap()])
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(Duration::from_secs(30));
+        let place = |builder: reqwest::ClientBuilder, slug: &&str| {
+            builder.resolve(&format!("{slug}.localhost"), self.address)
+        };
+        slugs.iter().fold(builder, place)
     }
 
     /// The tenant's first administrator, signed in.

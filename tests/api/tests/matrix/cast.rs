@@ -1,0 +1,302 @@
+//! The principals of the matrix. Sessions are put in as identity stores them, a new one for each request that may change
+//! or end one; what leads to a session is tested where people sign in.
+
+use std::time::Duration;
+
+use carekeep_identity::{
+    FactorKind, FactorTime, TokenKind,
+    flow::{Enrolment, SessionState},
+    service::Repository as _,
+    session::SessionRecord,
+    storage::PgRepository,
+    token,
+};
+use carekeep_kernel::{SessionId, TenantId, Timestamp};
+use carekeep_policy::Role;
+use carekeep_testkit::{Person, PersonSpec};
+use reqwest::RequestBuilder;
+
+use super::stage::{Body, Call, Stage};
+
+/// How a request carries its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Style {
+    /// As a bearer token.
+    Program,
+    /// In the cookie, from the tenant's own page.
+    Browser,
+    /// In the cookie, from a sibling tenant's page.
+    CrossSite,
+    /// Both ways at once.
+    Both,
+}
+
+/// What a session is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// With two factors, given a moment ago.
+    Live,
+    /// Unused for longer than staff may be.
+    Idle,
+    /// In use, and older than any session may become.
+    Old,
+    /// Ended.
+    Revoked,
+    /// The password was given, the second factor was not.
+    Pending,
+    /// An invitation was accepted; each such session is of a newcomer of its own.
+    Enrolling,
+    /// Active with one factor: there is no way to such a session, and it is refused all the same.
+    OneFactor,
+}
+
+/// Where an actor's session comes from.
+#[derive(Clone)]
+enum Source {
+    Nowhere,
+    Text(String),
+    Session(Person, State),
+}
+
+/// Somebody who sends requests.
+#[derive(Clone)]
+pub(super) struct Actor {
+    pub(super) name: &'static str,
+    /// At which tenant's host.
+    pub(super) slug: &'static str,
+    style: Style,
+    source: Source,
+}
+
+/// A session as its holder presents it.
+#[derive(Clone)]
+pub(super) struct Credential {
+    pub(super) slug: &'static str,
+    pub(super) style: Style,
+    pub(super) token: Option<String>,
+    /// Whose it is, if it was made here.
+    pub(super) person: Option<Person>,
+    pub(super) session: Option<SessionId>,
+}
+
+impl Actor {
+    pub(super) fn live(name: &'static str, slug: &'static str, person: &Person) -> Self {
+        Self::of(name, slug, person, State::Live)
+    }
+
+    fn of(name: &'static str, slug: &'static str, person: &Person, state: State) -> Self {
+        Self { name, slug, style: Style::Program, source: Source::Session(person.clone(), state) }
+    }
+
+    fn presents(name: &'static str, slug: &'static str, token: Option<&str>) -> Self {
+        let source = token.map_or(Source::Nowhere, |token| Source::Text(token.to_owned()));
+        Self { name, slug, style: Style::Program, source }
+    }
+
+    fn by(mut self, style: Style) -> Self {
+        self.style = style;
+        self
+    }
+
+    /// Whether it is somebody of this tenant who can do something there.
+    pub(super) fn works_at(&self, tenant: TenantId) -> bool {
+        let live = |person: &Person, state: State| state == State::Live && person.tenant == tenant;
+        matches!(&self.source, Source::Session(person, state) if live(person, *state))
+            && !matches!(self.name, "suspended" | "left")
+    }
+
+    /// The person behind the actor.
+    pub(super) fn person(&self) -> &Person {
+        match &self.source {
+            Source::Session(person, _) => person,
+            Source::Nowhere | Source::Text(_) => panic!("{} is no person", self.name),
+        }
+    }
+
+    pub(super) async fn credential(&self, stage: &Stage) -> Credential {
+        let (slug, style) = (self.slug, self.style);
+        match &self.source {
+            Source::Nowhere => Credential { slug, style, token: None, person: None, session: None },
+            Source::Text(token) => {
+                Credential { slug, style, token: Some(token.clone()), person: None, session: None }
+            }
+            Source::Session(person, state) => session(stage, (slug, style), person, *state).await,
+        }
+    }
+}
+
+/// Stores a new session of a person in some state.
+pub(super) async fn session(
+    stage: &Stage,
+    (slug, style): (&'static str, Style),
+    person: &Person,
+    state: State,
+) -> Credential {
+    let platform = &stage.clinic.platform;
+    let newcomer = match state {
+        State::Enrolling => {
+            let spec = PersonSpec { roles: &[], status: "invited", ..PersonSpec::default() };
+            let login = format!("new.{}", SessionId::generate(&*platform.clock, &*platform.random));
+            Some(stage.hiring().hire(person.tenant, &login, spec).await)
+        }
+        _ => None,
+    };
+    let person = newcomer.unwrap_or_else(|| person.clone());
+    let (token, hash) = token::issue(TokenKind::Session, &*platform.random);
+    let now = stage.now();
+    let ago = |minutes: u64| earlier(now, Duration::from_secs(minutes * 60));
+    let (created, last_seen) = match state {
+        State::Idle => (ago(16), ago(16)),
+        State::Old => (ago(12 * 60), now),
+        _ => (now, now),
+    };
+    let factor = |kind| FactorTime { kind, at: created };
+    let (flow, factors) = match state {
+        State::Pending => (SessionState::PendingSecondFactor, vec![factor(FactorKind::Password)]),
+        State::Enrolling => (SessionState::Enrolling(Enrolment::default()), Vec::new()),
+        _ => (
+            SessionState::Active { must_reenrol: false },
+            vec![factor(FactorKind::Password), factor(FactorKind::Totp)],
+        ),
+    };
+    let id = SessionId::generate(&*platform.clock, &*platform.random);
+    let record = SessionRecord {
+        id,
+        tenant: person.tenant,
+        person: person.id,
+        token_hash: hash,
+        state: flow,
+        created,
+        last_seen,
+        last_saved: last_seen,
+        factors,
+        device: None,
+        revoked: (state == State::Revoked).then_some(now),
+    };
+    let repository = PgRepository::open(&stage.clinic.vault, person.tenant).await.unwrap();
+    repository.add_session(&record).await.unwrap();
+    if state == State::OneFactor {
+        stage.onlooker.one_factor(person.tenant, id).await;
+    }
+    let token = Some(token.reveal().to_owned());
+    Credential { slug, style, token, person: Some(person), session: Some(id) }
+}
+
+fn earlier(now: Timestamp, by: Duration) -> Timestamp {
+    Timestamp::from_micros(now.as_micros() - i64::try_from(by.as_micros()).unwrap())
+}
+
+impl Credential {
+    /// Puts session and body into a request.
+    pub(super) fn sign(&self, mut request: RequestBuilder, call: &Call) -> RequestBuilder {
+        let browser = self.style != Style::Program;
+        let mut cookies: Vec<String> = Vec::new();
+        if let Some(token) = &self.token {
+            if browser {
+                cookies.push(format!("__Host-carekeep={token}"));
+            }
+            if matches!(self.style, Style::Program | Style::Both) {
+                request = request.bearer_auth(token);
+            }
+        }
+        if browser {
+            let site = if self.style == Style::CrossSite { "same-site" } else { "same-origin" };
+            request = request.header("sec-fetch-site", site);
+            cookies.extend(call.holder.iter().map(|holder| format!("__Host-carekeep-ceremony={holder}")));
+            request = request.header("cookie", cookies.join("; "));
+        } else {
+            request = request.header("carekeep-token", "body");
+        }
+        for (name, value) in &call.headers {
+            request = request.header(*name, value);
+        }
+        match &call.body {
+            Body::None => request,
+            Body::Json(body) => {
+                let mut body = body.clone();
+                if let (false, Some(holder)) = (browser, &call.holder) {
+                    body["holder"] = holder.as_str().into();
+                }
+                request.json(&body)
+            }
+            Body::Fhir(body) => {
+                request.header("content-type", "application/fhir+json").body(body.to_string())
+            }
+            Body::Form(form) => {
+                request.header("content-type", "application/x-www-form-urlencoded").body(form.clone())
+            }
+        }
+    }
+}
+
+/// Roles that decide by themselves, whoever the patient is.
+const OFFICES: &[(&str, Role)] = &[
+    ("reception", Role::Reception),
+    ("billing", Role::Billing),
+    ("clinic manager", Role::ClinicManager),
+    ("tenant admin", Role::TenantAdmin),
+    ("privacy officer", Role::PrivacyOfficer),
+    ("auditor", Role::Auditor),
+    ("support", Role::Support),
+    ("service account", Role::ServiceAccount),
+];
+
+/// Everybody who sends every request. `resting` is of a tenant that is suspended before the play begins.
+///
+/// BARS Z3 also names somebody whose patient revoked consent: there is no consent yet.
+pub(super) async fn cast(stage: &Stage, resting: Person) -> Vec<Actor> {
+    let hiring = stage.hiring();
+    let (acme, bolt) = (stage.clinic.acme.id, stage.clinic.bolt.id);
+    let spec = |roles: &'static [Role]| PersonSpec { roles, ..PersonSpec::default() };
+    let clinician = hiring.hire(acme, "clinician", spec(&[Role::Clinician])).await;
+    let suspended =
+        hiring.hire(acme, "suspended", PersonSpec { status: "suspended", ..spec(&[Role::Clinician]) }).await;
+    let left = hiring.hire(acme, "left", PersonSpec { status: "left", ..spec(&[Role::Clinician]) }).await;
+    let nurse = hiring.hire(acme, "nurse", spec(&[Role::Nurse])).await;
+    for person in [&clinician, &suspended, &left, &nurse] {
+        stage.relate(person, false).await;
+    }
+    let proxy = hiring.hire(acme, "proxy", spec(&[Role::Proxy])).await;
+    stage.relate(&proxy, true).await;
+    let patient_of = |patient| PersonSpec { patient: Some(patient), ..spec(&[Role::Patient]) };
+    let patient = hiring.hire(acme, "patient", patient_of(stage.own.patient)).await;
+    let other_patient = hiring.hire(acme, "other.patient", patient_of(stage.other.patient)).await;
+    let other_clinician = hiring.hire(acme, "other.clinician", spec(&[Role::Clinician])).await;
+    let other_nurse = hiring.hire(acme, "other.nurse", spec(&[Role::Nurse])).await;
+    let roleless = hiring.hire(acme, "roleless", spec(&[])).await;
+    let foreign_admin = hiring.hire(bolt, "admin", spec(&[Role::TenantAdmin])).await;
+    let as_clinician = |name, state| Actor::of(name, "acme", &clinician, state);
+    let mut cast = vec![
+        Actor::presents("nobody", "acme", None),
+        Actor::presents("malformed token", "acme", Some("cks_not-a-token")),
+        as_clinician("idle session", State::Idle),
+        as_clinician("old session", State::Old),
+        as_clinician("revoked session", State::Revoked),
+        as_clinician("password only", State::Pending),
+        as_clinician("enrolling", State::Enrolling),
+        as_clinician("one factor", State::OneFactor),
+        Actor::live("foreign clinician", "acme", stage.stranger.person()),
+        Actor::live("foreign admin", "acme", &foreign_admin),
+        Actor::presents("suspended tenant", "calm", Some(&resting.token)),
+        Actor::live("suspended", "acme", &suspended),
+        Actor::live("left", "acme", &left),
+        as_clinician("two tokens", State::Live).by(Style::Both),
+        as_clinician("cross-site", State::Live).by(Style::CrossSite),
+        as_clinician("browser", State::Live).by(Style::Browser),
+        as_clinician("clinician", State::Live),
+        Actor::live("other clinician", "acme", &other_clinician),
+        Actor::live("nurse", "acme", &nurse),
+        Actor::live("other nurse", "acme", &other_nurse),
+        Actor::live("patient", "acme", &patient),
+        Actor::live("other patient", "acme", &other_patient),
+        Actor::live("proxy", "acme", &proxy),
+        Actor::live("roleless", "acme", &roleless),
+    ];
+    for (name, role) in OFFICES {
+        let roles = [*role];
+        let login = name.replace(' ', ".");
+        let person = hiring.hire(acme, &login, PersonSpec { roles: &roles, ..PersonSpec::default() }).await;
+        cast.push(Actor::live(name, "acme", &person));
+    }
+    cast
+}

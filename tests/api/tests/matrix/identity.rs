@@ -1,0 +1,260 @@
+//! How the routes of signing in, sessions and people are called, each with what makes it succeed for whom it may: a code
+//! that the person's app shows, a passkey's answer, somebody to invite.
+
+use carekeep_identity::{
+    password::{HashSettings, PasswordHashes, PasswordUse},
+    recovery,
+    service::{Repository as _, repository::TotpRecord},
+    storage::PgRepository,
+    totp::{self, Step, TotpSecret},
+};
+use carekeep_kernel::{CredentialId, SessionId};
+use carekeep_policy::Role;
+use carekeep_testkit::{Person, PersonSpec};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use crate::support::PASSWORD;
+
+use super::{
+    cast::{Credential, State},
+    passkeys::Device,
+    stage::{Body, Call, Stage},
+};
+
+/// Each identity route with the ways in which it is called.
+pub(super) const ROUTES: &[(&str, &[&str])] = &[
+    ("sign_in.password", &[""]),
+    ("sign_in.totp", &[""]),
+    ("sign_in.recovery_code", &[""]),
+    ("sign_in.passkey_begin", &[""]),
+    ("sign_in.passkey_finish", &[""]),
+    ("step_up.passkey_begin", &[""]),
+    ("step_up.passkey_finish", &[""]),
+    ("sign_out", &[""]),
+    ("invites.accept", &[""]),
+    ("enrol.password", &[""]),
+    ("enrol.totp_begin", &[""]),
+    ("enrol.totp_confirm", &[""]),
+    ("enrol.passkey_begin", &[""]),
+    ("enrol.passkey_finish", &[""]),
+    ("enrol.recovery_codes", &[""]),
+    ("me", &[""]),
+    ("sessions.list", &[""]),
+    ("sessions.revoke", &[""]),
+    ("sessions.revoke_others", &[""]),
+    ("people.list", &[""]),
+    ("people.invite", &["staff", "a patient with a chart"]),
+    ("people.invite_again", &[""]),
+    ("care_team.assign", &[""]),
+    ("openapi", &[""]),
+];
+
+/// What identity's requests need besides the stage: somebody who is not of the cast, with a password and a passkey, and
+/// the authenticator that everybody's passkeys are in.
+pub(super) struct Props<'a> {
+    pub(super) stage: &'a Stage,
+    door: Person,
+    device: Device,
+}
+
+const SECRET: [u8; 20] = [7; 20];
+
+impl<'a> Props<'a> {
+    pub(super) async fn new(stage: &'a Stage) -> Self {
+        let spec = PersonSpec { roles: &[Role::Nurse], ..PersonSpec::default() };
+        let door = stage.hiring().hire(stage.clinic.acme.id, "door", spec).await;
+        let platform = &stage.clinic.platform;
+        let hashes = PasswordHashes::new(HashSettings::default(), &*platform.random).unwrap();
+        let (words, random) = (Zeroizing::new(PASSWORD.to_owned()), &*platform.random);
+        let stored = hashes.choose(words, PasswordUse::WithSecondFactor, Vec::new(), random).await.unwrap();
+        let props = Self { stage, door, device: Device::new(&stage.clinic.origin("acme")) };
+        props.people().await.put_password(props.door.id, &stored, stage.now()).await.unwrap();
+        props.give_passkey(&props.door.clone()).await;
+        for actor in &stage.cast {
+            if actor.works_at(stage.clinic.acme.id) {
+                props.give_passkey(actor.person()).await;
+            }
+        }
+        props
+    }
+
+    async fn people(&self) -> PgRepository {
+        PgRepository::open(&self.stage.clinic.vault, self.stage.clinic.acme.id).await.unwrap()
+    }
+
+    /// Registers a passkey, as its owner would.
+    async fn give_passkey(&self, person: &Person) {
+        if self.device.has_key_of(person) {
+            return;
+        }
+        let session = self.stage.session(person, State::Live).await;
+        let begun = self.stage.send(&session, &Call::post("/api/v1/enrol/passkey/begin", Value::Null)).await;
+        let answer = self.device.register(&begun.expect(StatusCode::OK), Some(person));
+        self.stage
+            .send(&session, &Call::post("/api/v1/enrol/passkey/finish", answer))
+            .await
+            .expect(StatusCode::OK);
+    }
+
+    /// Puts the code generator of [`SECRET`] in the place of the person's own.
+    async fn give_totp(&self, person: &Person) {
+        let (people, platform) = (self.people().await, &self.stage.clinic.platform);
+        let id = CredentialId::generate(&*platform.clock, &*platform.random);
+        let record = TotpRecord { id, secret: TotpSecret::from_bytes(SECRET), last_used: None };
+        people.put_unconfirmed_totp(person.id, &record, self.stage.now()).await.unwrap();
+        assert!(people.confirm_totp(id, Step(0), self.stage.now()).await.unwrap());
+    }
+
+    async fn give_recovery_code(&self, person: &Person) -> String {
+        let platform = &self.stage.clinic.platform;
+        let (codes, records) = recovery::generate(person.id, &*platform.clock, &*platform.random);
+        self.people().await.replace_recovery_codes(person.id, &records).await.unwrap();
+        codes[0].reveal().to_owned()
+    }
+
+    /// The person of a session, if acme knows them.
+    fn known<'c>(&self, credential: &'c Credential) -> Option<&'c Person> {
+        credential.person.as_ref().filter(|person| person.tenant == self.stage.clinic.acme.id)
+    }
+
+    /// The answer of a beginning that the session is allowed, or that of somebody else's.
+    async fn begun(&self, credential: &Credential, path: &str) -> Value {
+        let call = Call::post(path, Value::Null);
+        let begun = self.stage.send(credential, &call).await;
+        if begun.status.is_success() {
+            return begun.body;
+        }
+        let other = self.stage.session(&self.door, State::Live).await;
+        self.stage.send(&other, &call).await.expect(StatusCode::OK)
+    }
+
+    /// A fresh login name.
+    fn login(&self) -> String {
+        let platform = &self.stage.clinic.platform;
+        format!("someone.{}", SessionId::generate(&*platform.clock, &*platform.random))
+    }
+
+    /// Somebody who was invited and has not come.
+    async fn invited(&self) -> Value {
+        let body = json!({"login": self.login(), "name": "New Comer", "roles": ["nurse"]});
+        self.stage.done(&self.stage.boss, Call::post("/api/v1/people", body)).await
+    }
+
+    /// The request that this session makes, with what it needs made before.
+    pub(super) async fn call(&self, name: &str, variant: &str, credential: &Credential) -> Call {
+        match name.split_once('.').map_or(name, |(area, _)| area) {
+            "sign_in" | "step_up" | "sign_out" => self.sign_in(name, credential).await,
+            "invites" | "enrol" => self.enrol(name, credential).await,
+            "me" => Call::get("/api/v1/me"),
+            "openapi" => Call::get("/api/v1/openapi.json"),
+            "sessions" => self.sessions(name, credential).await,
+            _ => self.members(name, variant).await,
+        }
+    }
+
+    async fn sign_in(&self, name: &str, credential: &Credential) -> Call {
+        let begin = "/api/v1/sign-in/passkey/begin";
+        match name {
+            "sign_in.password" => {
+                Call::post("/api/v1/sign-in/password", json!({"login": "door", "password": PASSWORD}))
+            }
+            "sign_in.totp" => {
+                if let Some(person) = self.known(credential) {
+                    self.give_totp(person).await;
+                }
+                let code = totp::code_at(&TotpSecret::from_bytes(SECRET), self.stage.now());
+                Call::post("/api/v1/sign-in/totp", json!({ "code": code }))
+            }
+            "sign_in.recovery_code" => {
+                let code = match self.known(credential) {
+                    Some(person) => self.give_recovery_code(person).await,
+                    None => "ABCD-EFGH-JKLM-NPQR".to_owned(),
+                };
+                Call::post("/api/v1/sign-in/recovery-code", json!({ "code": code }))
+            }
+            "sign_in.passkey_begin" => Call::new(Method::POST, begin, Body::None),
+            "sign_in.passkey_finish" => {
+                let begun =
+                    self.stage.send(&Stage::nobody(), &Call::new(Method::POST, begin, Body::None)).await;
+                let begun = begun.expect(StatusCode::OK);
+                let body = self.device.sign(&begun, &self.door, true);
+                let holder = begun["holder"].as_str().unwrap().to_owned();
+                Call { holder: Some(holder), ..Call::post("/api/v1/sign-in/passkey/finish", body) }
+            }
+            "step_up.passkey_begin" => Call::new(Method::POST, "/api/v1/step-up/passkey/begin", Body::None),
+            "step_up.passkey_finish" => {
+                let begun = self.begun(credential, "/api/v1/step-up/passkey/begin").await;
+                let owner = self.known(credential).filter(|person| self.device.has_key_of(person));
+                let body = self.device.sign(&begun, owner.unwrap_or(&self.door), false);
+                Call::post("/api/v1/step-up/passkey/finish", body)
+            }
+            "sign_out" => Call::new(Method::POST, "/api/v1/sign-out", Body::None),
+            other => panic!("{other} has no request"),
+        }
+    }
+
+    async fn enrol(&self, name: &str, credential: &Credential) -> Call {
+        match name {
+            "invites.accept" => {
+                Call::post("/api/v1/invites/accept", json!({"token": self.invited().await["token"]}))
+            }
+            "enrol.password" => {
+                Call::post("/api/v1/enrol/password", json!({"password": "walrus copper almanac"}))
+            }
+            "enrol.totp_begin" => Call::new(Method::POST, "/api/v1/enrol/totp/begin", Body::None),
+            "enrol.totp_confirm" => {
+                let begun = self.begun(credential, "/api/v1/enrol/totp/begin").await;
+                let secret = data_encoding::BASE32_NOPAD.decode(begun["secret"].as_str().unwrap().as_bytes());
+                let secret = TotpSecret::from_bytes(secret.unwrap().try_into().unwrap());
+                let code = totp::code_at(&secret, self.stage.now());
+                Call::post("/api/v1/enrol/totp/confirm", json!({ "code": code }))
+            }
+            "enrol.passkey_begin" => Call::new(Method::POST, "/api/v1/enrol/passkey/begin", Body::None),
+            "enrol.passkey_finish" => {
+                let begun = self.begun(credential, "/api/v1/enrol/passkey/begin").await;
+                Call::post("/api/v1/enrol/passkey/finish", self.device.register(&begun, None))
+            }
+            "enrol.recovery_codes" => Call::new(Method::POST, "/api/v1/enrol/recovery-codes", Body::None),
+            other => panic!("{other} has no request"),
+        }
+    }
+
+    async fn sessions(&self, name: &str, credential: &Credential) -> Call {
+        match name {
+            "sessions.list" => Call::get("/api/v1/sessions"),
+            "sessions.revoke" => {
+                let owner = self.known(credential).unwrap_or(&self.door);
+                let other = self.stage.session(owner, State::Live).await.session.unwrap();
+                Call::new(Method::DELETE, format!("/api/v1/sessions/{other}"), Body::None)
+            }
+            "sessions.revoke_others" => Call::new(Method::POST, "/api/v1/sessions/revoke-others", Body::None),
+            other => panic!("{other} has no request"),
+        }
+    }
+
+    async fn members(&self, name: &str, variant: &str) -> Call {
+        match name {
+            "people.list" => Call::get("/api/v1/people?limit=200"),
+            "people.invite" => {
+                let mut body = json!({"login": self.login(), "name": "New Comer", "roles": ["nurse"]});
+                if variant == "a patient with a chart" {
+                    body["roles"] = json!(["patient"]);
+                    body["patient"] = json!(self.stage.own.id("Patient"));
+                }
+                Call::post("/api/v1/people", body)
+            }
+            "people.invite_again" => {
+                let person = self.invited().await["person"].as_str().unwrap().to_owned();
+                Call::post(format!("/api/v1/people/{person}/invite"), json!({"roles": ["nurse"]}))
+            }
+            "care_team.assign" => {
+                let (patient, person) = (self.stage.own.id("Patient"), self.door.id);
+                let path = format!("/api/v1/patients/{patient}/care-team/{person}");
+                Call::new(Method::PUT, path, Body::None)
+            }
+            other => panic!("{other} has no request"),
+        }
+    }
+}

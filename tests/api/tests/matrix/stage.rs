@@ -1,0 +1,290 @@
+//! The clinics that the matrix is played in: people and charts of two tenants that are served, and one that is suspended.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use carekeep_gateway::limits::{LaneLimit, LimiterConfig};
+use carekeep_kernel::{Clock, ResourceId};
+use carekeep_policy::Role;
+use carekeep_testkit::{Onlooker, Person, PersonSpec, Platform};
+use carekeep_vault::Vault;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Clinic};
+
+use super::{
+    cast::{Actor, Credential, State, Style},
+    headers,
+};
+
+/// The resource types of the table: one of each class that policy tells apart, and of clinical records one that nurses
+/// write and one that they do not.
+pub(super) const KINDS: &[&str] = &["Patient", "Encounter", "Condition", "Observation", "Practitioner"];
+
+/// In every resource, at a place that only the whole resource shows.
+pub(super) const CANARY: &str = "whole-resource-canary";
+
+/// The relation bits of the clinical schema.
+const CARE_TEAM: i16 = 1;
+const PROXY: i16 = 8;
+
+/// A patient with one resource of each kind, and the professional who is not the patient's.
+#[derive(Clone)]
+pub(super) struct Chart {
+    pub(super) patient: ResourceId,
+    ids: BTreeMap<&'static str, String>,
+}
+
+impl Chart {
+    /// The id of the resource of a kind.
+    pub(super) fn id(&self, kind: &str) -> &str {
+        &self.ids[kind]
+    }
+
+    /// `Kind/id`
+    pub(super) fn reference(&self, kind: &str) -> String {
+        format!("{kind}/{}", self.id(kind))
+    }
+}
+
+/// A body that a request has.
+#[derive(Clone)]
+pub(super) enum Body {
+    None,
+    Json(Value),
+    Fhir(Value),
+    Form(String),
+}
+
+/// A request, whoever sends it.
+#[derive(Clone)]
+pub(super) struct Call {
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) body: Body,
+    pub(super) headers: Vec<(&'static str, String)>,
+    /// What a browser has in a cookie and a program in the body, when a passkey's ceremony ends.
+    pub(super) holder: Option<String>,
+}
+
+impl Call {
+    pub(super) fn new(method: Method, path: impl Into<String>, body: Body) -> Self {
+        Self { method, path: path.into(), body, headers: Vec::new(), holder: None }
+    }
+
+    pub(super) fn get(path: impl Into<String>) -> Self {
+        Self::new(Method::GET, path, Body::None)
+    }
+
+    pub(super) fn post(path: impl Into<String>, body: Value) -> Self {
+        Self::new(Method::POST, path, Body::Json(body))
+    }
+
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+}
+
+/// A resource of a kind about a patient.
+pub(super) fn resource(kind: &str, patient: &str) -> Value {
+    let subject = json!({"reference": format!("Patient/{patient}")});
+    let note = json!([{ "text": CANARY }]);
+    match kind {
+        "Patient" => json!({
+            "resourceType": kind, "name": [{"family": "Kim"}], "birthDate": "1971-03-04",
+            "maritalStatus": {"text": CANARY},
+        }),
+        "Encounter" => json!({
+            "resourceType": kind, "status": "finished", "class": {"code": "AMB"}, "subject": subject,
+            "reasonCode": note,
+        }),
+        "Condition" => json!({
+            "resourceType": kind, "code": {"text": "Migraine"}, "subject": subject, "note": note,
+        }),
+        "Observation" => json!({
+            "resourceType": kind, "status": "final", "code": {"text": "Pulse"}, "subject": subject, "note": note,
+        }),
+        "Practitioner" => json!({
+            "resourceType": kind, "name": [{"family": "Ng"}], "qualification": [{"code": {"text": CANARY}}],
+        }),
+        other => panic!("no sample of {other}"),
+    }
+}
+
+/// As [`resource`], with its id, for an update.
+pub(super) fn resource_with_id(kind: &str, id: &str, patient: &str) -> Value {
+    let mut body = resource(kind, patient);
+    body["id"] = json!(id);
+    body
+}
+
+/// Where the matrix is played.
+pub(super) struct Stage {
+    pub(super) clinic: Clinic,
+    pub(super) onlooker: Onlooker,
+    pub(super) http: reqwest::Client,
+    /// In acme: the chart that the patient owns and the care team reads.
+    pub(super) own: Chart,
+    /// In acme: a chart that nobody of the cast but its patient has to do with.
+    pub(super) other: Chart,
+    /// In bolt: a chart with its own care team.
+    pub(super) foreign: Chart,
+    /// Not of the cast: they make what requests are about.
+    pub(super) scribe: Actor,
+    pub(super) steward: Actor,
+    pub(super) boss: Actor,
+    /// In bolt, on the care team of its chart.
+    pub(super) stranger: Actor,
+    pub(super) cast: Vec<Actor>,
+}
+
+/// Limits that nobody reaches here; what they do is tested elsewhere.
+fn unlimited() -> LimiterConfig {
+    let all = LaneLimit::per_seconds(1_000_000, 1);
+    LimiterConfig {
+        address: all,
+        tenant: all,
+        principal: all,
+        sign_in_address: all,
+        sign_in_account: all,
+        bulk: all,
+        ..LimiterConfig::new([1; 32])
+    }
+}
+
+/// Puts people into a tenant.
+pub(super) struct Hiring<'a> {
+    pub(super) platform: &'a Platform,
+    pub(super) vault: &'a Arc<Vault>,
+}
+
+impl Hiring<'_> {
+    pub(super) async fn hire(
+        &self,
+        tenant: carekeep_kernel::TenantId,
+        login: &str,
+        spec: PersonSpec<'_>,
+    ) -> Person {
+        let person = self.platform.person(tenant, spec).await;
+        self.platform.name(self.vault, &person, login, "Some Body").await;
+        person
+    }
+}
+
+impl Stage {
+    pub(super) async fn open() -> Self {
+        let clinic = Clinic::open_with(&unlimited()).await;
+        let calm = clinic.platform.tenant("calm").await;
+        clinic.vault.directory().refresh().await.unwrap();
+        let hiring = Hiring { platform: &clinic.platform, vault: &clinic.vault };
+        let role = |role: &'static [Role]| PersonSpec { roles: role, ..PersonSpec::default() };
+        let (acme, bolt) = (clinic.acme.id, clinic.bolt.id);
+        let scribe = hiring.hire(acme, "scribe", role(&[Role::Clinician])).await;
+        let steward = hiring.hire(acme, "steward", role(&[Role::ClinicManager])).await;
+        let boss = hiring.hire(acme, "boss", role(&[Role::TenantAdmin])).await;
+        let stranger = hiring.hire(bolt, "stranger", role(&[Role::Clinician])).await;
+        let keeper = hiring.hire(bolt, "keeper", role(&[Role::ClinicManager])).await;
+        let resting = hiring.hire(calm.id, "resting", role(&[Role::Clinician])).await;
+        let actor = |name, slug, person: &Person| Actor::live(name, slug, person);
+        let onlooker = clinic.platform.onlooker();
+        let http = clinic.http(&["acme", "bolt", "calm"]).build().unwrap();
+        let nobody = Chart { patient: ResourceId::from_uuid(uuid::Uuid::nil()), ids: BTreeMap::new() };
+        let mut stage = Self {
+            onlooker,
+            http,
+            own: nobody.clone(),
+            other: nobody.clone(),
+            foreign: nobody,
+            scribe: actor("scribe", "acme", &scribe),
+            steward: actor("steward", "acme", &steward),
+            boss: actor("boss", "acme", &boss),
+            stranger: actor("stranger", "bolt", &stranger),
+            cast: Vec::new(),
+            clinic,
+        };
+        let keeper = actor("keeper", "bolt", &keeper);
+        stage.own = stage.chart(&stage.scribe, &stage.steward).await;
+        stage.other = stage.chart(&stage.scribe, &stage.steward).await;
+        stage.foreign = stage.chart(&stage.stranger, &keeper).await;
+        stage.cast = super::cast::cast(&stage, resting).await;
+        stage.clinic.platform.control.set_suspended("calm", true).await.unwrap();
+        stage.clinic.vault.directory().refresh().await.unwrap();
+        stage
+    }
+
+    pub(super) async fn close(self) {
+        self.clinic.close().await;
+    }
+
+    pub(super) fn hiring(&self) -> Hiring<'_> {
+        Hiring { platform: &self.clinic.platform, vault: &self.clinic.vault }
+    }
+
+    /// Has somebody care for the patient of acme's first chart, or act for them.
+    pub(super) async fn relate(&self, person: &Person, proxy: bool) {
+        let relation = if proxy { PROXY } else { CARE_TEAM };
+        self.clinic.platform.relate(person.tenant, person.id, self.own.patient, relation).await;
+    }
+
+    /// Somebody of the cast.
+    pub(super) fn actor(&self, name: &str) -> &Actor {
+        self.cast.iter().find(|actor| actor.name == name).unwrap_or_else(|| panic!("nobody plays {name}"))
+    }
+
+    /// A session of that actor, by default a new one, as they present it.
+    pub(super) async fn credential(&self, actor: &Actor) -> Credential {
+        actor.credential(self).await
+    }
+
+    pub(super) fn now(&self) -> carekeep_kernel::Timestamp {
+        self.clinic.clock.now()
+    }
+
+    /// Sends a request as somebody, and checks what every answer must have.
+    pub(super) async fn send(&self, credential: &Credential, call: &Call) -> Answer {
+        let address = format!("{}{}", self.clinic.origin(credential.slug), call.path);
+        let request = credential.sign(self.http.request(call.method.clone(), address), call);
+        let answer = Answer::of(request).await;
+        headers::check(&answer, &call.path);
+        answer
+    }
+
+    /// Sends a request that must succeed.
+    pub(super) async fn done(&self, actor: &Actor, call: Call) -> Value {
+        let credential = self.credential(actor).await;
+        let answer = self.send(&credential, &call).await;
+        assert!(answer.status.is_success(), "{} {}: {}", actor.name, call.path, answer.text);
+        answer.body
+    }
+
+    /// Creates a resource and gives its id.
+    pub(super) async fn create(&self, actor: &Actor, kind: &str, patient: &str) -> String {
+        let call = Call::new(Method::POST, format!("/fhir/R4/{kind}"), Body::Fhir(resource(kind, patient)));
+        let credential = self.credential(actor).await;
+        let made = self.send(&credential, &call).await.expect(StatusCode::CREATED);
+        made["id"].as_str().unwrap().to_owned()
+    }
+
+    async fn chart(&self, scribe: &Actor, steward: &Actor) -> Chart {
+        let patient = self.create(scribe, "Patient", "").await;
+        let mut ids = BTreeMap::new();
+        for kind in KINDS.iter().filter(|kind| **kind != "Patient") {
+            let by = if *kind == "Practitioner" { steward } else { scribe };
+            ids.insert(*kind, self.create(by, kind, &patient).await);
+        }
+        let id = patient.parse().unwrap();
+        ids.insert("Patient", patient);
+        Chart { patient: id, ids }
+    }
+
+    /// A program that nobody has signed in with.
+    pub(super) fn nobody() -> Credential {
+        Credential { slug: "acme", style: Style::Program, token: None, person: None, session: None }
+    }
+
+    /// A new session in some state, of somebody who has one already.
+    pub(super) async fn session(&self, person: &Person, state: State) -> Credential {
+        super::cast::session(self, ("acme", Style::Program), person, state).await
+    }
+}
