@@ -2,6 +2,9 @@
 //!
 //! Nobody waits on purpose: an idle lane takes what there is at once. Under load one round trip, or one commit, serves
 //! many. Each item gets its own answer; when the worker is gone, everybody waiting is told so.
+//!
+//! With several lanes the next one steps in only when a batch takes longer than [`PATIENCE`]: while batches are quick, one
+//! lane makes larger batches, and so fewer statements, than two that take turns; a slow one holds nobody up for long.
 
 use std::{future::Future, sync::Arc};
 
@@ -35,6 +38,9 @@ pub(crate) struct Batcher<I, A> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Closed;
 
+/// How long a batch may take before the next lane may take what has arrived meanwhile.
+const PATIENCE: std::time::Duration = std::time::Duration::from_millis(2);
+
 /// How long a lane sleeps before it does its housekeeping.
 const HOUSEKEEPING: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -63,18 +69,33 @@ impl<I: Send + 'static, A: Send + 'static> Batcher<I, A> {
 async fn drive<L: Lane>(mut lane: L, receiver: Arc<Mutex<Waiting<L::Item, L::Answer>>>, batch: usize) {
     let mut waiting = Vec::with_capacity(batch);
     loop {
-        let received = async { receiver.lock().await.recv_many(&mut waiting, batch).await };
-        match tokio::time::timeout(HOUSEKEEPING, received).await {
+        let mut turn = receiver.lock().await;
+        match tokio::time::timeout(HOUSEKEEPING, turn.recv_many(&mut waiting, batch)).await {
             Ok(0) => return,
             Ok(_) => {
                 let (items, senders): (Vec<_>, Vec<_>) = waiting.drain(..).unzip();
-                let answers = lane.run(items).await;
+                let answers = with_patience(lane.run(items), turn).await;
                 for (sender, answer) in senders.into_iter().zip(answers) {
                     // A caller that went away needs no answer.
                     let _ = sender.send(answer);
                 }
             }
-            Err(_) => lane.idle().await,
+            Err(_) => {
+                drop(turn);
+                lane.idle().await;
+            }
+        }
+    }
+}
+
+/// Does the work, and keeps the turn meanwhile, but no longer than [`PATIENCE`].
+async fn with_patience<T, G>(work: impl Future<Output = T>, turn: G) -> T {
+    let mut work = std::pin::pin!(work);
+    match tokio::time::timeout(PATIENCE, work.as_mut()).await {
+        Ok(done) => done,
+        Err(_) => {
+            drop(turn);
+            work.await
         }
     }
 }
@@ -125,5 +146,23 @@ mod tests {
         }
         assert_eq!(batches.iter().sum::<usize>(), 10);
         assert!(batches.len() < 10, "nothing was shared: {batches:?}");
+    }
+
+    #[tokio::test]
+    async fn a_slow_batch_does_not_hold_up_those_behind_it() {
+        let (sizes, _seen) = mpsc::unbounded_channel();
+        let lane = |permits| Doubler { gate: Arc::new(Semaphore::new(permits)), sizes: sizes.clone() };
+        let (stuck, quick) = (lane(0), lane(10));
+        let gate = Arc::clone(&stuck.gate);
+        let batcher = Arc::new(Batcher::start(vec![stuck, quick], 64, 64));
+        let first = tokio::spawn({
+            let batcher = Arc::clone(&batcher);
+            async move { batcher.submit(1).await }
+        });
+        tokio::task::yield_now().await;
+        assert_eq!(batcher.submit(2).await, Ok(4), "the other lane takes it");
+        assert!(!first.is_finished());
+        gate.add_permits(1);
+        assert_eq!(first.await.unwrap(), Ok(2));
     }
 }

@@ -10,6 +10,9 @@ const LONGEST: usize = 600;
 /// Longest file of tests, in lines.
 const LONGEST_TESTS: usize = 1000;
 
+/// Most lines of code of the trusted core (blueprint, section 3): small enough to be read as a whole before it is trusted.
+const TRUSTED_CORE: usize = 4000;
+
 /// What unfinished or switched-off code looks like. Written in pieces, so that this file is not found.
 const UNFINISHED: &[&str] = &[concat!("#[", "ignore"), concat!("to", "do!"), concat!("unimple", "mented!")];
 
@@ -183,4 +186,18 @@ fn no_path_of_one_machine_is_committed() {
 #[test]
 fn every_crate_has_the_lints_of_the_workspace() {
     check(without_workspace_lints);
+}
+
+/// Lines that are neither blank nor a comment.
+fn code_lines(text: &str) -> usize {
+    text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//")).count()
+}
+
+#[test]
+fn the_trusted_core_is_small_enough_to_be_read() {
+    assert_eq!(code_lines("//! A\n\nfn a() {\n    // why\n    b(); // how\n}\n"), 3);
+    let files = texts();
+    let core = files.iter().filter(|file| file.is_rust() && file.path.starts_with("crates/vault/src/"));
+    let lines: usize = core.map(|file| code_lines(&file.text)).sum();
+    assert!((1000..=TRUSTED_CORE).contains(&lines), "crates/vault/src has {lines} lines of code");
 }
