@@ -163,6 +163,14 @@ impl Config {
         Ok(())
     }
 
+    /// The port of links to tenants' pages, unless it is 443. A production listener stands behind whatever forwards 443
+    /// to it; a developer's is reached at its own port, which is `bound` when the configuration says "any".
+    #[must_use]
+    pub fn link_port(&self, bound: Option<u16>) -> Option<u16> {
+        let own = bound.unwrap_or(self.listen.port());
+        (self.profile.allows_dev_conveniences() && own != 443 && own != 0).then_some(own)
+    }
+
     /// Where the databases are.
     #[must_use]
     pub fn endpoints(&self) -> CellEndpoints {

@@ -6,21 +6,27 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::{Path, Request, State},
-    http::{Method, StatusCode, header},
+    http::{HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{MethodRouter, get, post},
 };
-use carekeep_gateway::problem::{Json, Problem, catalogue};
-use carekeep_tenancy::{ControlPlane, NewTenant, TenancyError};
+use carekeep_gateway::{
+    api::identity::{FirstAdmin, FirstAdminError, check_first_admin, ensure_first_admin},
+    problem::{Json, Problem, catalogue},
+};
+use carekeep_identity::storage::PeopleError;
+use carekeep_tenancy::{ControlPlane, NewTenant, TenancyError, TenantRecord};
 use carekeep_vault::Vault;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 struct Control {
     plane: ControlPlane,
     vault: Arc<Vault>,
     token: String,
+    /// The port of links to tenants' pages, unless it is 443.
+    port: Option<u16>,
 }
 
 type Shared = State<Arc<Control>>;
@@ -54,9 +60,9 @@ pub fn routes() -> Vec<ControlRoute> {
     ]
 }
 
-/// The routes below `/control`.
-pub fn router(plane: ControlPlane, vault: Arc<Vault>, token: String) -> Router {
-    let control = Arc::new(Control { plane, vault, token });
+/// The routes below `/control`. `port` is the public one, unless that is 443.
+pub fn router(plane: ControlPlane, vault: Arc<Vault>, token: String, port: Option<u16>) -> Router {
+    let control = Arc::new(Control { plane, vault, token, port });
     routes()
         .into_iter()
         .fold(Router::new(), |router, route| router.route(route.path, route.handler))
@@ -86,6 +92,8 @@ struct TenantBody {
     name: String,
     region: String,
     hosts: Vec<String>,
+    /// Who is to be the first administrator.
+    admin: Option<AdminBody>,
 }
 
 #[derive(Deserialize)]
@@ -95,21 +103,91 @@ struct PartnerBody {
     name: String,
 }
 
-fn refused(error: &TenancyError) -> Response {
-    tracing::warn!(error = %error, "a control request was not done");
-    let (status, code, title) = match error {
-        TenancyError::Name { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "name", "A name cannot be used"),
-        TenancyError::Taken { .. } => (StatusCode::CONFLICT, "taken", "Belongs to another tenant"),
-        TenancyError::Unknown(_) => (StatusCode::NOT_FOUND, "unknown", "No such tenant or partner"),
-        _ => return catalogue::UNAVAILABLE.retry_after(5).into_response(),
-    };
-    // The control API is for operators: the message names the slug or host that they sent.
-    Problem::new(status, code, title, "The request was not done.")
-        .member("reason", error.to_string())
-        .into_response()
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AdminBody {
+    login: String,
+    name: String,
 }
 
-async fn create(State(control): Shared, Json(body): Json<TenantBody>) -> Response {
+/// The tenant as it is now, and its administrator if the request named one.
+#[derive(Serialize)]
+struct Made {
+    #[serde(flatten)]
+    tenant: TenantRecord,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admin: Option<AdminAnswer>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+enum AdminAnswer {
+    /// The link is here and nowhere else; asking again makes a new one and ends this one.
+    Invited { person: String, link: String, expires: String },
+    /// The person has joined; nothing was changed.
+    Joined,
+}
+
+/// Why a request was not done.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error(transparent)]
+    Tenancy(#[from] TenancyError),
+    #[error(transparent)]
+    Admin(#[from] FirstAdminError),
+    #[error("an administrator is invited to a host: give the tenant one")]
+    NoHost,
+    #[error("the tenant is suspended: resume it first")]
+    Suspended,
+}
+
+impl Refusal {
+    fn problem(&self) -> Problem {
+        let refused = |status, code, title| Problem::new(status, code, title, "The request was not done.");
+        match self {
+            Self::Tenancy(TenancyError::Name { .. }) => {
+                refused(StatusCode::UNPROCESSABLE_ENTITY, "name", "A name cannot be used")
+            }
+            Self::Tenancy(TenancyError::Taken { .. }) => {
+                refused(StatusCode::CONFLICT, "taken", "Belongs to another tenant")
+            }
+            Self::Tenancy(TenancyError::Unknown(_)) => {
+                refused(StatusCode::NOT_FOUND, "unknown", "No such tenant or partner")
+            }
+            Self::Admin(FirstAdminError::Login(_)) => catalogue::LOGIN_NOT_ALLOWED,
+            Self::Admin(FirstAdminError::People(PeopleError::Name)) => catalogue::NAME_NOT_ALLOWED,
+            Self::Admin(FirstAdminError::People(PeopleError::NotEmpty)) => {
+                refused(StatusCode::CONFLICT, "has-people", "The tenant has an administrator already")
+                    .advice("Let that person invite others, or name that person.")
+            }
+            Self::NoHost => refused(StatusCode::UNPROCESSABLE_ENTITY, "no-host", "No host to invite to"),
+            Self::Suspended => refused(StatusCode::CONFLICT, "suspended", "The tenant is suspended"),
+            Self::Tenancy(_) | Self::Admin(_) => Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "Temporarily unavailable",
+                "The database or the key service does not answer. A tenant that is not ready is served to nobody.",
+            )
+            .advice("Send the same request again in a few seconds: it goes on where this one stopped.")
+            .retry_after(5),
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    /// The control API is for operators: `reason` names the slug or host that they sent.
+    fn into_response(self) -> Response {
+        tracing::warn!(error = %self, "a control request was not done");
+        self.problem().member("reason", self.to_string()).into_response()
+    }
+}
+
+async fn create(State(control): Shared, Json(body): Json<TenantBody>) -> Result<Response, Refusal> {
+    if let Some(admin) = &body.admin {
+        // Before anything is made: a request that cannot be done whole is refused whole.
+        check_first_admin(&admin.login, &admin.name)?;
+        body.hosts.first().ok_or(Refusal::NoHost)?;
+    }
     let new = NewTenant {
         partner: body.partner.slug.clone(),
         slug: body.slug,
@@ -117,50 +195,59 @@ async fn create(State(control): Shared, Json(body): Json<TenantBody>) -> Respons
         region: body.region,
         hosts: body.hosts,
     };
-    let made = async {
-        control.plane.ensure_partner(&body.partner.slug, &body.partner.name).await?;
-        control.plane.create(&new).await
+    control.plane.ensure_partner(&body.partner.slug, &body.partner.name).await?;
+    let tenant = control.plane.create(&new).await?;
+    // Served at once here; other processes see it within a second.
+    let _ = control.vault.directory().refresh().await;
+    let admin = match &body.admin {
+        Some(admin) => Some(control.invite(&tenant, &new.hosts, admin).await?),
+        None => None,
     };
-    match made.await {
-        Ok(tenant) => {
-            // Served at once here; other processes see it within a second.
-            let _ = control.vault.directory().refresh().await;
-            (StatusCode::CREATED, axum::Json(tenant)).into_response()
+    let mut response = (StatusCode::CREATED, axum::Json(Made { tenant, admin })).into_response();
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+impl Control {
+    async fn invite(
+        &self,
+        tenant: &TenantRecord,
+        hosts: &[String],
+        admin: &AdminBody,
+    ) -> Result<AdminAnswer, Refusal> {
+        if tenant.status == "suspended" {
+            return Err(Refusal::Suspended);
         }
-        Err(error) => refused(&error),
+        let host = hosts.first().ok_or(Refusal::NoHost)?;
+        match ensure_first_admin(&self.vault, tenant.id, &admin.login, &admin.name).await? {
+            FirstAdmin::Joined => Ok(AdminAnswer::Joined),
+            FirstAdmin::Invited(invited) => Ok(AdminAnswer::Invited {
+                person: invited.person.to_string(),
+                link: invited.link(host, self.port),
+                expires: invited.expires.to_string(),
+            }),
+        }
     }
 }
 
-async fn list(State(control): Shared) -> Response {
-    control
-        .plane
-        .list()
-        .await
-        .map_or_else(|error| refused(&error), |tenants| axum::Json(tenants).into_response())
+async fn list(State(control): Shared) -> Result<Response, Refusal> {
+    Ok(axum::Json(control.plane.list().await?).into_response())
 }
 
-async fn show(State(control): Shared, Path(slug): Path<String>) -> Response {
-    control
-        .plane
-        .show(&slug)
-        .await
-        .map_or_else(|error| refused(&error), |tenant| axum::Json(tenant).into_response())
+async fn show(State(control): Shared, Path(slug): Path<String>) -> Result<Response, Refusal> {
+    Ok(axum::Json(control.plane.show(&slug).await?).into_response())
 }
 
-async fn suspend(State(control): Shared, Path(slug): Path<String>) -> Response {
+async fn suspend(State(control): Shared, Path(slug): Path<String>) -> Result<Response, Refusal> {
     set(&control, &slug, true).await
 }
 
-async fn resume(State(control): Shared, Path(slug): Path<String>) -> Response {
+async fn resume(State(control): Shared, Path(slug): Path<String>) -> Result<Response, Refusal> {
     set(&control, &slug, false).await
 }
 
-async fn set(control: &Control, slug: &str, suspended: bool) -> Response {
-    match control.plane.set_suspended(slug, suspended).await {
-        Ok(()) => {
-            let _ = control.vault.directory().refresh().await;
-            StatusCode::NO_CONTENT.into_response()
-        }
-        Err(error) => refused(&error),
-    }
+async fn set(control: &Control, slug: &str, suspended: bool) -> Result<Response, Refusal> {
+    control.plane.set_suspended(slug, suspended).await?;
+    let _ = control.vault.directory().refresh().await;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }

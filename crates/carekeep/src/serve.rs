@@ -127,7 +127,12 @@ pub async fn start(config: &Config, metrics: Metrics) -> Result<Running, Failure
     let readiness = readiness(&vault);
     let public = public(config, &vault, limiter, metrics.clone(), signal.clone()).await?;
     metrics.watch_connections("public", Arc::clone(&public.stats));
-    let internal = internal(config, &vault, &readiness, &metrics, signal).await?;
+    let port = config.link_port(Some(public.local_addr.port()));
+    let control = control(config, &vault, port).await?;
+    let source = (Arc::clone(vault.clock()), Arc::clone(vault.random()));
+    let router = internal::router(readiness.clone(), &metrics, control, source);
+    let socket = bind(config.internal).await?;
+    let internal = serve(Listener::internal(socket)?, router, EdgeLimits::default(), signal);
     metrics.watch_connections("internal", Arc::clone(&internal.stats));
     Ok(Running {
         public: public.local_addr,
@@ -200,21 +205,15 @@ async fn public(
     Ok(serve(Listener::public(socket, tls(config)?)?, router, limits, signal))
 }
 
-async fn internal(
+/// The control API, where this process may have one.
+async fn control(
     config: &Config,
     vault: &Arc<Vault>,
-    readiness: &Readiness,
-    metrics: &Metrics,
-    signal: Shutdown,
-) -> Result<ServeHandle, Failure> {
-    let control = match &config.control_token_file {
-        Some(path) => Some(control::router(control_plane(config).await?, Arc::clone(vault), secret(path)?)),
-        None => None,
-    };
-    let source = (Arc::clone(vault.clock()), Arc::clone(vault.random()));
-    let router = internal::router(readiness.clone(), metrics, control, source);
-    let socket = bind(config.internal).await?;
-    Ok(serve(Listener::internal(socket)?, router, EdgeLimits::default(), signal))
+    port: Option<u16>,
+) -> Result<Option<Router>, Failure> {
+    let Some(path) = &config.control_token_file else { return Ok(None) };
+    let plane = control_plane(config).await?;
+    Ok(Some(control::router(plane, Arc::clone(vault), secret(path)?, port)))
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {

@@ -19,6 +19,7 @@ const CONNECTION_LIMIT: u32 = 60;
 
 pub(crate) async fn create(control: &ControlPlane, new: &NewTenant) -> Result<TenantRecord, TenancyError> {
     check(new)?;
+    hosts_are_free(control, new).await?;
     let tenant = directory_entry(control, new).await?;
     let credential = keys(control, tenant).await?;
     // The two databases have nothing to do with each other; and connecting is the slow part.
@@ -42,6 +43,23 @@ fn check(new: &NewTenant) -> Result<(), TenancyError> {
 
 fn failed(error: sqlx::Error) -> TenancyError {
     TenancyError::database("directory")(error)
+}
+
+/// Looks before anything is made: a refusal should leave nothing behind. The last step decides, should two ask at once.
+async fn hosts_are_free(control: &ControlPlane, new: &NewTenant) -> Result<(), TenancyError> {
+    let taken = sqlx::query(
+        "SELECT h.host FROM directory.tenant_host h JOIN directory.tenant t ON t.id = h.tenant
+         WHERE h.host = ANY($1) AND t.slug <> $2 LIMIT 1",
+    )
+    .bind(&new.hosts)
+    .bind(&new.slug)
+    .fetch_optional(&control.directory)
+    .await
+    .map_err(failed)?;
+    match taken {
+        Some(row) => Err(TenancyError::Taken { what: "host", value: row.try_get(0).map_err(failed)? }),
+        None => Ok(()),
+    }
 }
 
 async fn directory_entry(control: &ControlPlane, new: &NewTenant) -> Result<TenantId, TenancyError> {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use carekeep_gateway::api::identity::{FirstAdmin, check_first_admin, ensure_first_admin};
 use carekeep_tenancy::{TenantFile, TenantRecord};
 use clap::Subcommand;
 
@@ -53,6 +54,9 @@ impl TenantCommand {
             Self::Create { file, admin_login, admin_name } => {
                 let file = TenantFile::read(&file)?;
                 refuse_demo_people(config, &file)?;
+                if let (Some(login), Some(name)) = (&admin_login, &admin_name) {
+                    check_first_admin(login, name).map_err(|error| Failure::message(error.to_string()))?;
+                }
                 plane.ensure_partner(&file.partner.slug, &file.partner.name).await?;
                 let tenant = plane.create(&file.new_tenant()).await?;
                 show(&tenant)?;
@@ -95,18 +99,18 @@ pub fn refuse_demo_people(config: &Config, file: &TenantFile) -> Result<(), Fail
     )))
 }
 
-/// Prints the link that invites the tenant's first administrator.
+/// Prints the link that invites the tenant's first administrator, or that they have joined.
 async fn invite(config: &Config, tenant: &TenantRecord, login: &str, name: &str) -> Result<(), Failure> {
     let vault = serve::open_vault(config).await?;
-    let invited = carekeep_gateway::api::identity::first_admin_invite(&vault, tenant.id, login, name)
-        .await
-        .map_err(|error| Failure::message(error.to_string()))?;
-    let host = tenant.hosts.first().map_or("<host>", String::as_str);
-    say(&format!(
-        "invitation, good until {}: https://{host}/join#{}",
-        invited.expires,
-        invited.token.reveal()
-    ));
+    let asked = ensure_first_admin(&vault, tenant.id, login, name).await;
+    match asked.map_err(|error| Failure::message(error.to_string()))? {
+        FirstAdmin::Joined => say("this administrator has joined already: nothing was changed"),
+        FirstAdmin::Invited(invited) => {
+            let host = tenant.hosts.first().map_or("<host>", String::as_str);
+            let link = invited.link(host, config.link_port(None));
+            say(&format!("invitation, good until {}: {link}", invited.expires));
+        }
+    }
     Ok(())
 }
 

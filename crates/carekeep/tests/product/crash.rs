@@ -2,8 +2,8 @@
 
 use std::{
     collections::HashSet,
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
+    path::Path,
+    process::Command,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -14,33 +14,10 @@ use std::{
 use carekeep::client::TenantClient;
 use serde_json::{Value, json};
 
-use crate::installation::{CAREKEEP, Installation};
-
-/// A second gateway process on the same cell.
-struct Gateway {
-    child: Child,
-    port: u16,
-}
-
-impl Gateway {
-    fn start(installation: &Installation) -> Self {
-        let mut child = Command::new(CAREKEEP)
-            .args(["serve", "--config", &installation.config()])
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let line = lines.map_while(Result::ok).find(|line| line.contains("\"serving\"")).expect("it serves");
-        let said: Value = serde_json::from_str(&line).unwrap();
-        let port = said["public"].as_str().unwrap().rsplit(':').next().unwrap().parse().unwrap();
-        Self { child, port }
-    }
-
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
+use crate::{
+    gateway::Gateway,
+    installation::{CAREKEEP, Installation},
+};
 
 fn observation(patient: &str, key: &str) -> Value {
     json!({"resourceType": "Observation", "status": "final", "subject": {"reference": format!("Patient/{patient}")},
@@ -77,7 +54,8 @@ async fn f1_kill_nine_under_write_load_loses_nothing_acknowledged() {
     let patient = doctor.post("/fhir/R4/Patient", &patient).await.unwrap()["id"].as_str().unwrap().to_owned();
     let acked = Arc::new(Mutex::new(Vec::new()));
     for round in 0..rounds {
-        let gateway = Gateway::start(&installation);
+        // A second gateway process on the same cell.
+        let gateway = Gateway::start(installation.config().as_ref());
         let base = format!("https://harbour.localhost:{}", gateway.port);
         let stop = Arc::new(AtomicBool::new(false));
         let writers: Vec<_> = (0..8)
@@ -100,56 +78,33 @@ async fn f1_kill_nine_under_write_load_loses_nothing_acknowledged() {
     }
     let acked: Vec<String> = acked.lock().unwrap().clone();
     println!("{} writes acknowledged over {rounds} crashes", acked.len());
-    let stored = stored(&doctor, &patient).await;
+    let stored = installation.http("harbour").with_token(doctor.token()).observations(&patient).await;
     let keys: HashSet<&str> = stored.iter().map(|line| line.split_once(' ').unwrap().1).collect();
     assert_eq!(keys.len(), stored.len(), "a write is there twice");
     for line in &acked {
         assert!(stored.contains(line), "acknowledged and lost: {line}");
     }
-    verify(&installation);
+    verify(installation.config().as_ref(), "harbour", &installation.state.join("ledger.export"));
 }
 
-/// All observations of the patient as `id key`.
-async fn stored(client: &TenantClient, patient: &str) -> HashSet<String> {
-    let mut found = HashSet::new();
-    let mut path = format!("/fhir/R4/Observation?patient={patient}&_count=200");
-    loop {
-        let page = client.get(&path).await.unwrap();
-        for entry in page["entry"].as_array().into_iter().flatten() {
-            let resource = &entry["resource"];
-            let key = resource["identifier"][0]["value"].as_str().unwrap();
-            assert!(found.insert(format!("{} {key}", resource["id"].as_str().unwrap())));
-        }
-        let next = page["link"].as_array().unwrap().iter().find(|link| link["relation"] == "next");
-        match next {
-            Some(link) => {
-                path = link["url"]
-                    .as_str()
-                    .unwrap()
-                    .split_once("/fhir")
-                    .map(|(_, rest)| format!("/fhir{rest}"))
-                    .unwrap()
-            }
-            None => return found,
-        }
-    }
-}
-
-/// The ledger, taken out and verified with the public key alone.
-fn verify(installation: &Installation) {
-    let config = installation.config();
-    let out = installation.state.join("ledger.export").display().to_string();
-    installation
-        .command(&["audit", "export", "--config", &config, "--tenant", "harbour", "--out", &out])
-        .unwrap();
-    let key = installation.command(&["audit", "key", "--config", &config, "--tenant", "harbour"]).unwrap();
-    let said = installation.command(&["audit", "verify", "--export", &out, "--key", key.trim()]).unwrap();
+/// The ledger of a tenant, taken out to a file and verified with the public key alone.
+pub(crate) fn verify(config: &Path, tenant: &str, out: &Path) {
+    let run = |arguments: &[&str]| {
+        let output = Command::new(CAREKEEP).arg("audit").args(arguments).output().unwrap();
+        let (said, failed) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        if output.status.success() { Ok(said.into_owned()) } else { Err(failed.into_owned()) }
+    };
+    let (config, file) = (config.to_str().unwrap(), out.to_str().unwrap());
+    run(&["export", "--config", config, "--tenant", tenant, "--out", file]).unwrap();
+    let key = run(&["key", "--config", config, "--tenant", tenant]).unwrap();
+    let said = run(&["verify", "--export", file, "--key", key.trim()]).unwrap();
     println!("{said}");
     assert!(said.contains("nothing was found"));
     // The control: one flipped byte in the middle is found.
-    let mut bytes = std::fs::read(&out).unwrap();
+    let mut bytes = std::fs::read(out).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
-    std::fs::write(&out, bytes).unwrap();
-    assert!(installation.command(&["audit", "verify", "--export", &out, "--key", key.trim()]).is_err());
+    std::fs::write(out, bytes).unwrap();
+    assert!(run(&["verify", "--export", file, "--key", key.trim()]).is_err());
 }

@@ -14,6 +14,8 @@ use carekeep_identity::totp::{TotpSecret, code_at};
 use carekeep_kernel::{Clock, SystemClock};
 use serde_json::{Value, json};
 
+use crate::http::Http;
+
 /// The binary under test.
 pub(crate) const CAREKEEP: &str = env!("CARGO_BIN_EXE_carekeep");
 
@@ -31,16 +33,21 @@ pub(crate) struct Installation {
 impl Installation {
     /// Starts with the bundles of a folder, or with none.
     pub(crate) fn start(data: Option<&Path>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        Self::start_in(folder, data)
+        Self::start_in(tempfile::tempdir().unwrap(), data, "1")
     }
 
-    fn start_in(folder: tempfile::TempDir, data: Option<&Path>) -> Self {
+    /// The same with rate limits so wide that an importer is not slowed down by them.
+    pub(crate) fn start_unlimited(data: Option<&Path>) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), data, "1000")
+    }
+
+    fn start_in(folder: tempfile::TempDir, data: Option<&Path>, limit_factor: &str) -> Self {
         let state = folder.path().join("state");
         let began = Instant::now();
         let mut command = Command::new(CAREKEEP);
         let tenants = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tenants");
         command.arg("dev").arg("--state").arg(&state).arg("--tenants").arg(tenants).args(["--port", "0"]);
+        command.args(["--limit-factor", limit_factor]);
         match data {
             Some(data) => command.arg("--data").arg(data),
             None => command.arg("--no-data"),
@@ -55,7 +62,7 @@ impl Installation {
     pub(crate) fn restart(mut self) -> Self {
         self.stop();
         let folder = std::mem::replace(&mut self._folder, tempfile::tempdir().unwrap());
-        Self::start_in(folder, None)
+        Self::start_in(folder, None, "1")
     }
 
     /// Asks it to stop, as Ctrl-C does, and gives what it still printed.
@@ -83,6 +90,12 @@ impl Installation {
     pub(crate) fn client(&self, slug: &str) -> TenantClient {
         let base = self.tenant(slug)["base"].as_str().unwrap().to_owned();
         self.client_at(slug, &base)
+    }
+
+    /// A client that sees statuses.
+    pub(crate) fn http(&self, slug: &str) -> Http {
+        let port = self.tenant(slug)["base"].as_str().unwrap().rsplit(':').next().unwrap().parse();
+        Http::new(slug, port.unwrap(), &self.authority())
     }
 
     /// The same at another process of the installation.
@@ -115,19 +128,7 @@ impl Installation {
                 Ok(_) => return client,
                 Err(error) => assert!(Instant::now() < deadline, "no code was accepted: {error}"),
             }
-            let into = SystemClock.now().as_seconds().rem_euclid(30);
-            tokio::time::sleep(Duration::from_secs(u64::try_from(31 - into).unwrap())).await;
-        }
-    }
-
-    /// Runs another command of the binary on this installation.
-    pub(crate) fn command(&self, arguments: &[&str]) -> Result<String, String> {
-        let output = Command::new(CAREKEEP).args(arguments).output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        if output.status.success() {
-            Ok(text)
-        } else {
-            Err(String::from_utf8_lossy(&output.stderr).into_owned())
+            next_code().await;
         }
     }
 
@@ -169,6 +170,12 @@ fn until_up(child: &mut Child) -> String {
             }
         }
     }
+}
+
+/// Waits until an authenticator app shows another code.
+pub(crate) async fn next_code() {
+    let into = SystemClock.now().as_seconds().rem_euclid(30);
+    tokio::time::sleep(Duration::from_secs(u64::try_from(31 - into).unwrap())).await;
 }
 
 /// The present code of a Base32 secret.

@@ -8,8 +8,12 @@
     reason = "a test that cannot set up has failed"
 )]
 
+mod cell;
 mod clients;
 mod crash;
 mod data;
+mod gateway;
+mod http;
 mod installation;
+mod onboarding;
 mod remains;

@@ -13,7 +13,9 @@ use carekeep_store::{Store, StoreError, columns::Sealed, entity};
 use carekeep_vault::{AccessError, SecretColumn, SecretPlace, Vault};
 use zeroize::Zeroizing;
 
-pub use people::{Invited, NewPerson, PeopleError, PersonDetails, PersonStatus, PersonView, Profile};
+pub use people::{
+    Invited, NewPerson, PeopleError, PersonDetails, PersonStatus, PersonView, Profile, check_name,
+};
 
 use crate::{
     TokenHash,

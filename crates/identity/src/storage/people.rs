@@ -229,11 +229,12 @@ impl PgRepository {
     /// person is set up it can be repeated with the same login name, for a new link.
     ///
     /// # Errors
-    /// [`PeopleError::NotEmpty`] when the tenant has somebody else, [`PeopleError::Name`], [`PeopleError::Unavailable`].
+    /// [`PeopleError::SetUp`] when that very person is set up, [`PeopleError::NotEmpty`] when the tenant has somebody
+    /// else, [`PeopleError::Name`], [`PeopleError::Unavailable`].
     pub async fn found(&self, new: NewPerson<'_>) -> Answer<Invited> {
         if let Some(founder) = self.store.founder().await? {
             let token = self.vault.login_token(self.tenant, new.login.as_str()).await?;
-            if founder.login_token != token || founder.activated_at.is_some() {
+            if founder.login_token != token {
                 return Err(PeopleError::NotEmpty);
             }
             let id = PersonId::from_uuid(founder.id);
@@ -288,10 +289,7 @@ impl PgRepository {
 
     /// Adds a person; `None` when somebody was there already. Without `by` it is the founder.
     async fn add(&self, new: NewPerson<'_>, by: Option<PersonId>) -> Answer<Option<Invited>> {
-        let name = new.name.trim();
-        if !(1..=200).contains(&name.chars().count()) || name.chars().any(char::is_control) {
-            return Err(PeopleError::Name);
-        }
+        let name = check_name(new.name)?;
         let id = PersonId::generate(&**self.vault.clock(), self.random());
         let row = entity::person::Model {
             id: id.as_uuid(),
@@ -333,6 +331,19 @@ impl PgRepository {
     ) -> (InviteRecord, PlainToken) {
         let invitation = Invitation { tenant: self.tenant, person, invited_by, roles };
         invite::issue(invitation, &**self.vault.clock(), self.random())
+    }
+}
+
+/// The name of a person as it is kept, without blanks around it.
+///
+/// # Errors
+/// [`PeopleError::Name`] when it is empty, too long or holds control characters.
+pub fn check_name(name: &str) -> Answer<&str> {
+    let name = name.trim();
+    if (1..=200).contains(&name.chars().count()) && !name.chars().any(char::is_control) {
+        Ok(name)
+    } else {
+        Err(PeopleError::Name)
     }
 }
 

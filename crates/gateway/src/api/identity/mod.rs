@@ -22,7 +22,9 @@ use carekeep_identity::{
 };
 use carekeep_vault::Vault;
 
-pub use first_admin::{FirstAdminError, FirstInvite, first_admin_invite};
+pub use first_admin::{
+    FirstAdmin, FirstAdminError, FirstInvite, check_first_admin, ensure_first_admin, first_admin_invite,
+};
 
 use self::{
     answer::Step,
