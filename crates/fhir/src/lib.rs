@@ -10,6 +10,7 @@ pub mod meta;
 pub mod outcome;
 pub mod project;
 pub mod search;
+mod type_names;
 pub mod types;
 pub mod validate;
 

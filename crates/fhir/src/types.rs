@@ -7,6 +7,8 @@ use std::{fmt, str::FromStr};
 
 use carekeep_kernel::ResourceId;
 
+pub use crate::type_names::r4_type_name;
+
 use crate::json::Json;
 
 macro_rules! resource_types {

@@ -12,6 +12,7 @@ mod cell;
 mod clients;
 mod crash;
 mod data;
+mod examples;
 mod gateway;
 mod http;
 mod installation;

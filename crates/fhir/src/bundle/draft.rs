@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     json::{Json, Object},
-    types::{ResourceType, Target},
+    types::{ResourceType, Target, r4_type_name},
 };
 
 /// A conditional creation: which entry asks, the type, and the query to look up.
@@ -333,8 +333,7 @@ fn version(text: &str) -> Result<u64, BundleProblem> {
     inner.and_then(|digits| digits.parse().ok()).ok_or(BundleProblem::IfMatch)
 }
 
-/// A type's name for a report: only if it looks like one.
+/// A type's name for a report: only if there is such a type.
 fn type_name(name: &str) -> String {
-    let plain = (1..=40).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphabetic());
-    if plain { name.to_owned() } else { "(unreadable)".to_owned() }
+    r4_type_name(name).unwrap_or("(no type of R4)").to_owned()
 }

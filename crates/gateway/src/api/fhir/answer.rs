@@ -16,8 +16,8 @@ const FHIR_JSON: HeaderValue = HeaderValue::from_static("application/fhir+json; 
 pub(super) enum Refused {
     /// The interaction was not done.
     Fhir(FhirError),
-    /// The type is not served.
-    NotServed,
+    /// The type is not served; its name, if R4 has such a type.
+    NotServed(Option<&'static str>),
     /// Refused before it was a FHIR interaction.
     Problem(Problem),
 }
@@ -38,8 +38,10 @@ impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         match self {
             Self::Problem(problem) => problem.into_response(),
-            Self::NotServed => {
-                let advice = "this resource type is not served: see /fhir/R4/metadata for those that are";
+            Self::NotServed(kind) => {
+                let what = kind.unwrap_or("this resource type");
+                let advice =
+                    format!("{what} is not served here: see /fhir/R4/metadata for the types that are");
                 outcome(StatusCode::NOT_FOUND, &Outcome::error(IssueType::NotSupported, advice))
             }
             Self::Fhir(error) => {

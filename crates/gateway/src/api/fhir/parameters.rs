@@ -2,7 +2,10 @@
 
 use axum::extract::{FromRequestParts, Path};
 use carekeep_care::fhir::{Fhir, FhirError};
-use carekeep_fhir::{search::Handling, types::ResourceType};
+use carekeep_fhir::{
+    search::Handling,
+    types::{ResourceType, r4_type_name},
+};
 use carekeep_kernel::ResourceId;
 use carekeep_vault::{AccessError, Caller};
 use http::{HeaderMap, header, request::Parts};
@@ -56,14 +59,18 @@ impl Asked {
 
 /// The type in a path. A type that is not served is told as such: which types there are is public.
 pub(super) fn type_of(Path(kind): &Path<String>) -> Result<ResourceType, Refused> {
-    kind.parse().map_err(|_| Refused::NotServed)
+    parse_type(kind)
+}
+
+fn parse_type(kind: &str) -> Result<ResourceType, Refused> {
+    kind.parse().map_err(|_| Refused::NotServed(r4_type_name(kind)))
 }
 
 /// The type and id in a path. An id that is no UUID names nothing, like any other id that is not there.
 pub(super) fn instance_of(
     Path((kind, id)): &Path<(String, String)>,
 ) -> Result<(ResourceType, ResourceId), Refused> {
-    let kind = kind.parse().map_err(|_| Refused::NotServed)?;
+    let kind = parse_type(kind)?;
     Ok((kind, id.parse().map_err(|_| invisible())?))
 }
 
