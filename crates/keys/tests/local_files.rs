@@ -2,7 +2,13 @@
 
 mod support;
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use carekeep_kernel::{ManualClock, OsRandom, Profile};
 use carekeep_keys::{KeyError, KeyPurpose, KeyService, LocalKms};
@@ -135,4 +141,23 @@ async fn a_reference_cannot_lead_out_of_the_directory() {
         let key = carekeep_keys::KeyRef(text.to_owned());
         assert_eq!(service.describe(&key).await, Err(KeyError::NotFound(key.clone())), "{text:?}");
     }
+}
+
+#[tokio::test]
+async fn k6_a_lock_that_is_never_released_is_an_answer_in_time_and_then_works() {
+    let directory = tempfile::tempdir().unwrap();
+    let service = open(directory.path(), &clock()).unwrap();
+    let key = service.create_key(tenant(1)).await.unwrap();
+    let lock = fs::File::open(directory.path().join("lock")).unwrap();
+    lock.lock().unwrap();
+    let began = Instant::now();
+    let refused = service.describe(&key).await.err().unwrap();
+    assert!(matches!(&refused, KeyError::Unavailable(why) if why.contains("another process")), "{refused}");
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    // Somebody who is done in a moment is waited for.
+    let (waiting, ()) = tokio::join!(service.describe(&key), async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        lock.unlock().unwrap();
+    });
+    assert_eq!(waiting.unwrap().key, key);
 }

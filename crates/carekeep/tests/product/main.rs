@@ -13,8 +13,15 @@ mod clients;
 mod crash;
 mod data;
 mod examples;
+mod fault;
 mod gateway;
 mod http;
 mod installation;
 mod onboarding;
+mod outages;
 mod remains;
+
+/// The same server that the keys crate is tried on.
+#[expect(dead_code, unreachable_pub, reason = "the keys crate's tests use other parts of it")]
+#[path = "../../../keys/tests/support/moto.rs"]
+mod moto;

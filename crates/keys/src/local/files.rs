@@ -1,10 +1,12 @@
 //! The files of the local key service: private, locked, replaced atomically.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use carekeep_kernel::{Random, TenantId, random::bytes};
@@ -13,6 +15,11 @@ use serde::{Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
 use crate::KeyError;
+
+/// How long a call waits for others to be done: they take milliseconds. A request that asks twice is answered within 5 s.
+const LOCK_LIMIT: Duration = Duration::from_secs(2);
+/// Between two looks.
+const LOCK_PAUSE: Duration = Duration::from_millis(2);
 
 pub(super) struct Directory(PathBuf);
 
@@ -23,16 +30,25 @@ impl Directory {
         Ok(Self(path.to_owned()))
     }
 
-    /// Waits for the lock; held until the value is dropped, released by the kernel if the process dies.
+    /// Waits for the lock, but not for ever: a request is held open meanwhile. Held until the value is dropped, released
+    /// by the kernel if the process dies.
     pub(super) fn lock(&self) -> Result<Locked<'_>, KeyError> {
         let path = self.0.join("lock");
-        let open = || {
-            let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;
-            file.lock()?;
-            Ok(file)
-        };
-        let file = open().map_err(|error| failed(&path, &error))?;
-        Ok(Locked { directory: &self.0, _lock: file })
+        let opened = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
+        let file = opened.map_err(|error| failed(&path, &error))?;
+        let began = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Locked { directory: &self.0, _lock: file }),
+                Err(TryLockError::WouldBlock) if began.elapsed() < LOCK_LIMIT => thread::sleep(LOCK_PAUSE),
+                Err(TryLockError::WouldBlock) => {
+                    let (path, seconds) = (path.display(), LOCK_LIMIT.as_secs());
+                    let held = format!("another process has held {path} for {seconds} s: look what it does");
+                    return Err(KeyError::Unavailable(held));
+                }
+                Err(TryLockError::Error(error)) => return Err(failed(&path, &error)),
+            }
+        }
     }
 }
 
