@@ -1,8 +1,16 @@
 //! X1, I2, I3: as a new user would try it.
 
-use std::{os::unix::fs::PermissionsExt, path::Path, process::Command, time::Duration};
+use std::{
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
-use crate::installation::Installation;
+use carekeep_devservers::cache_dir;
+use serde_json::Value;
+
+use crate::installation::{Installation, code, next_code};
 
 fn tool(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set: run the tests by ./dev test"))
@@ -31,4 +39,95 @@ async fn x1_a_public_fhir_client_signs_in_reads_searches_creates_and_updates() {
     assert!(installation.started_in < Duration::from_secs(20), "{:?}", installation.started_in);
     let me = installation.signed_in("harbour", "clinician").await.get("/api/v1/me").await.unwrap();
     assert_eq!(me["roles"], serde_json::json!(["clinician"]));
+}
+
+/// A folder with one small chart to start from.
+fn one_chart() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/product/sample/bundle-transaction.json");
+    std::fs::copy(sample, folder.path().join("chart.json")).unwrap();
+    folder
+}
+
+/// The lines of the README's block that begins with this, without comments behind them.
+fn readme_block(begin: &str) -> Vec<String> {
+    let readme =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md")).unwrap();
+    let block =
+        readme.split("```sh\n").find(|block| block.starts_with(begin)).expect("the README has this block");
+    block.split("```").next().unwrap().lines().map(str::to_owned).collect()
+}
+
+/// Runs a line of the README after those before it that set something, as a person's shell does.
+fn shell(settings: &[String], line: &str) -> Value {
+    let ran =
+        Command::new("bash").arg("-c").arg(format!("{}\n{line}", settings.join("\n"))).output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success(), "{line}: {said}{}", String::from_utf8_lossy(&ran.stderr));
+    serde_json::from_str(&said).unwrap_or_else(|_| panic!("{line}: no JSON: {said}"))
+}
+
+#[tokio::test]
+async fn x1_the_readmes_way_in_by_curl_works_as_it_stands_there() {
+    let chart = one_chart();
+    let installation = Installation::start(Some(chart.path()));
+    let tenant = installation.tenant("harbour");
+    let people = tenant["people"].as_array().unwrap();
+    // What a person copies from the terminal or from demo.json.
+    let fill = |line: &String| {
+        line.replace("https://harbour.localhost:8443", tenant["base"].as_str().unwrap())
+            .replace(".carekeep/tls/dev-ca.pem", installation.authority().to_str().unwrap())
+    };
+    let lines: Vec<String> = readme_block("B=https://").iter().map(fill).collect();
+    let (settings, calls): (Vec<String>, Vec<String>) =
+        lines.into_iter().partition(|line| !line.starts_with("$C"));
+    let [password, totp, charts] = <[String; 3]>::try_from(calls).expect("three calls");
+    let doctor = people.iter().find(|person| password.contains(person["login"].as_str().unwrap())).unwrap();
+    let password = password.replace("<password>", doctor["password"].as_str().unwrap());
+    assert!(!password.contains('<'), "{password}");
+    let half = shell(&settings, &password);
+    assert_eq!(half["next"], "second_factor", "{half}");
+    let mut whole = Value::Null;
+    for _ in 0..3 {
+        let now = code(doctor["totp_secret"].as_str().unwrap());
+        let line = totp.replace("<token>", half["token"].as_str().unwrap()).replace("<code>", &now);
+        whole = shell(&settings, &line);
+        if whole["next"] == "done" {
+            break;
+        }
+        assert_eq!(whole["code"], "sign-in-refused", "{whole}");
+        next_code().await;
+    }
+    let line = charts.replace("<token>", whole["token"].as_str().unwrap());
+    let charts = shell(&settings, &line);
+    assert_eq!(
+        (&charts["resourceType"], &charts["type"]),
+        (&"Bundle".into(), &"searchset".into()),
+        "{charts}"
+    );
+    assert_eq!(charts["entry"][0]["resource"]["name"][0]["family"], "Transacted");
+    // Without the session there is no chart: it was not the door that stood open.
+    let stranger = shell(&settings, &line.replace(whole["token"].as_str().unwrap(), "cks_no"));
+    assert_eq!(stranger["resourceType"], "OperationOutcome", "{stranger}");
+}
+
+#[tokio::test]
+async fn i1_i2_people_sign_in_to_a_demo_tenant_by_code_and_by_passkey_in_a_browser() {
+    let chart = one_chart();
+    let installation = Installation::start(Some(chart.path()));
+    let modules = std::env::var_os("CAREKEEP_NODE_MODULES")
+        .map_or_else(|| cache_dir().join("node/node_modules"), PathBuf::from);
+    assert!(modules.is_dir(), "{} is not there: run this by ./dev test", modules.display());
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/browser/portal.mjs");
+    let ran = Command::new("node")
+        .arg(script)
+        .arg(installation.state.join("demo.json"))
+        .arg(Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser"))
+        .env("CAREKEEP_NODE_MODULES", &modules)
+        .env("CAREKEEP_EXPECT_CHART", "1")
+        .output()
+        .unwrap();
+    let (said, errors) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    println!("{said}");
+    assert!(ran.status.success() && said.contains("browser: ok"), "{said}\n{errors}");
 }
