@@ -2,6 +2,7 @@
 //! sign in as people do; only the clock is the test's.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
+mod audit_faults;
 mod browser_run;
 mod browsers;
 mod joining;

@@ -1,0 +1,320 @@
+//! BARS A1 through the gateway: while the audit cannot be written, no route gives a byte of health data or changes
+//! anything, each answers 503 in time, and works again soon after.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use carekeep_gateway::api::{self, endpoint::Access};
+use reqwest::{Method, RequestBuilder, StatusCode};
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, PgConnection, Row};
+
+use crate::support::{Answer, Clinic, Member};
+
+/// The longest that a refusal may take, and the longest until everything works again.
+const LIMIT: Duration = Duration::from_secs(5);
+/// Stands in every record, and in the name of everybody.
+const CANARY: &str = "Zyxwvandermolen";
+const IDENTIFIER: &str = "urn:example:mrn|Zyxwvandermolen-7719";
+
+/// What is asked: the route's name, and the variant of it.
+type Ask = (&'static str, &'static str);
+
+/// Every route that shows or changes health data or people, in each of its variants.
+const ASKS: [Ask; 14] = [
+    ("fhir.read", ""),
+    ("fhir.version_read", ""),
+    ("fhir.history", ""),
+    ("fhir.search", ""),
+    ("fhir.search_form", ""),
+    ("fhir.create", ""),
+    ("fhir.create", "unless it is there"),
+    ("fhir.update", ""),
+    ("fhir.delete", ""),
+    ("fhir.bundle", "transaction"),
+    ("fhir.bundle", "batch"),
+    ("people.list", ""),
+    ("people.invite", ""),
+    ("care_team.assign", ""),
+];
+
+struct Scene {
+    clinic: Clinic,
+    admin: Member,
+    doctor: Member,
+    manager: Member,
+    patient: String,
+    /// An observation to delete.
+    spare: String,
+    /// For login names that are new each time.
+    asked: usize,
+}
+
+fn patient(id: Option<&str>) -> Value {
+    let (system, value) = IDENTIFIER.split_once('|').unwrap();
+    let mut patient = json!({"resourceType": "Patient", "name": [{"family": CANARY}],
+        "identifier": [{"system": system, "value": value}]});
+    if let Some(id) = id {
+        patient["id"] = json!(id);
+    }
+    patient
+}
+
+fn observation(patient: &str) -> Value {
+    json!({"resourceType": "Observation", "status": "final", "code": {"text": CANARY},
+        "subject": {"reference": format!("Patient/{patient}")}})
+}
+
+fn bundle(kind: &str, patient: &str) -> Value {
+    let entry =
+        json!({"resource": observation(patient), "request": {"method": "POST", "url": "Observation"}});
+    json!({"resourceType": "Bundle", "type": kind, "entry": [entry, entry]})
+}
+
+impl Scene {
+    async fn set() -> Self {
+        let clinic = Clinic::open().await;
+        let mut admin = clinic.admin().await;
+        let mut doctor = clinic.member(&mut admin, &format!("dr.{CANARY}"), &["clinician"]).await;
+        let manager = clinic.member(&mut admin, "manager.weiss", &["clinic_manager"]).await;
+        let made = doctor.program.post("/fhir/R4/Patient", &patient(None)).await.expect(StatusCode::CREATED);
+        let patient = made["id"].as_str().unwrap().to_owned();
+        let mut scene = Self { clinic, admin, doctor, manager, patient, spare: String::new(), asked: 0 };
+        scene.put_spare().await;
+        scene
+    }
+
+    async fn put_spare(&mut self) {
+        let spare = observation(&self.patient);
+        let made = self.doctor.program.post("/fhir/R4/Observation", &spare).await.expect(StatusCode::CREATED);
+        self.spare = made["id"].as_str().unwrap().to_owned();
+    }
+
+    fn request(&mut self, (route, variant): Ask) -> RequestBuilder {
+        self.asked += 1;
+        let patient = &self.patient;
+        let at = |member: &Member, method, path: &str| {
+            let program = &member.program;
+            let url = format!("{}{path}", program.base);
+            program.http.request(method, url).bearer_auth(program.token.as_ref().unwrap())
+        };
+        let fhir = |method, path: &str| at(&self.doctor, method, &format!("/fhir/R4{path}"));
+        match (route, variant) {
+            ("fhir.read", _) => fhir(Method::GET, &format!("/Patient/{patient}")),
+            ("fhir.version_read", _) => fhir(Method::GET, &format!("/Patient/{patient}/_history/1")),
+            ("fhir.history", _) => fhir(Method::GET, &format!("/Patient/{patient}/_history")),
+            ("fhir.search", _) => fhir(Method::GET, "/Patient?family=zyxw"),
+            ("fhir.search_form", _) => fhir(Method::POST, "/Patient/_search")
+                .header("content-type", "application/x-www-form-urlencoded")
+                .body("family=zyxw"),
+            ("fhir.create", "") => fhir(Method::POST, "/Observation").json(&observation(patient)),
+            ("fhir.create", _) => fhir(Method::POST, "/Patient")
+                .header("if-none-exist", format!("identifier={IDENTIFIER}"))
+                .json(&self::patient(None)),
+            ("fhir.update", _) => {
+                fhir(Method::PUT, &format!("/Patient/{patient}")).json(&self::patient(Some(patient)))
+            }
+            ("fhir.delete", _) => fhir(Method::DELETE, &format!("/Observation/{}", self.spare)),
+            ("fhir.bundle", kind) => fhir(Method::POST, "").json(&bundle(kind, patient)),
+            ("people.list", _) => at(&self.admin, Method::GET, "/api/v1/people"),
+            ("people.invite", _) => {
+                let body =
+                    json!({"login": format!("new.{}", self.asked), "name": CANARY, "roles": ["nurse"]});
+                at(&self.admin, Method::POST, "/api/v1/people").json(&body)
+            }
+            ("care_team.assign", _) => {
+                let path = format!("/api/v1/patients/{patient}/care-team/{}", self.admin.id);
+                at(&self.manager, Method::PUT, &path)
+            }
+            other => panic!("{other:?} is no request here"),
+        }
+    }
+
+    /// Everything at once.
+    async fn ask_all(&mut self) -> Vec<(Ask, Answer, Duration)> {
+        let requests: Vec<RequestBuilder> = ASKS.into_iter().map(|ask| self.request(ask)).collect();
+        let one = async |request| {
+            let began = Instant::now();
+            (Answer::of(request).await, began.elapsed())
+        };
+        let answers = futures_util::future::join_all(requests.into_iter().map(one)).await;
+        ASKS.into_iter().zip(answers).map(|(ask, (answer, took))| (ask, answer, took)).collect()
+    }
+
+    /// The control: all of it works, and what is read has the canary in it.
+    async fn all_work(&mut self) {
+        for (ask, answer, _) in self.ask_all().await {
+            assert!(answer.status.is_success(), "{ask:?}: {} {}", answer.status, answer.text);
+            let reads =
+                !matches!(ask.0, "fhir.delete" | "fhir.bundle" | "people.invite" | "care_team.assign");
+            assert_eq!(answer.text.contains(CANARY), reads, "{ask:?}: {}", answer.text);
+        }
+        self.put_spare().await;
+    }
+
+    async fn all_refused(&mut self, fault: &str) {
+        let mut slowest = Duration::ZERO;
+        for (ask, answer, took) in self.ask_all().await {
+            let Answer { status, headers, text, .. } = &answer;
+            assert_eq!(*status, StatusCode::SERVICE_UNAVAILABLE, "{fault}: {ask:?}: {text}");
+            assert!(took < LIMIT, "{fault}: {ask:?} took {took:?}");
+            assert!(
+                headers["retry-after"].to_str().unwrap().parse::<u32>().unwrap() >= 1,
+                "{fault}: {ask:?}"
+            );
+            let said = format!("{headers:?}{text}").to_lowercase();
+            assert!(!said.contains("zyxw") && !said.contains(&self.patient), "{fault}: {ask:?}: {said}");
+            assert!(said.contains("again"), "{fault}: {ask:?} says what to do: {said}");
+            let fhir = answer.body["resourceType"] == "OperationOutcome";
+            assert_eq!(fhir, ask.0.starts_with("fhir."), "{fault}: {ask:?}: {text}");
+            slowest = slowest.max(took);
+        }
+        println!("{fault}: {} requests refused, the slowest after {slowest:.1?}", ASKS.len());
+    }
+
+    async fn all_work_again(&mut self, fault: &str) {
+        let back = Instant::now();
+        for ask in ASKS {
+            loop {
+                let answer = Answer::of(self.request(ask)).await;
+                if answer.status.is_success() {
+                    break;
+                }
+                let late = format!("{fault}: {ask:?} is still refused: {}", answer.text);
+                assert!(answer.status == StatusCode::SERVICE_UNAVAILABLE && back.elapsed() < LIMIT, "{late}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        println!("{fault}: all work {:.1?} after it was mended", back.elapsed());
+        self.put_spare().await;
+    }
+
+    async fn sql(&self, sql: &str) {
+        let sql = sql.replace("{s}", &self.clinic.acme.id.schema());
+        let pool = self.clinic.platform.superuser("clinical");
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&pool).await.unwrap();
+        pool.close().await;
+    }
+
+    async fn count(&self, database: &str, sql: &str) -> i64 {
+        let sql = sql.replace("{s}", &self.clinic.acme.id.schema());
+        let pool = self.clinic.platform.superuser(database);
+        let count = sqlx::query(AssertSqlSafe(sql)).fetch_one(&pool).await.unwrap().get(0);
+        pool.close().await;
+        count
+    }
+
+    /// How much there is of everything that a request may change.
+    async fn written(&self) -> [i64; 5] {
+        [
+            self.count("clinical", "SELECT count(*) FROM {s}.resource").await,
+            self.count("clinical", "SELECT count(*) FROM {s}.resource_version").await,
+            self.count("clinical", "SELECT count(*) FROM {s}.search_token").await,
+            self.count("clinical", "SELECT count(*) FROM {s}.care_relation").await,
+            self.count("operations", "SELECT count(*) FROM {s}.person").await,
+        ]
+    }
+
+    /// A fault that SQL makes and SQL takes back.
+    async fn with_fault(&mut self, fault: &str, make: &str, mend: &str) {
+        let before = self.written().await;
+        self.sql(make).await;
+        self.all_refused(fault).await;
+        assert_eq!(self.written().await, before, "{fault}: something was changed");
+        self.sql(mend).await;
+        self.all_work_again(fault).await;
+    }
+
+    /// A lock on the ledger in a transaction of its own: whoever inserts waits.
+    async fn lock(&self) -> PgConnection {
+        let mut blocker = self.clinic.platform.superuser("clinical").acquire().await.unwrap().detach();
+        let schema = self.clinic.acme.id.schema();
+        let lock = format!("BEGIN; LOCK TABLE {schema}.audit_entry IN ACCESS EXCLUSIVE MODE");
+        sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut blocker).await.unwrap();
+        blocker
+    }
+}
+
+/// Insert fails with an SQLSTATE.
+const RAISE: &str = "CREATE FUNCTION {s}.broken() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'broken' USING ERRCODE = '{code}'; END $$;
+    GRANT EXECUTE ON FUNCTION {s}.broken() TO PUBLIC;
+    CREATE TRIGGER broken BEFORE INSERT ON {s}.audit_entry FOR EACH ROW EXECUTE FUNCTION {s}.broken()";
+const NO_RAISE: &str = "DROP TRIGGER broken ON {s}.audit_entry; DROP FUNCTION {s}.broken()";
+
+#[test]
+fn bar_a1_every_route_with_health_data_is_asked() {
+    let asked: BTreeSet<&str> = ASKS.iter().map(|ask| ask.0).collect();
+    for endpoint in api::endpoints() {
+        let fhir = endpoint.name.starts_with("fhir.") && endpoint.access == Access::Session;
+        assert!(!fhir || asked.contains(endpoint.name), "{} is not asked under faults", endpoint.name);
+    }
+    let known: BTreeSet<&str> = api::endpoints().iter().map(|endpoint| endpoint.name).collect();
+    assert!(asked.is_subset(&known), "{asked:?}");
+}
+
+#[tokio::test]
+async fn bar_a1_an_audit_that_refuses_gives_no_byte_and_changes_nothing() {
+    let mut scene = Scene::set().await;
+    scene.all_work().await;
+    for (fault, code) in [("insert fails", "P0001"), ("disk is full", "53100")] {
+        scene.with_fault(fault, &RAISE.replace("{code}", code), NO_RAISE).await;
+    }
+    let (revoke, grant) =
+        ("REVOKE INSERT ON {s}.audit_entry FROM {s}_c", "GRANT INSERT ON {s}.audit_entry TO {s}_c");
+    scene.with_fault("grant revoked", revoke, grant).await;
+    // The statement succeeds and the commit does not.
+    let deferred = RAISE
+        .replace("{code}", "40001")
+        .replace("CREATE TRIGGER broken BEFORE INSERT", "CREATE CONSTRAINT TRIGGER broken AFTER INSERT")
+        .replace("FOR EACH ROW", "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW");
+    scene.with_fault("commit fails", &deferred, NO_RAISE).await;
+    scene.all_work().await;
+    scene.clinic.close().await;
+}
+
+#[tokio::test]
+async fn bar_a1_an_audit_that_hangs_or_is_killed_gives_no_byte_and_changes_nothing() {
+    let mut scene = Scene::set().await;
+    scene.all_work().await;
+    let before = scene.written().await;
+    let mut blocker = scene.lock().await;
+    scene.all_refused("hangs").await;
+    assert_eq!(scene.written().await, before, "something was changed");
+    sqlx::raw_sql("ROLLBACK").execute(&mut blocker).await.unwrap();
+    scene.all_work_again("hangs").await;
+
+    // The connection dies in the middle of each insert, for as long as it lasts.
+    let before = scene.written().await;
+    let mut blocker = scene.lock().await;
+    let login = format!("{}_c", scene.clinic.acme.id.schema());
+    let killer = scene.clinic.platform.superuser("clinical");
+    let killed = Arc::new(AtomicI64::new(0));
+    let done = Arc::clone(&killed);
+    let killing = tokio::spawn(async move {
+        let kill = format!(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+             WHERE usename = '{login}' AND wait_event_type = 'Lock'"
+        );
+        loop {
+            let killed = sqlx::query(AssertSqlSafe(kill.clone())).fetch_one(&killer).await.unwrap();
+            done.fetch_add(killed.get(0), Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    scene.all_refused("killed in mid-commit").await;
+    killing.abort();
+    println!("{} connections were killed", killed.load(Ordering::SeqCst));
+    assert!(killed.load(Ordering::SeqCst) > 0, "nobody was killed");
+    assert_eq!(scene.written().await, before, "something was changed");
+    sqlx::raw_sql("ROLLBACK").execute(&mut blocker).await.unwrap();
+    scene.all_work_again("killed in mid-commit").await;
+    scene.all_work().await;
+    scene.clinic.close().await;
+}
