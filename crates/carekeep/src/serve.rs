@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
+use axum::Router;
 use carekeep_care::fhir::BundleLimits;
 use carekeep_gateway::{
     api::{self, Api, ApiParts, Hosts},

@@ -202,31 +202,12 @@ impl Scene {
         pool.close().await;
     }
 
-    async fn count(&self, database: &str, sql: &str) -> i64 {
-        let sql = sql.replace("{s}", &self.clinic.acme.id.schema());
-        let pool = self.clinic.platform.superuser(database);
-        let count = sqlx::query(AssertSqlSafe(sql)).fetch_one(&pool).await.unwrap().get(0);
-        pool.close().await;
-        count
-    }
-
-    /// How much there is of everything that a request may change.
-    async fn written(&self) -> [i64; 5] {
-        [
-            self.count("clinical", "SELECT count(*) FROM {s}.resource").await,
-            self.count("clinical", "SELECT count(*) FROM {s}.resource_version").await,
-            self.count("clinical", "SELECT count(*) FROM {s}.search_token").await,
-            self.count("clinical", "SELECT count(*) FROM {s}.care_relation").await,
-            self.count("operations", "SELECT count(*) FROM {s}.person").await,
-        ]
-    }
-
     /// A fault that SQL makes and SQL takes back.
     async fn with_fault(&mut self, fault: &str, make: &str, mend: &str) {
-        let before = self.written().await;
+        let before = self.clinic.written().await;
         self.sql(make).await;
         self.all_refused(fault).await;
-        assert_eq!(self.written().await, before, "{fault}: something was changed");
+        assert_eq!(self.clinic.written().await, before, "{fault}: something was changed");
         self.sql(mend).await;
         self.all_work_again(fault).await;
     }
@@ -283,15 +264,15 @@ async fn bar_a1_an_audit_that_refuses_gives_no_byte_and_changes_nothing() {
 async fn bar_a1_an_audit_that_hangs_or_is_killed_gives_no_byte_and_changes_nothing() {
     let mut scene = Scene::set().await;
     scene.all_work().await;
-    let before = scene.written().await;
+    let before = scene.clinic.written().await;
     let mut blocker = scene.lock().await;
     scene.all_refused("hangs").await;
-    assert_eq!(scene.written().await, before, "something was changed");
+    assert_eq!(scene.clinic.written().await, before, "something was changed");
     sqlx::raw_sql("ROLLBACK").execute(&mut blocker).await.unwrap();
     scene.all_work_again("hangs").await;
 
     // The connection dies in the middle of each insert, for as long as it lasts.
-    let before = scene.written().await;
+    let before = scene.clinic.written().await;
     let mut blocker = scene.lock().await;
     let login = format!("{}_c", scene.clinic.acme.id.schema());
     let killer = scene.clinic.platform.superuser("clinical");
@@ -312,7 +293,7 @@ async fn bar_a1_an_audit_that_hangs_or_is_killed_gives_no_byte_and_changes_nothi
     killing.abort();
     println!("{} connections were killed", killed.load(Ordering::SeqCst));
     assert!(killed.load(Ordering::SeqCst) > 0, "nobody was killed");
-    assert_eq!(scene.written().await, before, "something was changed");
+    assert_eq!(scene.clinic.written().await, before, "something was changed");
     sqlx::raw_sql("ROLLBACK").execute(&mut blocker).await.unwrap();
     scene.all_work_again("killed in mid-commit").await;
     scene.all_work().await;

@@ -1,8 +1,14 @@
 //! What the HTTP API promises, over TLS on loopback, with the real vault on a real Postgres. People are invited, enrol and
 //! sign in as people do; only the clock is the test's.
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "helpers of tests fail the test"
+)]
 
 mod audit_faults;
+mod bad_input;
 mod browser_run;
 mod browsers;
 mod joining;
@@ -10,3 +16,4 @@ mod matrix;
 mod sessions;
 mod signing_in;
 mod support;
+mod wire;

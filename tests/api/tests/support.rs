@@ -19,6 +19,7 @@ use carekeep_testkit::Platform;
 use carekeep_vault::Vault;
 use reqwest::{Certificate, Method, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Row};
 
 pub(crate) const PASSWORD: &str = "pelican tangerine ledger";
 
@@ -29,8 +30,8 @@ pub(crate) struct Clinic {
     pub(crate) acme: TenantRecord,
     pub(crate) bolt: TenantRecord,
     pub(crate) platform: Platform,
-    address: SocketAddr,
-    authority: Vec<u8>,
+    pub(crate) address: SocketAddr,
+    pub(crate) authority: Vec<u8>,
     handle: Option<ServeHandle>,
     trigger: Option<ShutdownTrigger>,
 }
@@ -90,6 +91,25 @@ impl Clinic {
     pub(crate) async fn close(mut self) {
         self.trigger.take().unwrap().fire();
         self.handle.take().unwrap().finished().await;
+    }
+
+    /// How much there is of everything of acme that a request may change.
+    pub(crate) async fn written(&self) -> [i64; 5] {
+        [
+            self.count("clinical", "resource").await,
+            self.count("clinical", "resource_version").await,
+            self.count("clinical", "search_token").await,
+            self.count("clinical", "care_relation").await,
+            self.count("operations", "person").await,
+        ]
+    }
+
+    async fn count(&self, database: &str, table: &str) -> i64 {
+        let sql = format!("SELECT count(*) FROM {}.{table}", self.acme.id.schema());
+        let pool = self.platform.superuser(database);
+        let count = sqlx::query(AssertSqlSafe(sql)).fetch_one(&pool).await.unwrap().get(0);
+        pool.close().await;
+        count
     }
 
     /// A path that goes away with the test.
