@@ -8,6 +8,7 @@
     reason = "a test that cannot set up has failed"
 )]
 
+mod canaries;
 mod cell;
 mod clients;
 mod crash;

@@ -37,20 +37,20 @@ fn bundle(folder: &Path) {
 }
 
 /// Every spelling of every canary that is looked for.
-fn spellings() -> Vec<String> {
+fn spellings(canaries: &[impl AsRef<str>]) -> Vec<String> {
     let of = |canary: &str| {
         // Base64 depends on the position modulo three; the whole triples of each shift are enough.
         let shifted =
             |skip: usize| BASE64.encode(&canary.as_bytes()[skip..skip + (canary.len() - skip) / 3 * 3]);
         [canary.to_owned(), HEXLOWER.encode(canary.as_bytes()), shifted(0), shifted(1), shifted(2)]
     };
-    CANARIES.iter().flat_map(|canary| of(canary)).collect()
+    canaries.iter().flat_map(|canary| of(canary.as_ref())).collect()
 }
 
 /// Files below a folder in which a canary stands, in any spelling and case.
-fn hits(folder: &Path) -> Vec<String> {
+pub(crate) fn hits(canaries: &[impl AsRef<str>], folder: &Path) -> Vec<String> {
     let patterns = tempfile::NamedTempFile::new().unwrap();
-    fs::write(patterns.path(), spellings().join("\n")).unwrap();
+    fs::write(patterns.path(), spellings(canaries).join("\n")).unwrap();
     let grep = Command::new("grep")
         .args(["--recursive", "--text", "--ignore-case", "--fixed-strings", "--files-with-matches", "--file"])
         .arg(patterns.path())
@@ -66,7 +66,7 @@ fn hits(folder: &Path) -> Vec<String> {
 fn the_search_for_canaries_finds_each_spelling_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("clean"), "nothing of the kind").unwrap();
-    assert_eq!(hits(folder.path()), Vec::<String>::new());
+    assert_eq!(hits(&CANARIES, folder.path()), Vec::<String>::new());
     for (n, text) in [
         CANARIES[0].to_uppercase(),
         HEXLOWER.encode(CANARIES[2].as_bytes()),
@@ -77,7 +77,7 @@ fn the_search_for_canaries_finds_each_spelling_and_nothing_else() {
     .enumerate()
     {
         fs::write(folder.path().join(n.to_string()), format!("noise\0{text} noise")).unwrap();
-        assert_eq!(hits(folder.path()).len(), n + 1, "{text}");
+        assert_eq!(hits(&CANARIES, folder.path()).len(), n + 1, "{text}");
     }
 }
 
@@ -102,29 +102,41 @@ async fn k8_database_cache_and_logs_of_a_run_hold_no_health_data() {
     let keep = |name: &str, bytes: &[u8]| fs::write(gathered.path().join(name), bytes).unwrap();
     let metrics = reqwest::get(format!("{}/metrics", installation.demo["internal"].as_str().unwrap()));
     keep("metrics", &metrics.await.unwrap().bytes().await.unwrap());
-    keep("pg_dumpall", &dump(&installation));
+    let config: toml::Table = fs::read_to_string(installation.config()).unwrap().parse().unwrap();
+    let host = config["clinical"]["host"].as_str().unwrap();
+    let password = fs::read_to_string(installation.state.join("postgres/carekeep.superuser")).unwrap();
+    keep("pg_dumpall", &dump_all(host, password.trim()));
+    dump_redis(config["redis"].as_str().unwrap()).await;
+    assert!(installation.state.join("redis/dump.rdb").is_file(), "the dump should be among the files");
     keep("standard-output", installation.said.as_bytes());
     keep("standard-error", installation.stop().as_bytes());
-    let mut remains = hits(gathered.path());
+    let mut remains = hits(&CANARIES, gathered.path());
     assert!(
         installation.state.join("postgres/base").is_dir(),
         "the data directory should be among the files"
     );
-    remains.extend(hits(&installation.state));
+    remains.extend(hits(&CANARIES, &installation.state));
     assert_eq!(remains, Vec::<String>::new());
 }
 
 /// Everything that the database server holds, as its superuser sees it.
-fn dump(installation: &Installation) -> Vec<u8> {
-    let config: toml::Table = fs::read_to_string(installation.config()).unwrap().parse().unwrap();
-    let host = config["clinical"]["host"].as_str().unwrap().to_owned();
-    let password = fs::read_to_string(installation.state.join("postgres/carekeep.superuser")).unwrap();
+pub(crate) fn dump_all(host: &str, password: &str) -> Vec<u8> {
     let output = Command::new("pg_dumpall")
-        .args(["-h", &host, "-U", "postgres"])
-        .env("PGPASSWORD", password.trim())
+        .args(["-h", host, "-U", "postgres"])
+        .env("PGPASSWORD", password)
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(output.stdout.len() > 20_000, "the dump is suspiciously small");
     output.stdout
+}
+
+/// Has Redis write all that it holds to `dump.rdb` in its directory, as it is and not compressed.
+pub(crate) async fn dump_redis(url: &str) {
+    let mut redis = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let keys: i64 = redis::cmd("DBSIZE").query_async(&mut redis).await.unwrap();
+    assert!(keys > 0, "the limits that are shared should be there");
+    let plain = redis::cmd("CONFIG").arg("SET").arg("rdbcompression").arg("no").query_async(&mut redis).await;
+    let () = plain.unwrap();
+    let () = redis::cmd("SAVE").query_async(&mut redis).await.unwrap();
 }
