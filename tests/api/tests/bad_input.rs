@@ -125,8 +125,8 @@ fn refused(answer: &Answer, statuses: &[u16], about: &str) {
     assert!(!answer.text.contains(&CANARY[..6]), "{about} repeats what was sent: {}", answer.text);
 }
 
-/// The bodies that no route should take, made out of one that it would.
-fn bad_bodies(valid: &str) -> Vec<(&'static str, Vec<u8>)> {
+/// The bodies that no route should take, made out of one that it would, and what the refusal says.
+fn bad_bodies(valid: &str) -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let text = |text: String| text.into_bytes();
     let front = |front: &str| text(valid.replacen('{', &format!("{{{front},"), 1));
     let inside = |word: &str| text(valid.replacen(CANARY, word, 1));
@@ -139,31 +139,32 @@ fn bad_bodies(valid: &str) -> Vec<(&'static str, Vec<u8>)> {
     not_utf8[at] = 0xff;
     let utf16: Vec<u8> = valid.encode_utf16().flat_map(u16::to_le_bytes).collect();
     vec![
-        ("half of it", text(valid[..valid.len() / 2].to_owned())),
-        ("all but the last byte", text(valid[..valid.len() - 1].to_owned())),
-        ("nothing", Vec::new()),
-        ("a key twice", front("\"resourceType\":\"Patient\"")),
-        ("a key twice, once escaped", front("\"resource\\u0054ype\":\"Patient\"")),
+        ("half of it", "ends too early", text(valid[..valid.len() / 2].to_owned())),
+        ("all but the last byte", "ends too early", text(valid[..valid.len() - 1].to_owned())),
+        ("nothing", "ends too early", Vec::new()),
+        ("a key twice", "names a key twice", front("\"resourceType\":\"Patient\"")),
+        ("a key twice, once escaped", "names a key twice", front("\"resource\\u0054ype\":\"Patient\"")),
         (
             "a key twice further in",
+            "names a key twice",
             text(valid.replacen(":{", ":{\"a\":1,\"a\":1,", 1).replacen("[{", "[{\"a\":1,\"a\":1,", 1)),
         ),
-        ("not UTF-8", not_utf8),
-        ("UTF-16", utf16),
-        ("a byte order mark", [b"\xef\xbb\xbf", valid.as_bytes()].concat()),
-        ("half a surrogate pair", inside("\\ud800")),
-        ("a zero", inside("\\u0000")),
-        ("a bare control character", inside("\u{1}")),
-        ("65 levels", nested(65)),
-        ("50,000 levels", nested(50_000)),
-        ("two documents", text(format!("{valid}{valid}"))),
-        ("a long number", front(&format!("\"extension\":{}", "9".repeat(200)))),
-        ("no number", front("\"extension\":NaN")),
-        ("null", text("null".to_owned())),
-        ("a list", text("[]".to_owned())),
-        ("a text", text(format!("\"{CANARY}\""))),
-        ("XML", text(format!("<Patient><name value=\"{CANARY}\"/></Patient>"))),
-        ("another type", text(valid.replacen("\"resourceType\":\"", "\"resourceType\":\"X", 1))),
+        ("not UTF-8", "not UTF-8", not_utf8),
+        ("UTF-16", "", utf16),
+        ("a byte order mark", "byte order mark", [b"\xef\xbb\xbf", valid.as_bytes()].concat()),
+        ("half a surrogate pair", "surrogate", inside("\\ud800")),
+        ("a zero", "control character", inside("\\u0000")),
+        ("a bare control character", "control character", inside("\u{1}")),
+        ("65 levels", "nested too deeply", nested(65)),
+        ("50,000 levels", "nested too deeply", nested(50_000)),
+        ("two documents", "follows the document", text(format!("{valid}{valid}"))),
+        ("a long number", "too many digits", front(&format!("\"extension\":{}", "9".repeat(200)))),
+        ("no number", "not JSON", front("\"extension\":NaN")),
+        ("null", "", text("null".to_owned())),
+        ("a list", "", text("[]".to_owned())),
+        ("a text", "", text(format!("\"{CANARY}\""))),
+        ("XML", "not JSON", text(format!("<Patient><name value=\"{CANARY}\"/></Patient>"))),
+        ("another type", "", text(valid.replacen("\"resourceType\":\"", "\"resourceType\":\"X", 1))),
     ]
 }
 
@@ -174,10 +175,11 @@ async fn bar_f9_bodies_that_are_no_document_are_400_at_every_route_and_leave_not
         scene.takes(&route).await;
         let before = scene.clinic.written().await;
         let mut sent = 0;
-        for (what, body) in bad_bodies(&route.valid) {
+        for (what, said, body) in bad_bodies(&route.valid) {
             let began = Instant::now();
             let answer = scene.send(&route, &[("content-type", FHIR)], body).await;
             refused(&answer, &[400], &format!("{} {}: {what}", route.method, route.path));
+            assert!(answer.text.contains(said), "{what} is refused for another reason: {}", answer.text);
             assert!(began.elapsed() < LIMIT, "{what}: {:?}", began.elapsed());
             sent += 1;
         }
