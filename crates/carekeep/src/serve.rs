@@ -207,11 +207,7 @@ async fn public(
 }
 
 /// The control API, where this process may have one.
-async fn control(
-    config: &Config,
-    vault: &Arc<Vault>,
-    port: Option<u16>,
-) -> Result<Option<Router>, Failure> {
+async fn control(config: &Config, vault: &Arc<Vault>, port: Option<u16>) -> Result<Option<Router>, Failure> {
     let Some(path) = &config.control_token_file else { return Ok(None) };
     let plane = control_plane(config).await?;
     Ok(Some(control::router(plane, Arc::clone(vault), secret(path)?, port)))

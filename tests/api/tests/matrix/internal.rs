@@ -42,7 +42,7 @@ impl Inside {
         let platform = &stage.clinic.platform;
         let vault = Arc::clone(&stage.clinic.vault);
         let source = (Arc::clone(vault.clock()), Arc::clone(vault.random()));
-        let control = control::router(platform.control_plane(), vault, TOKEN.to_owned());
+        let control = control::router(platform.control_plane(), vault, TOKEN.to_owned(), None);
         let readiness = Readiness::new(Duration::from_secs(1));
         let metrics = Metrics::new("test", None).unwrap();
         let router = internal::router(readiness, &metrics, Some(control), source);
