@@ -5,6 +5,10 @@ use std::process::ExitCode;
 use carekeep::cli::Cli;
 use clap::Parser;
 
+/// Requests allocate and free on several threads at once, which this does with less work than the system's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     match Cli::parse().run().await {

@@ -140,6 +140,12 @@ impl KeyCache {
             return Ok(key);
         }
         self.counters.misses.fetch_add(1, Ordering::Relaxed);
+        // Boxed: it is rare, and would make the future of every read larger.
+        Box::pin(self.unwrapped(slot, wrapped)).await
+    }
+
+    /// The key as the service unwraps it, shared by everybody who waits for it.
+    async fn unwrapped(&self, slot: Slot, wrapped: &WrappedKey) -> Result<Arc<DataKey>, KeyError> {
         let mut tries = 0;
         while tries < 3 {
             let loading = self.entries.try_get_with(slot, self.load(slot, wrapped));

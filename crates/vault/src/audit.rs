@@ -243,12 +243,13 @@ fn encode(entries: &mut [Entry], size: u64) -> Encoded {
     encoded
 }
 
+/// The arrays come by subqueries for the sake of the plan, see [`crate::records::fetch`].
 async fn insert(connection: &mut PgConnection, size: u64, batch: &Encoded) -> Result<(), sqlx::Error> {
     let leaves: Vec<&[u8]> = batch.leaves.iter().map(LeafHash::as_bytes).map(|bytes| &bytes[..]).collect();
     sqlx::query(
         "INSERT INTO audit_entry (idx, entry, leaf)
          SELECT $1 + place - 1, entry, leaf
-         FROM unnest($2::bytea[], $3::bytea[]) WITH ORDINALITY AS batch (entry, leaf, place)",
+         FROM unnest((SELECT $2::bytea[]), (SELECT $3::bytea[])) WITH ORDINALITY AS batch (entry, leaf, place)",
     )
     .bind(i64::try_from(size).unwrap_or(i64::MAX))
     .bind(&batch.entries)

@@ -55,7 +55,7 @@ impl Gate<'_> {
         } else {
             return Ok(());
         };
-        self.note(action, kind, Outcome::Denied).await?;
+        Box::pin(self.note(action, kind, Outcome::Denied)).await?;
         Err(AccessError::Forbidden(refusal))
     }
 
@@ -100,7 +100,7 @@ impl Gate<'_> {
         match self.decide::<A>(&sealed.attributes(self.caller.person())) {
             Ok(granted) => Ok(granted),
             Err((error, policies)) => {
-                self.record_row::<A>(sealed, Outcome::Denied, policies).await?;
+                Box::pin(self.record_row::<A>(sealed, Outcome::Denied, policies)).await?;
                 Err(error)
             }
         }
@@ -110,7 +110,7 @@ impl Gate<'_> {
     pub(crate) async fn permit<A: Opens>(&self, sealed: &Sealed) -> Result<Permit<A>, AccessError> {
         let granted = self.granted::<A>(sealed).await?;
         let Some(envelope) = &sealed.envelope else {
-            self.record_row::<A>(sealed, Outcome::NotFound, granted.policies).await?;
+            Box::pin(self.record_row::<A>(sealed, Outcome::NotFound, granted.policies)).await?;
             return Err(AccessError::Gone);
         };
         let key = self.cell.key_of(KeyPurpose::Data, envelope).await?;
@@ -120,7 +120,7 @@ impl Gate<'_> {
 
     /// Records that nothing was found, in the same time and with the same effect as a refused row.
     pub(crate) async fn absent<A: Act>(&self, kind: ResourceKind) -> Result<AccessError, AccessError> {
-        self.note(A::ACTION, kind, Outcome::NotFound).await?;
+        Box::pin(self.note(A::ACTION, kind, Outcome::NotFound)).await?;
         Ok(AccessError::Invisible)
     }
 

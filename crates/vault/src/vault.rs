@@ -113,10 +113,23 @@ impl Vault {
 
     pub(crate) async fn cell(&self, tenant: TenantId) -> Result<Arc<Cell>, AccessError> {
         self.check_served(tenant)?;
-        self.cells.try_get_with(tenant, async { self.maker.open(tenant).await.map(Arc::new) }).await.map_err(
+        if let Some(cell) = self.cells.get(&tenant).await {
+            return Ok(cell);
+        }
+        // Boxed, as everything that is rare on the way of a read: futures are moved, and their size is their rarest part's.
+        let opening = self.cells.try_get_with(tenant, async { self.maker.open(tenant).await.map(Arc::new) });
+        Box::pin(opening).await.map_err(
             // Everybody who waited for the same opening gets the same answer; the next request tries again.
             |error: Arc<AccessError>| (*error).clone(),
         )
+    }
+
+    /// The tenant's sessions as this process knows them.
+    async fn known_sessions(&self, tenant: TenantId) -> SessionCache {
+        match self.sessions.get(&tenant).await {
+            Some(sessions) => sessions,
+            None => Box::pin(self.sessions.get_with(tenant, async { session::cache() })).await,
+        }
     }
 
     fn check_served(&self, tenant: TenantId) -> Result<(), AccessError> {
@@ -164,11 +177,11 @@ impl Vault {
             .as_ref()
             .try_into()
             .map_err(|_| SessionError::Unknown)?;
-        let sessions = self.sessions.get_with(tenant, async { session::cache() }).await;
+        let sessions = self.known_sessions(tenant).await;
         let now = self.maker.clock.now();
         let row = match sessions.get(&hash).await {
             Some(row) => row,
-            None => self.load_session(&cell, &sessions, hash).await?,
+            None => Box::pin(self.load_session(&cell, &sessions, hash)).await?,
         };
         row.caller(now, origin, true, &self.maker.config.sessions)
     }

@@ -92,8 +92,11 @@ pub(crate) struct FetchLane {
 impl FetchLane {
     pub(crate) fn new(tenant: TenantId, pool: Arc<TenantPool>) -> Self {
         static SQL: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+            // The arrays come by subqueries so that the planner cannot see how long they are: it would find each batch
+            // cheaper than one of unknown length, and plan each anew, which costs more than running it.
             format!(
-                "SELECT q.place, {} FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS q (id, person, place)
+                "SELECT q.place, {}
+                 FROM unnest((SELECT $1::uuid[]), (SELECT $2::uuid[])) WITH ORDINALITY AS q (id, person, place)
                  JOIN resource r ON r.id = q.id",
                 columns("q.person", "$3")
             )
