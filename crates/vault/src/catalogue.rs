@@ -59,6 +59,9 @@ actions! {
     History => History, rows History, Opens;
     /// Find resources.
     Search => Search, rows Read, Opens;
+    /// Find out whether a resource is there already, before writing it: decided as a search, which for a program that may
+    /// write and not read shows no more than id and version.
+    Match => Search, rows Search, Opens;
     /// Write a new resource.
     Create => Create, rows Create, Writes;
     /// Write a new version of a resource.

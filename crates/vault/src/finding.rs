@@ -22,9 +22,9 @@ use crate::{
 };
 
 /// One page of a search.
-pub struct Page {
+pub struct Page<A: Opens = Search> {
     /// The resources, in order, each with the permit that opens it.
-    pub found: Vec<(Sealed, Permit<Search>)>,
+    pub found: Vec<(Sealed, Permit<A>)>,
     /// Where the next page starts; `None` on the last one.
     pub next: Option<Cursor>,
 }
@@ -35,8 +35,8 @@ struct Allowed {
     key: Arc<DataKey>,
 }
 
-pub(crate) async fn find(gate: &Gate<'_>, query: &RecordQuery) -> Result<Page, AccessError> {
-    let mut rows = search::candidates(gate.cell, gate.caller, query, reach(gate, query)).await?;
+pub(crate) async fn find<A: Opens>(gate: &Gate<'_>, query: &RecordQuery) -> Result<Page<A>, AccessError> {
+    let mut rows = search::candidates(gate.cell, gate.caller, query, reach::<A>(gate, query)).await?;
     let size = usize::try_from(query.count).unwrap_or(usize::MAX);
     let more = rows.len() > size;
     rows.truncate(size);
@@ -52,7 +52,7 @@ fn order_key(query: &RecordQuery, sealed: &Sealed) -> i64 {
 }
 
 /// Whether policy asks for a relation to the patient: tried out on a patient that the caller has nothing to do with.
-fn reach(gate: &Gate<'_>, query: &RecordQuery) -> Reach {
+fn reach<A: Opens>(gate: &Gate<'_>, query: &RecordQuery) -> Reach {
     let stranger = ResourceId::from_uuid(uuid::Uuid::max());
     let probe = Resource {
         tenant: gate.cell.tenant(),
@@ -61,7 +61,7 @@ fn reach(gate: &Gate<'_>, query: &RecordQuery) -> Reach {
         patient: Some(stranger),
         relation: Relation::default(),
     };
-    if gate.decide::<Search>(&probe).is_ok() { Reach::Tenant } else { Reach::Related }
+    if gate.decide::<A>(&probe).is_ok() { Reach::Tenant } else { Reach::Related }
 }
 
 /// Decides each row; what remains is recorded in one entry and gets a permit each.

@@ -9,7 +9,7 @@ use sqlx::PgPool;
 
 use crate::{
     AccessError, Caller, Origin, Permit, Sealed, SessionError, VaultConfig,
-    catalogue::{Act, Opens, Search},
+    catalogue::{Act, Match, Opens, Search},
     cell::{Cell, CellMaker},
     gate::Gate,
     pool::Budget,
@@ -325,9 +325,29 @@ impl Vault {
         caller: &Caller,
         query: &RecordQuery,
     ) -> Result<crate::finding::Page, AccessError> {
+        self.page::<Search>(caller, query).await
+    }
+
+    /// Finds what is there already, for whoever is about to write it.
+    ///
+    /// # Errors
+    /// As [`Vault::find`].
+    pub async fn find_match(
+        &self,
+        caller: &Caller,
+        query: &RecordQuery,
+    ) -> Result<Vec<(Sealed, Permit<Match>)>, AccessError> {
+        Ok(self.page::<Match>(caller, query).await?.found)
+    }
+
+    async fn page<A: Opens>(
+        &self,
+        caller: &Caller,
+        query: &RecordQuery,
+    ) -> Result<crate::finding::Page<A>, AccessError> {
         let cell = self.cell(caller.tenant()).await?;
         let gate = self.gate(&cell, caller);
-        gate.precheck::<Search>(query.kind).await?;
+        gate.precheck::<A>(query.kind).await?;
         crate::finding::find(&gate, query).await
     }
 

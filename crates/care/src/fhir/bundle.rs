@@ -76,16 +76,16 @@ impl Fhir<'_> {
         let conditions: Vec<(usize, ResourceType, String)> =
             draft.conditions().map(|(index, kind, query)| (index, kind, query.to_owned())).collect();
         for (index, kind, query) in conditions {
-            if let Some(id) = self.matching(kind, &decode_query(&query)).await? {
-                draft.set_existing(index, id);
+            if let Some(there) = self.matching(kind, &decode_query(&query)).await? {
+                draft.set_existing(index, there.id());
             }
         }
         let references: Vec<String> = draft.conditional_references().map(str::to_owned).collect();
         for reference in references {
             let Some((kind, query)) = reference.split_once('?') else { continue };
             let Ok(kind) = kind.parse::<ResourceType>() else { continue };
-            if let Some(id) = self.matching(kind, &decode_query(query)).await? {
-                draft.set_reference(&reference, kind, id);
+            if let Some(there) = self.matching(kind, &decode_query(query)).await? {
+                draft.set_reference(&reference, kind, there.id());
             }
         }
         Ok(())

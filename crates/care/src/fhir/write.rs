@@ -9,7 +9,7 @@ use carekeep_fhir::{
 };
 use carekeep_kernel::{ResourceId, Timestamp};
 use carekeep_policy::Projection;
-use carekeep_vault::{Change, Draft, Plain, Planned, Sealed, catalogue};
+use carekeep_vault::{Change, Draft, Phi, Plain, Planned, Sealed, catalogue};
 
 use super::{
     Answer, Fhir, FhirError,
@@ -42,7 +42,7 @@ impl Fhir<'_> {
         if let Some(condition) = condition
             && let Some(existing) = self.matching(kind, &condition).await?
         {
-            return self.existing(kind, existing).await;
+            return Ok(existing_answer(kind, &existing));
         }
         let id = ResourceId::generate(&**self.vault.clock(), &**self.vault.random());
         let place = Place { id, base: 0, at: self.vault.clock().now() };
@@ -137,29 +137,16 @@ impl Fhir<'_> {
         &self,
         kind: ResourceType,
         condition: &Condition,
-    ) -> Result<Option<ResourceId>, FhirError> {
+    ) -> Result<Option<Phi>, FhirError> {
         let plan = search::parse_query(kind, condition, Handling::Strict)?;
         let mut query = query_of(&plan, "conditional create".to_owned());
         query.count = 2;
-        let page = self.vault.find(self.caller, &query).await?;
-        match page.found.as_slice() {
-            [] => Ok(None),
-            [(sealed, _)] => Ok(Some(sealed.id())),
-            _ => Err(FhirError::MultipleMatches),
+        let mut found = self.vault.find_match(self.caller, &query).await?;
+        match (found.pop(), found.is_empty()) {
+            (None, _) => Ok(None),
+            (Some((sealed, permit)), true) => Ok(Some(sealed.open(permit)?)),
+            (Some(_), false) => Err(FhirError::MultipleMatches),
         }
-    }
-
-    async fn existing(&self, kind: ResourceType, id: ResourceId) -> Result<Answer, FhirError> {
-        let phi = self.read(kind, id).await?;
-        Ok(Answer {
-            kind,
-            id,
-            version: phi.version(),
-            at: phi.last_updated(),
-            created: false,
-            projection: phi.expose().projection,
-            body: Plain::new(phi.expose().body.to_vec()),
-        })
     }
 
     /// What a writer who sees only part of the resource means: the visible elements as sent, the others as stored.
@@ -183,6 +170,19 @@ impl Fhir<'_> {
         overlay(kind, exposed.projection, &mut stored, &sent);
         self.check(kind, &stored)?;
         Ok(stored)
+    }
+}
+
+fn existing_answer(kind: ResourceType, phi: &Phi) -> Answer {
+    let exposed = phi.expose();
+    Answer {
+        kind,
+        id: phi.id(),
+        version: phi.version(),
+        at: phi.last_updated(),
+        created: false,
+        projection: exposed.projection,
+        body: Plain::new(exposed.body.to_vec()),
     }
 }
 
