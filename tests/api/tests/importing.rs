@@ -33,7 +33,14 @@ async fn x1_an_importer_that_comes_twice_finds_what_it_wrote_and_sees_no_more_th
     assert_eq!(other.status, StatusCode::CREATED);
     assert_ne!(other.body["id"], first.body["id"]);
 
-    // In a transaction, too, and what refers to it goes to the one that is there.
+    // In a transaction, too, and what refers to it goes to the one that is there, in the version that it has.
+    let id = first.body["id"].as_str().unwrap().to_owned();
+    let mut corrected = patient("A-1");
+    corrected["id"] = json!(id);
+    importer
+        .send(reqwest::Method::PUT, &format!("/fhir/R4/Patient/{id}"), &corrected)
+        .await
+        .expect(StatusCode::OK);
     let url = "urn:uuid:7a1f7a86-3d4e-4a0e-9c43-1d2f6a7b8c9d";
     let condition =
         json!({"resourceType": "Condition", "subject": {"reference": url}, "code": {"text": "rash"}});
@@ -44,11 +51,11 @@ async fn x1_an_importer_that_comes_twice_finds_what_it_wrote_and_sees_no_more_th
     let answer = importer.post("/fhir/R4", &bundle).await.expect(StatusCode::OK);
     let status = |index: usize| answer["entry"][index]["response"]["status"].as_str().unwrap_or_default();
     assert!(status(0).starts_with("200") && status(1).starts_with("201"), "{answer}");
+    assert_eq!(answer["entry"][0]["response"]["etag"], "W/\"2\"", "{answer}");
 
     // The control: there is one such patient, and whoever cares for them sees name and condition.
     let mut doctor = clinic.member(&mut admin, "dr.meyer", &["clinician"]).await;
     let mut manager = clinic.member(&mut admin, "manager.weiss", &["clinic_manager"]).await.program;
-    let id = first.body["id"].as_str().unwrap();
     let team = format!("/api/v1/patients/{id}/care-team/{}", doctor.id);
     manager.send(reqwest::Method::PUT, &team, &Value::Null).await.expect(StatusCode::NO_CONTENT);
     let found =

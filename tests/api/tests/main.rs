@@ -17,4 +17,5 @@ mod matrix;
 mod sessions;
 mod signing_in;
 mod support;
+mod versions;
 mod wire;

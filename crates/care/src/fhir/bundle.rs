@@ -10,7 +10,7 @@ use carekeep_fhir::{
     types::ResourceType,
 };
 use carekeep_kernel::{ResourceId, Timestamp};
-use carekeep_vault::{AccessError, Planned, catalogue};
+use carekeep_vault::{AccessError, Phi, Planned, catalogue};
 
 use super::{
     Fhir, FhirError,
@@ -63,35 +63,41 @@ impl Fhir<'_> {
         let (clock, random) = (self.vault.clock(), self.vault.random());
         let mut draft =
             BundleDraft::read(document, &options, &mut || ResourceId::generate(&**clock, &**random))?;
-        self.resolve(&mut draft).await?;
+        let there = self.resolve(&mut draft).await?;
         let plan = draft.plan()?;
         match plan.kind {
-            BundleKind::Transaction => self.transaction(plan).await,
-            BundleKind::Batch => self.batch(plan).await,
+            BundleKind::Transaction => self.transaction(plan, there).await,
+            BundleKind::Batch => self.batch(plan, there).await,
         }
     }
 
-    /// Answers the draft's conditions and conditional references.
-    async fn resolve(&self, draft: &mut BundleDraft) -> Result<(), FhirError> {
+    /// Answers the draft's conditions and conditional references; gives the answers of entries that are there already.
+    async fn resolve(&self, draft: &mut BundleDraft) -> Result<Vec<(usize, EntryResponse)>, FhirError> {
+        let mut answers = Vec::new();
         let conditions: Vec<(usize, ResourceType, String)> =
             draft.conditions().map(|(index, kind, query)| (index, kind, query.to_owned())).collect();
         for (index, kind, query) in conditions {
-            if let Some(there) = self.matching(kind, &decode_query(&query)).await? {
-                draft.set_existing(index, there.id());
+            if let Some(found) = self.matching(kind, &decode_query(&query)).await? {
+                draft.set_existing(index, found.id());
+                answers.push((index, there(kind, &found)));
             }
         }
         let references: Vec<String> = draft.conditional_references().map(str::to_owned).collect();
         for reference in references {
             let Some((kind, query)) = reference.split_once('?') else { continue };
             let Ok(kind) = kind.parse::<ResourceType>() else { continue };
-            if let Some(there) = self.matching(kind, &decode_query(query)).await? {
-                draft.set_reference(&reference, kind, there.id());
+            if let Some(found) = self.matching(kind, &decode_query(query)).await? {
+                draft.set_reference(&reference, kind, found.id());
             }
         }
-        Ok(())
+        Ok(answers)
     }
 
-    async fn transaction(&self, plan: Plan) -> Result<BundleAnswer, FhirError> {
+    async fn transaction(
+        &self,
+        plan: Plan,
+        there: Vec<(usize, EntryResponse)>,
+    ) -> Result<BundleAnswer, FhirError> {
         let at = self.vault.clock().now();
         let mut ready = Vec::with_capacity(plan.operations.len());
         for operation in plan.operations {
@@ -106,12 +112,16 @@ impl Fhir<'_> {
         if !changes.is_empty() {
             self.vault.commit(self.caller, changes).await?;
         }
-        entries.extend(plan.existing.iter().map(|found| (found.index, there(found.kind, found.id, at))));
+        entries.extend(there);
         entries.extend(plan.refused.iter().map(|refused| (refused.index, not_served(&refused.kind))));
         Ok(BundleAnswer { kind: BundleKind::Transaction, entries: in_order(entries) })
     }
 
-    async fn batch(&self, plan: Plan) -> Result<BundleAnswer, FhirError> {
+    async fn batch(
+        &self,
+        plan: Plan,
+        there: Vec<(usize, EntryResponse)>,
+    ) -> Result<BundleAnswer, FhirError> {
         let at = self.vault.clock().now();
         let mut entries = Vec::with_capacity(plan.operations.len());
         for operation in plan.operations {
@@ -125,7 +135,7 @@ impl Fhir<'_> {
             };
             entries.push((index, response));
         }
-        entries.extend(plan.existing.iter().map(|found| (found.index, there(found.kind, found.id, at))));
+        entries.extend(there);
         entries.extend(plan.refused.iter().map(|refused| (refused.index, not_served(&refused.kind))));
         Ok(BundleAnswer { kind: BundleKind::Batch, entries: in_order(entries) })
     }
@@ -179,9 +189,15 @@ impl Ready {
     }
 }
 
-/// A conditional creation that needed nothing. Its version is not looked up: whoever needs it reads it.
-fn there(kind: ResourceType, id: ResourceId, at: Timestamp) -> EntryResponse {
-    EntryResponse::Done { status: "200 OK", kind, id, version: 1, at }
+/// A conditional creation that needed nothing.
+fn there(kind: ResourceType, found: &Phi) -> EntryResponse {
+    EntryResponse::Done {
+        status: "200 OK",
+        kind,
+        id: found.id(),
+        version: u64::from(found.version()),
+        at: found.last_updated(),
+    }
 }
 
 fn not_served(kind: &str) -> EntryResponse {

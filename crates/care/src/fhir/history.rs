@@ -32,7 +32,9 @@ impl Fhir<'_> {
     ) -> Result<Vec<Version>, FhirError> {
         let limit = count.unwrap_or(LIMIT).clamp(1, LIMIT);
         let about = (kind_of(kind), id);
-        let sealed = self.vault.fetch_history::<catalogue::History>(self.caller, about, limit).await?;
+        // At least two: before each deletion lies a version with a body, on which the decision rests.
+        let fetched = limit.max(2);
+        let sealed = self.vault.fetch_history::<catalogue::History>(self.caller, about, fetched).await?;
         let deletions: Vec<(u32, Timestamp)> = sealed
             .iter()
             .filter(|version| version.is_deleted())
@@ -49,6 +51,7 @@ impl Fhir<'_> {
         }
         versions.extend(deletions.into_iter().map(|(version, at)| Version { version, at, body: None }));
         versions.sort_by_key(|version| std::cmp::Reverse(version.version));
+        versions.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         Ok(versions)
     }
 }
