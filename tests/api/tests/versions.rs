@@ -13,7 +13,8 @@ async fn x1_a_deletion_is_the_newest_version_of_a_history_however_short() {
     let patient = json!({"resourceType": "Patient", "name": [{"family": "Okonkwo"}]});
     let patient = doctor.post("/fhir/R4/Patient", &patient).await.expect(StatusCode::CREATED);
     let subject = format!("Patient/{}", patient["id"].as_str().unwrap());
-    let rash = json!({"resourceType": "Condition", "subject": {"reference": subject}, "code": {"text": "rash"}});
+    let rash =
+        json!({"resourceType": "Condition", "subject": {"reference": subject}, "code": {"text": "rash"}});
     let rash = doctor.post("/fhir/R4/Condition", &rash).await.expect(StatusCode::CREATED);
     let path = format!("/fhir/R4/Condition/{}", rash["id"].as_str().unwrap());
     let history = format!("{path}/_history?_count=1");

@@ -117,11 +117,7 @@ impl Fhir<'_> {
         Ok(BundleAnswer { kind: BundleKind::Transaction, entries: in_order(entries) })
     }
 
-    async fn batch(
-        &self,
-        plan: Plan,
-        there: Vec<(usize, EntryResponse)>,
-    ) -> Result<BundleAnswer, FhirError> {
+    async fn batch(&self, plan: Plan, there: Vec<(usize, EntryResponse)>) -> Result<BundleAnswer, FhirError> {
         let at = self.vault.clock().now();
         let mut entries = Vec::with_capacity(plan.operations.len());
         for operation in plan.operations {
