@@ -12,9 +12,10 @@ use carekeep_policy::{Projection, Relation, Resource};
 use crate::{
     AccessError, Caller, Vault,
     audit::{Note, reference},
-    catalogue::Administers,
+    catalogue::{Administers, InvitePerson},
     cell::Cell,
     gate::Gate,
+    records::fetch,
     sqlstate,
 };
 
@@ -106,6 +107,21 @@ impl Vault {
                 Err(AccessError::Forbidden(reason))
             }
         }
+    }
+}
+
+impl Vault {
+    /// Whether the tenant has this patient: for linking an account to a chart. Opens nothing.
+    ///
+    /// # Errors
+    /// [`AccessError::Unavailable`] when the records cannot be looked at.
+    pub async fn has_patient(
+        &self,
+        leave: &Authorized<InvitePerson>,
+        patient: ResourceId,
+    ) -> Result<bool, AccessError> {
+        let cell = self.cell(leave.tenant()).await?;
+        fetch::is_patient(cell.clinical(), patient).await
     }
 }
 

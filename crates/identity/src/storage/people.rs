@@ -190,16 +190,6 @@ impl PgRepository {
         self.renew(person, leave.by(), roles).await
     }
 
-    /// The chart that the account of an invitation is linked to.
-    ///
-    /// # Errors
-    /// [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
-    pub async fn chart_of(&self, leave: &Authorized<InvitePerson>) -> Answer<Option<ResourceId>> {
-        let person = self.target(leave)?;
-        let row = self.store.person(person).await?;
-        Ok(row.and_then(|row| row.patient).map(ResourceId::from_uuid))
-    }
-
     /// Gives a role; `false` when the person holds it already.
     ///
     /// # Errors
