@@ -9,6 +9,7 @@
 
 mod audit_faults;
 mod canaries;
+mod classification;
 mod identity;
 mod injection;
 mod lanes;
