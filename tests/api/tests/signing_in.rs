@@ -1,5 +1,6 @@
 //! I2, I3: wrong and unknown look alike, codes work once, guesses are few.
 
+use carekeep_gateway::limits::{LaneLimit, LimiterConfig};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -28,6 +29,29 @@ async fn i2_a_wrong_password_and_an_unknown_login_answer_alike() {
     // The control: the right one, in another spelling of the name.
     let right = program.post(path, &attempt(" Ada.Admin ", PASSWORD)).await.expect(StatusCode::OK);
     assert_eq!((&right["next"], &right["factors"]), (&json!("second_factor"), &json!(["totp"])));
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn i1_beginning_with_a_passkey_counts_as_an_attempt_to_sign_in() {
+    let rates =
+        LimiterConfig { sign_in_address: LaneLimit::per_seconds(6, 600), ..LimiterConfig::new([1; 32]) };
+    let clinic = Clinic::open_with(&rates).await;
+    let mut program = clinic.program("acme");
+    let begin = "/api/v1/sign-in/passkey/begin";
+    for _ in 0..6 {
+        program.post(begin, &Value::Null).await.expect(StatusCode::OK);
+    }
+    let refused = program.post(begin, &Value::Null).await;
+    assert_eq!((refused.status, refused.code()), (StatusCode::TOO_MANY_REQUESTS, "too-many-requests"));
+    assert_eq!(refused.body["lane"], "sign-in-address", "{}", refused.text);
+    // It is the lane of sign-in by password, and of nothing else.
+    let attempt = json!({"login": "ada.admin", "password": PASSWORD});
+    assert_eq!(
+        program.post("/api/v1/sign-in/password", &attempt).await.status,
+        StatusCode::TOO_MANY_REQUESTS
+    );
+    program.get("/fhir/R4/metadata").await.expect(StatusCode::OK);
     clinic.close().await;
 }
 

@@ -28,7 +28,7 @@ use webauthn_authenticator_rs::{WebauthnAuthenticator, softpasskey::SoftPasskey}
 use webauthn_rs::prelude::Url;
 use webauthn_rs_proto::AllowCredentials;
 
-use crate::support::{draft, write};
+use crate::support::{as_superuser, count, draft, write};
 
 const PASSWORD: &str = "pelican tangerine ledger";
 
@@ -624,4 +624,32 @@ async fn t2_the_tenants_login_changes_only_what_identity_has_to_change() {
     }
     let sessions = sqlx::query("SELECT id FROM session WHERE person = $1").bind(admin.id.as_uuid());
     assert_eq!(sessions.fetch_all(&pool).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn i1_ceremonies_that_nobody_finishes_do_not_pile_up() {
+    let clinic = Clinic::open().await;
+    let schema = clinic.tenant.id.schema();
+    let rows = async || {
+        count(&clinic.platform, "operations", format!("SELECT count(*) FROM {schema}.ceremony")).await
+    };
+    let begin = async || clinic.identity.begin_passkey_sign_in(Mediation::Modal).await.unwrap();
+    for _ in 0..3 {
+        begin().await;
+    }
+    assert_eq!(rows().await, 3, "those under way stay");
+    clinic.clock.advance(Duration::from_secs(3_600));
+    begin().await;
+    assert_eq!(rows().await, 1);
+    // However many there are, one sign-in deletes so many only.
+    let old = format!(
+        "INSERT INTO {schema}.ceremony (id, kind, holder, state, created_at, expires_at)
+         SELECT gen_random_uuid(), 'discoverable', sha256(n::text::bytea), '', 'epoch', 'epoch'
+           FROM generate_series(1, 150) n"
+    );
+    as_superuser(&clinic.platform, "operations", old).await;
+    begin().await;
+    assert_eq!(rows().await, 52);
+    begin().await;
+    assert_eq!(rows().await, 3, "the new ones");
 }

@@ -80,7 +80,15 @@ impl Limiter {
     /// # Errors
     /// [`Denied`] with the time to wait.
     pub fn check(&self, lane: Lane, key: LimitKey) -> Result<Allowed, Denied> {
-        let result = self.state(lane).check(key, self.is_degraded(), self.ticks.elapsed());
+        self.check_many(lane, key, 1)
+    }
+
+    /// Takes `cost` from a bucket, all or nothing, without I/O. What costs more than the bucket holds takes all of it.
+    ///
+    /// # Errors
+    /// [`Denied`] with the time to wait.
+    pub fn check_many(&self, lane: Lane, key: LimitKey, cost: u32) -> Result<Allowed, Denied> {
+        let result = self.state(lane).check(key, cost, self.is_degraded(), self.ticks.elapsed());
         self.counted(result)
     }
 
@@ -121,9 +129,16 @@ impl Limiter {
         tenant: TenantId,
         login: &str,
     ) -> Result<Allowed, Denied> {
-        let address = LimitKey::Address(counted_block(address));
-        self.check_now(Lane::SignInAddress, address).await?;
+        self.check_sign_in_address(address).await?;
         self.check_now(Lane::SignInAccount, self.account_key(tenant, login)).await
+    }
+
+    /// One attempt to sign in that names nobody, as with a passkey: counted per address, as [`Limiter::check_sign_in`] does.
+    ///
+    /// # Errors
+    /// [`Denied`] with the time to wait.
+    pub async fn check_sign_in_address(&self, address: IpAddr) -> Result<Allowed, Denied> {
+        self.check_now(Lane::SignInAddress, LimitKey::Address(counted_block(address))).await
     }
 
     /// The key of an account: a keyed hash of tenant and login, case ignored.

@@ -68,6 +68,8 @@ fn options(challenge: &impl Serialize) -> Result<Value, Problem> {
 
 /// `POST /api/v1/sign-in/passkey/begin`
 pub(super) async fn begin_sign_in(visit: Visit) -> Result<Response, Problem> {
+    // Each adds a row, and whoever asks has shown nothing yet.
+    visit.count_address().await?;
     let begun = visit.identity.begin_passkey_sign_in(Mediation::Modal).await?;
     let told = (visit.delivery == Delivery::Body).then(|| begun.holder.reveal().to_owned());
     let body =
@@ -84,7 +86,7 @@ pub(super) async fn finish_sign_in(
     visit: Visit,
     problem::Json(body): problem::Json<Finish>,
 ) -> Result<Response, Problem> {
-    visit.count_address()?;
+    visit.count_address().await?;
     let holder = match visit.delivery {
         Delivery::Cookie => visit.holder.as_deref(),
         Delivery::Body => body.holder.as_deref(),

@@ -18,7 +18,7 @@ use crate::{
         session::{cookie, token},
     },
     edge::{ClientAddr, TenantRoute},
-    limits::{Lane, LimitKey},
+    limits::Lane,
     problem::{Problem, catalogue},
 };
 
@@ -127,9 +127,8 @@ impl Visit {
     }
 
     /// Counts an attempt that names nobody: by address only.
-    pub(super) fn count_address(&self) -> Result<(), Problem> {
-        let block = crate::edge::client::counted_block(self.address);
-        self.api.limiter.check(Lane::SignInAddress, LimitKey::Address(block))?;
+    pub(super) async fn count_address(&self) -> Result<(), Problem> {
+        self.api.limiter.check_sign_in_address(self.address).await?;
         Ok(())
     }
 }
