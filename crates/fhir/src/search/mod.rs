@@ -146,18 +146,6 @@ impl Default for Sort {
     }
 }
 
-/// `_total`: whether the number of all matches is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Total {
-    /// Not wanted; the default.
-    #[default]
-    None,
-    /// Wanted if it is cheap.
-    Estimate,
-    /// Wanted exactly.
-    Accurate,
-}
-
 /// What a search asks for, as data. Everything is ANDed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SearchPlan {
@@ -173,12 +161,10 @@ pub struct SearchPlan {
     pub terms: Vec<Vec<IndexValueMatch>>,
     /// The order.
     pub sort: Sort,
-    /// Results per page, 0 to 200; 0 asks for the total only.
+    /// Results per page, 0 to 200.
     pub count: u16,
     /// Where the page starts: what the server gave out as `_cursor`, unread.
     pub cursor: Option<String>,
-    /// Whether a total is wanted.
-    pub total: Total,
     /// The parameters that were used, for the `self` link (without `_cursor`).
     pub used: Vec<(String, String)>,
 }

@@ -10,7 +10,7 @@ use carekeep_kernel::{
 use time::Date;
 
 use super::{
-    ClearFilter, Handling, Prefix, SearchError, SearchPlan, Sort, SortKey, Total, dates, normal,
+    ClearFilter, Handling, Prefix, SearchError, SearchPlan, Sort, SortKey, dates, normal,
     params::{self, Lookup, Param, TelecomKind},
 };
 use crate::types::ResourceType;
@@ -50,7 +50,6 @@ const fn empty_plan(kind: ResourceType) -> SearchPlan {
         sort: Sort { key: SortKey::LastUpdated, descending: true },
         count: SearchPlan::DEFAULT_COUNT,
         cursor: None,
-        total: Total::None,
         used: Vec::new(),
     }
 }

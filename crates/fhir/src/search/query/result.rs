@@ -1,7 +1,7 @@
 //! Parameters about the answer: how much, in which order, in which shape.
 
 use super::{Builder, Parsed, bad};
-use crate::search::{Handling, SearchError, SearchPlan, Sort, SortKey, Total, params};
+use crate::search::{Handling, SearchError, SearchPlan, Sort, SortKey, params};
 
 impl Builder {
     /// Parameters about the answer and not about what is found. `false` if it is none of them.
@@ -32,12 +32,13 @@ impl Builder {
                 }
             }
             "_total" => {
-                self.plan.total = match value {
-                    "none" => Total::None,
-                    "estimate" => Total::Estimate,
-                    "accurate" => Total::Accurate,
-                    _ => return Err(bad("_total", "none, estimate or accurate")),
-                };
+                // A count over what the caller may not all see would tell of the rest, and one by deciding each is a read of all.
+                if value != "none" {
+                    return Err(bad(
+                        "_total",
+                        "none: matches are not counted; follow the next links instead",
+                    ));
+                }
             }
             "_cursor" => {
                 if value.is_empty() || value.len() > 1024 {
