@@ -93,7 +93,7 @@ fn resource(kind: ResourceType) -> Json {
         ("versioning", Json::string("versioned-update")),
         ("readHistory", Json::Bool(true)),
         ("updateCreate", Json::Bool(false)),
-        ("conditionalCreate", Json::Bool(false)),
+        ("conditionalCreate", Json::Bool(true)),
         ("conditionalUpdate", Json::Bool(false)),
         ("conditionalDelete", Json::string("not-supported")),
         ("referencePolicy", Json::Array(vec![Json::string("literal"), Json::string("local")])),

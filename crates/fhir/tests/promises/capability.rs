@@ -2,6 +2,7 @@
 
 use carekeep_fhir::{
     capability::{Oauth, Server, statement},
+    json::Json,
     outcome::{Issue, IssueType, Outcome, Severity},
     search::{Handling, params, parse_query},
     types::ResourceType,
@@ -25,6 +26,10 @@ fn every_search_parameter_that_is_promised_is_taken_and_the_refused_ones_are_not
     let statement = statement(&server());
     let resources = statement.items("rest")[0].items("resource");
     assert_eq!(resources.len(), ResourceType::ALL.len());
+    for resource in resources {
+        assert!(resource.get("conditionalCreate") == Some(&Json::Bool(true)), "If-None-Exist is answered");
+        assert!(resource.get("conditionalUpdate") == Some(&Json::Bool(false)));
+    }
     let mut promised = 0;
     for resource in resources {
         let kind: ResourceType = resource.text("type").expect("a type").parse().expect("a served type");
