@@ -167,7 +167,9 @@ impl Config {
     /// to it; a developer's is reached at its own port, which is `bound` when the configuration says "any".
     #[must_use]
     pub fn link_port(&self, bound: Option<u16>) -> Option<u16> {
-        let own = bound.unwrap_or(self.listen.port());
+        let configured = Some(self.listen.port()).filter(|port| *port != 0);
+        // A listener that takes any port: whoever started it wrote down which one it got.
+        let own = bound.or(configured).or(self.public_ports.first().copied()).unwrap_or(0);
         (self.profile.allows_dev_conveniences() && own != 443 && own != 0).then_some(own)
     }
 

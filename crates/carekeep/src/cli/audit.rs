@@ -1,9 +1,10 @@
 //! `carekeep audit ...`
 
 use std::{
-    fs::File,
+    fs::{File, OpenOptions, Permissions},
     io::{BufReader, BufWriter},
-    path::PathBuf,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
 };
 
 use carekeep_ledger::{
@@ -50,8 +51,8 @@ pub struct Verification {
     /// The export.
     #[arg(long)]
     export: PathBuf,
-    /// Public keys of the ledgers that must be in it.
-    #[arg(long, required = true)]
+    /// Public key of a ledger that must be in it: the text that `carekeep audit key` prints, not a file. Once for each ledger.
+    #[arg(long, required = true, value_name = "KEY_TEXT")]
     key: Vec<String>,
     /// Files of checkpoints that were kept elsewhere (a witness's, or of an earlier verification): without one, entries
     /// cut off the end cannot be missed.
@@ -69,7 +70,7 @@ impl AuditCommand {
             Self::Export { config, tenant, out } => {
                 let vault = serve::open_vault(&Config::read(&config)?).await?;
                 let tenant = tenant_of(&vault, &tenant)?;
-                let file = File::create(&out).map_err(Failure::file(&out))?;
+                let file = private(&out).map_err(Failure::file(&out))?;
                 let output =
                     |error: carekeep_ledger::export::ExportError| Failure::message(error.to_string());
                 let mut writer = Writer::new(BufWriter::new(file)).map_err(output)?;
@@ -88,6 +89,14 @@ impl AuditCommand {
             Self::Verify(verification) => verification.run(),
         }
     }
+}
+
+/// An empty file that only its owner may read: who did what and when is nobody else's, also where the rest is sealed.
+fn private(path: &Path) -> std::io::Result<File> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    // The mode above is for a new file; this is for one that was there.
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
 }
 
 fn tenant_of(vault: &carekeep_vault::Vault, slug: &str) -> Result<carekeep_kernel::TenantId, Failure> {

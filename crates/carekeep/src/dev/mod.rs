@@ -92,6 +92,9 @@ impl Installation {
         let files = TenantFile::read_all(&options.tenants)?;
         let tenants = self.tenants(&files).await?;
         let running = serve::start(&self.config, metrics).await?;
+        // For the other commands, which make links and cannot ask the listener.
+        self.config.public_ports = vec![running.public.port()];
+        write(&self.config, &options.state)?;
         let demo = demo::prepare(&running, &files, &tenants, options).await;
         let opened = match demo {
             Ok(demo) => {
@@ -148,10 +151,14 @@ fn configuration(state: &Path, servers: &Servers, port: u16) -> Result<Config, F
         limit_factor: 1,
         otlp_endpoint: None,
     };
-    let path = state.join("carekeep.toml");
-    let text = toml::to_string(&config).map_err(|error| Failure::message(error.to_string()))?;
-    std::fs::write(&path, text).map_err(Failure::file(&path))?;
+    write(&config, state)?;
     Ok(config)
+}
+
+fn write(config: &Config, state: &Path) -> Result<(), Failure> {
+    let path = state.join("carekeep.toml");
+    let text = toml::to_string(config).map_err(|error| Failure::message(error.to_string()))?;
+    std::fs::write(&path, text).map_err(Failure::file(&path))
 }
 
 /// The wanted port, or the next one that is free.

@@ -10,7 +10,7 @@ use std::{
 use carekeep_devservers::cache_dir;
 use serde_json::Value;
 
-use crate::installation::{Installation, code, next_code};
+use crate::installation::{CAREKEEP, Installation, code, next_code};
 
 fn tool(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set: run the tests by ./dev test"))
@@ -109,6 +109,36 @@ async fn x1_the_readmes_way_in_by_curl_works_as_it_stands_there() {
     // Without the session there is no chart: it was not the door that stood open.
     let stranger = shell(&settings, &line.replace(whole["token"].as_str().unwrap(), "cks_no"));
     assert_eq!(stranger["resourceType"], "OperationOutcome", "{stranger}");
+}
+
+/// Where a tenant's administrator joins: at the port at which the installation is reached.
+fn is_invited(installation: &Installation, host: &str, link: &str) {
+    let port = installation.tenant("harbour")["base"].as_str().unwrap().rsplit(':').next().unwrap();
+    assert!(link.starts_with(&format!("https://{host}:{port}/join#cki_")), "{link}");
+}
+
+#[test]
+fn t1_the_readmes_call_that_makes_a_tenant_works_as_it_stands_there_and_so_does_the_command() {
+    let installation = Installation::start(None);
+    let state = installation.state.to_str().unwrap();
+    let lines: Vec<String> =
+        readme_block("I=$").iter().map(|line| line.replace(".carekeep", state)).collect();
+    let made = shell(&[], &lines.join("\n"));
+    assert_eq!((&made["slug"], &made["status"]), (&"lakeside".into(), &"active".into()), "{made}");
+    is_invited(&installation, "lakeside.localhost", made["admin"]["link"].as_str().unwrap());
+
+    let file = installation.state.join("tenant.toml");
+    let text = "[partner]\nslug = \"northstar\"\nname = \"Northstar Health\"\n[tenant]\nslug = \"hillside\"\n\
+                name = \"Hillside Clinic\"\nregion = \"eu-1\"\nhosts = [\"hillside.localhost\"]\n";
+    std::fs::write(&file, text).unwrap();
+    let ran = Command::new(CAREKEEP)
+        .args(["tenant", "--config", &installation.config(), "create", "--file", file.to_str().unwrap()])
+        .args(["--admin-login", "ada.admin", "--admin-name", "Ada Novak"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success(), "{said}{}", String::from_utf8_lossy(&ran.stderr));
+    is_invited(&installation, "hillside.localhost", said.trim_end().rsplit(' ').next().unwrap());
 }
 
 #[tokio::test]

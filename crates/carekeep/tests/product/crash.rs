@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashSet,
+    os::unix::fs::PermissionsExt,
     path::Path,
     process::Command,
     sync::{
@@ -97,6 +98,8 @@ pub(crate) fn verify(config: &Path, tenant: &str, out: &Path) {
     };
     let (config, file) = (config.to_str().unwrap(), out.to_str().unwrap());
     run(&["export", "--config", config, "--tenant", tenant, "--out", file]).unwrap();
+    let mode = std::fs::metadata(out).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "who did what is for the owner of the file alone");
     let key = run(&["key", "--config", config, "--tenant", tenant]).unwrap();
     let said = run(&["verify", "--export", file, "--key", key.trim()]).unwrap();
     println!("{said}");
