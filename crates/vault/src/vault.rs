@@ -183,7 +183,9 @@ impl Vault {
             Some(row) => row,
             None => Box::pin(self.load_session(&cell, &sessions, hash)).await?,
         };
-        row.caller(now, origin, true, &self.maker.config.sessions)
+        // As it is known now, not as it was when the tenant was opened: the row may have taken a while.
+        let tenant_active = self.watch.now().by_id(tenant).is_some_and(|state| state.active);
+        row.caller(now, origin, tenant_active, &self.maker.config.sessions)
     }
 
     async fn load_session(
