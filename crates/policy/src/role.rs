@@ -78,7 +78,7 @@ pub enum Role {
     ClinicManager,
     /// Runs the tenant: people, roles, settings; never clinical.
     TenantAdmin,
-    /// Watches over privacy: audit, erasure; never clinical.
+    /// Watches over privacy: audit, deletion of a Patient; never clinical.
     PrivacyOfficer,
     /// Reads the audit ledger, nothing else.
     Auditor,
