@@ -2,10 +2,16 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use reqwest::{Certificate, Method, RequestBuilder, StatusCode};
+use axum::body::Bytes;
+use reqwest::{Certificate, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
 use crate::error::Failure;
+
+/// The longest wait for a limit before the next try.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// How often a bundle is tried while the answer is to wait.
+const TRIES: u32 = 20;
 
 /// Talks to one tenant, signed in or not.
 #[derive(Clone)]
@@ -108,26 +114,43 @@ impl TenantClient {
         self
     }
 
-    /// Sends a FHIR bundle; entries of types that are not served are named in the answer.
+    /// Sends a FHIR bundle, and waits where the limits say so: every entry counts as a request. Entries of types that are not
+    /// served are named in the answer.
     ///
     /// # Errors
     /// As [`TenantClient::post`].
     pub async fn bundle(&self, body: Vec<u8>) -> Result<Value, Failure> {
-        let request = self
-            .request(Method::POST, "/fhir/R4")
-            .header("content-type", "application/fhir+json")
-            .header("prefer", "handling=lenient")
-            .body(body);
-        self.send(request).await
+        let body = Bytes::from(body);
+        let request = || {
+            self.request(Method::POST, "/fhir/R4")
+                .header("content-type", "application/fhir+json")
+                .header("prefer", "handling=lenient")
+                .body(body.clone())
+        };
+        for _ in 1..TRIES {
+            let response = request().send().await?;
+            let Some(wait) = told_to_wait(&response) else { return answer(response).await };
+            tokio::time::sleep(wait).await;
+        }
+        self.send(request()).await
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Value, Failure> {
-        let response = request.send().await?;
-        let (status, path) = (response.status(), response.url().path().to_owned());
-        let body = response.bytes().await?;
-        let answer: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        if status.is_success() { Ok(answer) } else { Err(refused(status, &path, &answer)) }
+        answer(request.send().await?).await
     }
+}
+
+/// How long to wait before the same is asked again, if that is the answer.
+fn told_to_wait(response: &Response) -> Option<Duration> {
+    let said = response.headers().get("retry-after")?.to_str().ok()?.parse().ok()?;
+    (response.status() == StatusCode::TOO_MANY_REQUESTS).then(|| Duration::from_secs(said).min(LONGEST_WAIT))
+}
+
+async fn answer(response: Response) -> Result<Value, Failure> {
+    let (status, path) = (response.status(), response.url().path().to_owned());
+    let body = response.bytes().await?;
+    let answer: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    if status.is_success() { Ok(answer) } else { Err(refused(status, &path, &answer)) }
 }
 
 fn refused(status: StatusCode, path: &str, answer: &Value) -> Failure {

@@ -154,7 +154,7 @@ fn limiter(config: &Config, signal: Shutdown) -> Result<Arc<Limiter>, Failure> {
         .ok_or_else(|| Failure::message("limiter_secret_file must hold 64 hexadecimal digits"))?;
     let redis = config.redis.as_deref().map(redis::Client::open).transpose()?;
     let mut limits = LimiterConfig::new(bytes);
-    for lane in [&mut limits.address, &mut limits.tenant, &mut limits.principal] {
+    for lane in [&mut limits.address, &mut limits.tenant, &mut limits.principal, &mut limits.bulk] {
         lane.count = lane.count.saturating_mul(config.limit_factor.max(1));
     }
     Ok(Limiter::start(&limits, redis, Arc::new(MonotonicTicks::default()), signal))
@@ -181,7 +181,7 @@ async fn public(
     let api = Api::new(ApiParts {
         vault: Arc::clone(vault),
         limiter: Arc::clone(&limiter),
-        bundle: BundleLimits { entries: 20_000, bytes: api::BUNDLE_BYTES, lenient: false },
+        bundle: BundleLimits { bytes: api::BUNDLE_BYTES, ..BundleLimits::default() },
         identity: api::identity::shared(vault).map_err(|error| Failure::message(error.to_string()))?,
         started: vault.clock().now(),
     });

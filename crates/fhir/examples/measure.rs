@@ -18,8 +18,11 @@ type Failure = Box<dyn std::error::Error>;
 fn bodies(folder: &str) -> Result<Vec<(ResourceType, Vec<u8>)>, Failure> {
     let clock = ManualClock::at(Timestamp::from_micros(0));
     let random = SeededRandom::new(1);
-    let options =
-        BundleOptions { max_entries: 100_000, unsupported: Unsupported::Report, ..BundleOptions::default() };
+    let options = BundleOptions {
+        max_transaction: 100_000,
+        unsupported: Unsupported::Report,
+        ..BundleOptions::default()
+    };
     let mut out = Vec::new();
     for file in fs::read_dir(folder)? {
         let mut text = Vec::new();

@@ -11,6 +11,7 @@ mod audit_faults;
 mod bad_input;
 mod browser_run;
 mod browsers;
+mod bundles;
 mod importing;
 mod joining;
 mod matrix;

@@ -54,7 +54,7 @@ impl Clinic {
         let parts = ApiParts {
             vault: Arc::clone(&vault),
             limiter: Arc::clone(&limiter),
-            bundle: BundleLimits { entries: 100, bytes: api::BUNDLE_BYTES, lenient: false },
+            bundle: BundleLimits { entries: 100, bytes: api::BUNDLE_BYTES, ..BundleLimits::default() },
             identity: api::identity::shared(&vault).unwrap(),
             started: clock.now(),
         };

@@ -9,7 +9,10 @@ use carekeep_fhir::{
     outcome::{IssueType, Outcome},
     types::ResourceType,
 };
+use std::time::Duration;
+
 use carekeep_kernel::{ResourceId, Timestamp};
+use carekeep_policy::Role;
 use carekeep_vault::{AccessError, Phi, Planned, catalogue};
 
 use super::{
@@ -21,12 +24,46 @@ use super::{
 /// Limits of one bundle.
 #[derive(Debug, Clone, Copy)]
 pub struct BundleLimits {
-    /// The most entries.
+    /// The most entries of a batch, and of anybody's transaction but a service account's. Default 500.
     pub entries: usize,
-    /// The most bytes.
+    /// The most entries of a service account's transaction: a whole chart that is moved here at once. Default 20,000.
+    pub bulk_entries: usize,
+    /// The most conditional creations and references: each is a search, done before anything is written. Default 100.
+    pub conditions: usize,
+    /// How long a batch goes on; the entries that are left then are answered as not done. Default 10 s.
+    pub time: Duration,
+    /// The most bytes. Default 64 MiB.
     pub bytes: usize,
     /// Whether entries of types that are not served are named and left out, instead of refusing the bundle.
     pub lenient: bool,
+}
+
+impl Default for BundleLimits {
+    fn default() -> Self {
+        Self {
+            entries: 500,
+            bulk_entries: 20_000,
+            conditions: 100,
+            time: Duration::from_secs(10),
+            bytes: 64 << 20,
+            lenient: false,
+        }
+    }
+}
+
+/// A bundle that was read; nothing was looked up or written for it yet.
+pub struct ReadBundle {
+    draft: BundleDraft,
+    time: Duration,
+    began: Timestamp,
+}
+
+impl ReadBundle {
+    /// How many entries it has: that many requests it stands for.
+    #[must_use]
+    pub fn entries(&self) -> usize {
+        self.draft.size()
+    }
 }
 
 /// What became of a bundle: one answer per entry, in its order.
@@ -49,25 +86,42 @@ struct Ready {
 }
 
 impl Fhir<'_> {
-    /// Carries out a bundle: a transaction as a whole or not at all, a batch entry by entry.
+    /// Whether the caller is a program that moves records in bulk.
+    #[must_use]
+    pub fn is_bulk(&self) -> bool {
+        self.caller.roles().contains(Role::ServiceAccount)
+    }
+
+    /// Reads a bundle, for [`Fhir::carry_out`].
     ///
     /// # Errors
-    /// For a transaction the first entry that is refused; [`FhirError::Bundle`] for what is no such bundle.
-    pub async fn bundle(&self, body: &[u8], limits: &BundleLimits) -> Result<BundleAnswer, FhirError> {
+    /// [`FhirError::Json`], [`FhirError::Bundle`] for what is no such bundle or larger than `limits`.
+    pub fn read_bundle(&self, body: &[u8], limits: &BundleLimits) -> Result<ReadBundle, FhirError> {
+        let began = self.vault.clock().now();
         let document = Json::parse(body, &Limits { bytes: limits.bytes, ..Limits::import() })?;
         let options = BundleOptions {
             base: self.base,
-            max_entries: limits.entries,
+            max_batch: limits.entries,
+            max_transaction: if self.is_bulk() { limits.bulk_entries } else { limits.entries },
+            max_conditions: limits.conditions,
             unsupported: if limits.lenient { Unsupported::Report } else { Unsupported::Refuse },
         };
         let (clock, random) = (self.vault.clock(), self.vault.random());
-        let mut draft =
-            BundleDraft::read(document, &options, &mut || ResourceId::generate(&**clock, &**random))?;
+        let draft = BundleDraft::read(document, &options, &mut || ResourceId::generate(&**clock, &**random))?;
+        Ok(ReadBundle { draft, time: limits.time, began })
+    }
+
+    /// Carries out a bundle: a transaction as a whole or not at all, a batch entry by entry.
+    ///
+    /// # Errors
+    /// For a transaction the first entry that is refused; for a batch only what keeps all of it from being done.
+    pub async fn carry_out(&self, bundle: ReadBundle) -> Result<BundleAnswer, FhirError> {
+        let ReadBundle { mut draft, time, began } = bundle;
         let there = self.resolve(&mut draft).await?;
         let plan = draft.plan()?;
         match plan.kind {
             BundleKind::Transaction => self.transaction(plan, there).await,
-            BundleKind::Batch => self.batch(plan, there).await,
+            BundleKind::Batch => self.batch(plan, there, began + time).await,
         }
     }
 
@@ -117,15 +171,31 @@ impl Fhir<'_> {
         Ok(BundleAnswer { kind: BundleKind::Transaction, entries: in_order(entries) })
     }
 
-    async fn batch(&self, plan: Plan, there: Vec<(usize, EntryResponse)>) -> Result<BundleAnswer, FhirError> {
+    /// What was done before something went away or time ran out is told as done; the rest is told as not done.
+    async fn batch(
+        &self,
+        plan: Plan,
+        there: Vec<(usize, EntryResponse)>,
+        until: Timestamp,
+    ) -> Result<BundleAnswer, FhirError> {
         let at = self.vault.clock().now();
         let mut entries = Vec::with_capacity(plan.operations.len());
+        let mut given_up = false;
         for operation in plan.operations {
             let index = operation.index;
+            given_up = given_up || self.vault.clock().now() >= until;
+            if given_up {
+                entries.push((index, not_done()));
+                continue;
+            }
             let response = match self.alone(operation, at).await {
                 Ok(response) => response,
-                Err(error @ FhirError::Access(AccessError::Unavailable { .. })) => return Err(error),
                 Err(error) => {
+                    given_up = matches!(error, FhirError::Access(AccessError::Unavailable { .. }));
+                    if given_up && entries.is_empty() {
+                        // Nothing was done: then the whole answer may say so.
+                        return Err(error);
+                    }
                     EntryResponse::Refused { status: status_line(error.status()), outcome: error.outcome() }
                 }
             };
@@ -210,6 +280,15 @@ fn in_order(mut entries: Vec<(usize, EntryResponse)>) -> Vec<EntryResponse> {
     entries.into_iter().map(|(_, response)| response).collect()
 }
 
+/// An entry of a batch that nothing was tried for.
+fn not_done() -> EntryResponse {
+    let message = "not done: time ran out, or an entry before it could not be done; send this entry again";
+    EntryResponse::Refused {
+        status: status_line(503),
+        outcome: Outcome::error(IssueType::Transient, message.to_owned()),
+    }
+}
+
 const fn status_line(status: u16) -> &'static str {
     match status {
         400 => "400 Bad Request",
@@ -218,6 +297,7 @@ const fn status_line(status: u16) -> &'static str {
         410 => "410 Gone",
         412 => "412 Precondition Failed",
         422 => "422 Unprocessable Entity",
+        503 => "503 Service Unavailable",
         _ => "500 Internal Server Error",
     }
 }

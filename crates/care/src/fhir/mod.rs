@@ -17,7 +17,7 @@ use carekeep_kernel::{ResourceId, Timestamp};
 use carekeep_policy::Projection;
 use carekeep_vault::{Caller, Plain, Vault};
 
-pub use bundle::{BundleAnswer, BundleLimits};
+pub use bundle::{BundleAnswer, BundleLimits, ReadBundle};
 pub use error::FhirError;
 pub use history::Version;
 pub use search::{Found, SearchRequest};

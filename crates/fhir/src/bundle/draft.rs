@@ -69,8 +69,12 @@ impl Draft {
             Some(Json::Array(entries)) => entries,
             Some(_) => return whole(BundleProblem::BadEntries),
         };
-        if entries.len() > options.max_entries {
-            return whole(BundleProblem::TooManyEntries(options.max_entries));
+        let most = match kind {
+            BundleKind::Transaction => options.max_transaction,
+            BundleKind::Batch => options.max_batch,
+        };
+        if entries.len() > most {
+            return whole(BundleProblem::TooManyEntries(most));
         }
         let mut draft = Self {
             kind,
@@ -84,6 +88,9 @@ impl Draft {
             draft.add(index, entry, new_id).map_err(|problem| BundleError { problem, entry: Some(index) })?;
         }
         draft.find_conditional();
+        if draft.conditions().count() + draft.conditional.len() > options.max_conditions {
+            return whole(BundleProblem::TooManyConditions(options.max_conditions));
+        }
         Ok(draft)
     }
 
@@ -147,6 +154,12 @@ impl Draft {
     #[must_use]
     pub const fn kind(&self) -> BundleKind {
         self.kind
+    }
+
+    /// How many entries it has, those that are left out included.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.entries.len() + self.refused.len()
     }
 
     /// Creations with `ifNoneExist`: look them up, and say with [`Draft::set_existing`] what is there already.

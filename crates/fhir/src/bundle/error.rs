@@ -17,6 +17,11 @@ pub enum BundleProblem {
     /// More entries than allowed.
     #[error("the bundle has too many entries; send at most {0}, or split it")]
     TooManyEntries(usize),
+    /// More conditions than allowed.
+    #[error(
+        "the bundle has too many conditions (ifNoneExist and conditional references); send at most {0}, or split it"
+    )]
+    TooManyConditions(usize),
     /// No `request`.
     #[error("the entry has no request; give it request.method and request.url")]
     NoRequest,
@@ -78,7 +83,7 @@ impl BundleError {
     #[must_use]
     pub const fn issue_type(&self) -> IssueType {
         match self.problem {
-            BundleProblem::TooManyEntries(_) => IssueType::TooCostly,
+            BundleProblem::TooManyEntries(_) | BundleProblem::TooManyConditions(_) => IssueType::TooCostly,
             BundleProblem::UnsupportedType
             | BundleProblem::Method
             | BundleProblem::WrongKind

@@ -39,15 +39,25 @@ pub enum Unsupported {
 pub struct BundleOptions<'a> {
     /// Our own base address without a slash at the end, to know our own absolute references.
     pub base: &'a str,
-    /// The most entries. Default 500.
-    pub max_entries: usize,
+    /// The most entries of a batch. Default 500.
+    pub max_batch: usize,
+    /// The most entries of a transaction. Default 500.
+    pub max_transaction: usize,
+    /// The most conditional creations and conditional references together: each is a search. Default 100.
+    pub max_conditions: usize,
     /// What to do with what is not served.
     pub unsupported: Unsupported,
 }
 
 impl Default for BundleOptions<'_> {
     fn default() -> Self {
-        Self { base: "", max_entries: 500, unsupported: Unsupported::Refuse }
+        Self {
+            base: "",
+            max_batch: 500,
+            max_transaction: 500,
+            max_conditions: 100,
+            unsupported: Unsupported::Refuse,
+        }
     }
 }
 

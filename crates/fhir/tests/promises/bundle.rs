@@ -5,6 +5,7 @@ use carekeep_fhir::{
         BundleError, BundleKind, BundleOptions, BundleProblem, Draft, Method, Plan, Unsupported,
         write::{EntryResponse, Head, HistoryEntry, ListKind, ListWriter, responses},
     },
+    json::{Json, Limits},
     outcome::{IssueType, Outcome},
     types::ResourceType,
 };
@@ -177,6 +178,7 @@ fn malformed_bundles_are_refused_by_name() {
             BundleProblem::DuplicateTarget,
         ),
         (bundle(&vec!["1".to_owned(); 501]), BundleProblem::TooManyEntries(500)),
+        (conditions(101), BundleProblem::TooManyConditions(100)),
     ];
     for (body, problem) in &cases {
         assert_eq!(refused(body), *problem, "{}", &body[..body.len().min(200)]);
@@ -275,4 +277,43 @@ fn responses_keep_the_order_of_the_request() {
             r#"{{"resourceType":"Bundle","type":"batch-response","entry":[{{"response":{{"status":"201 Created","location":"{BASE}/Patient/{ANN}/_history/1","etag":"W/\"1\"","lastModified":"1970-01-01T00:00:00Z"}}}},{{"response":{{"status":"422 Unprocessable Entity","outcome":{{"resourceType":"OperationOutcome","issue":[{{"severity":"error","code":"business-rule","diagnostics":"no"}}]}}}}}}]}}"#
         )
     );
+}
+
+/// Half of them creations on a condition, half of them references by one.
+fn conditions(count: usize) -> String {
+    let entries: Vec<String> = (0..count)
+        .map(|at| match at % 2 {
+            0 => format!(
+                r#"{{"resource":{PATIENT},"request":{{"method":"POST","url":"Patient","ifNoneExist":"identifier=x|{at}"}}}}"#
+            ),
+            _ => format!(
+                r#"{{"resource":{{"resourceType":"Condition","subject":{{"reference":"Patient?identifier=x|{at}"}}}},"request":{{"method":"POST","url":"Condition"}}}}"#
+            ),
+        })
+        .collect();
+    bundle(&entries)
+}
+
+#[test]
+fn a_transaction_may_be_larger_than_a_batch_and_every_entry_and_condition_counts() {
+    let read = |text: &str, options: &BundleOptions<'_>| {
+        let bundle = Json::parse(text.as_bytes(), &Limits::import()).expect("JSON");
+        Draft::read(bundle, options, &mut ids()).map_err(|error| error.problem)
+    };
+    let entries = vec![entry("", PATIENT, "POST", "Patient").replace(r#""fullUrl":"","#, ""); 12];
+    let transaction = bundle(&entries);
+    let batch = transaction.replace(r#""transaction""#, r#""batch""#);
+    assert!(batch != transaction);
+    let options = BundleOptions { max_batch: 11, max_transaction: 12, ..BundleOptions::default() };
+    assert_eq!(read(&transaction, &options).map(|draft| draft.size()), Ok(12));
+    assert_eq!(read(&batch, &options).err(), Some(BundleProblem::TooManyEntries(11)));
+    let options = BundleOptions { max_batch: 12, max_transaction: 11, ..options };
+    assert_eq!(read(&batch, &options).map(|draft| draft.size()), Ok(12));
+    assert_eq!(read(&transaction, &options).err(), Some(BundleProblem::TooManyEntries(11)));
+    // Those that are left out were read, too.
+    let left_out =
+        bundle(&[entry("urn:uuid:c", r#"{"resourceType":"Claim"}"#, "POST", "Claim"), entries[0].clone()]);
+    let options = BundleOptions { unsupported: Unsupported::Report, ..BundleOptions::default() };
+    assert_eq!(read(&left_out, &options).map(|draft| draft.size()), Ok(2));
+    assert_eq!(read(&conditions(100), &options).map(|draft| draft.size()), Ok(100));
 }

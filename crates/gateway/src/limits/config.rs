@@ -42,13 +42,13 @@ pub struct LimiterConfig {
     pub address: LaneLimit,
     /// All requests to a tenant. Default 8,000 per 2 s.
     pub tenant: LaneLimit,
-    /// All requests of a person. Default 400 per 8 s.
+    /// All requests of a person, and all entries of their bundles. Default 400 per 8 s.
     pub principal: LaneLimit,
     /// Sign-in attempts of an address. Default 30 per 60 s.
     pub sign_in_address: LaneLimit,
     /// Sign-in attempts for an account. Default 10 per 600 s.
     pub sign_in_account: LaneLimit,
-    /// Bulk reads of a person. Default 10 per 60 s.
+    /// Entries of the bundles of a service account. Default 20,000 per 20 s: the largest transaction fits into the bucket.
     pub bulk: LaneLimit,
     /// How many processes share the limits; without Redis each takes this share, and never more than a half. Default 2.
     pub processes: u32,
@@ -70,7 +70,7 @@ impl LimiterConfig {
             principal: LaneLimit::per_seconds(400, 8),
             sign_in_address: LaneLimit::per_seconds(30, 60),
             sign_in_account: LaneLimit::per_seconds(10, 600),
-            bulk: LaneLimit::per_seconds(10, 60),
+            bulk: LaneLimit::per_seconds(20_000, 20),
             processes: 2,
             settle_every: Duration::from_millis(100),
             max_keys: 100_000,

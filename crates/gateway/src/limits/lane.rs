@@ -14,13 +14,13 @@ pub enum Lane {
     Address,
     /// All requests to a tenant.
     Tenant,
-    /// All requests of a signed-in person or service account.
+    /// All requests of a signed-in person or service account, and the entries of a person's bundles.
     Principal,
     /// Attempts to sign in, reset or enrol from an address.
     SignInAddress,
     /// Attempts to sign in, reset or enrol for an account.
     SignInAccount,
-    /// Bulk reads of a person: exports and large Bundles.
+    /// Entries of the bundles of a service account.
     Bulk,
 }
 

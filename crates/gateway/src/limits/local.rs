@@ -13,7 +13,8 @@ use std::{
 };
 
 use governor::{
-    NotUntil, Quota, RateLimiter, clock, middleware::StateInformationMiddleware,
+    NotUntil, Quota, RateLimiter, clock,
+    middleware::{StateInformationMiddleware, StateSnapshot},
     state::keyed::DashMapStateStore,
 };
 
@@ -92,6 +93,8 @@ pub(super) struct LaneState {
     lane: Lane,
     pub(super) limit: LaneLimit,
     pub(super) policy: http::HeaderValue,
+    /// The size of a strict bucket.
+    share: u32,
     full: Buckets,
     strict: Buckets,
     /// Empty when no Redis is configured.
@@ -106,6 +109,7 @@ impl LaneState {
     pub(super) fn new(lane: Lane, config: &LimiterConfig, ticks: &Arc<dyn Ticks>, shared: bool) -> Self {
         let limit = config.lane(lane);
         let clock = GovernorClock(Arc::clone(ticks));
+        let share = limit.share(config.processes);
         let policy = format!("\"{}\";q={};w={}", lane.name(), limit.count, limit.window.as_secs().max(1));
         Self {
             lane,
@@ -113,7 +117,8 @@ impl LaneState {
             policy: http::HeaderValue::try_from(policy)
                 .unwrap_or_else(|_| http::HeaderValue::from_static("")),
             full: buckets(limit, &clock),
-            strict: buckets(limit.share(config.processes), &clock),
+            share: share.count,
+            strict: buckets(share, &clock),
             shared: (0..if shared { SHARDS } else { 0 }).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
             clock,
@@ -122,16 +127,27 @@ impl LaneState {
         }
     }
 
-    /// The decision, noted for the next settlement.
-    pub(super) fn check(&self, key: LimitKey, strict: bool, now: Duration) -> Result<Allowed, Denied> {
+    /// The decision about `cost` at once, noted for the next settlement. What is denied costs nothing.
+    ///
+    /// What costs as much as the bucket or more takes all of it but one: the request itself may be counted in the same
+    /// bucket, which then is never quite full.
+    pub(super) fn check(
+        &self,
+        key: LimitKey,
+        cost: u32,
+        strict: bool,
+        now: Duration,
+    ) -> Result<Allowed, Denied> {
         let key = self.crowd(key);
-        let Some(mut shard) = self.shard(&key) else { return self.decide(key, strict) };
+        let cost = affordable(cost, self.limit.count);
+        let Some(mut shard) = self.shard(&key) else { return self.decide(key, cost, strict) };
         let denied_until = shard.get(&key).map_or(Duration::ZERO, |shared| shared.deny_until);
         if denied_until > now {
             return Err(self.denied(denied_until - now));
         }
-        let allowed = self.decide(key, strict)?;
-        shard.entry(key).or_default().pending += 1;
+        let allowed = self.decide(key, cost, strict)?;
+        let pending = &mut shard.entry(key).or_default().pending;
+        *pending = pending.saturating_add(cost.get());
         Ok(allowed)
     }
 
@@ -146,7 +162,7 @@ impl LaneState {
         let denied_until = self.shard(&key).and_then(|shard| shard.get(&key).map(|shared| shared.deny_until));
         match denied_until {
             Some(until) if until > now => Err(self.denied(until - now)),
-            _ => self.decide(key, strict),
+            _ => self.decide(key, NonZeroU32::MIN, strict),
         }
     }
 
@@ -155,11 +171,11 @@ impl LaneState {
         self.strict.check_key(&self.crowd(key)).map(drop).map_err(|until| self.wait(&until))
     }
 
-    fn decide(&self, key: LimitKey, strict: bool) -> Result<Allowed, Denied> {
-        let full = self.full.check_key(&key).map_err(|until| self.wait(&until))?;
+    fn decide(&self, key: LimitKey, cost: NonZeroU32, strict: bool) -> Result<Allowed, Denied> {
+        let full = self.take(&self.full, key, cost)?;
         let (state, limit) = if strict {
-            let state = self.strict.check_key(&key).map_err(|until| self.wait(&until))?;
-            let share = state.quota().burst_size().get();
+            let share = self.share;
+            let state = self.take(&self.strict, key, affordable(cost.get(), share))?;
             (state, share)
         } else {
             (full, self.limit.count)
@@ -167,6 +183,14 @@ impl LaneState {
         let remaining = state.remaining_burst_capacity();
         let interval = state.quota().replenish_interval();
         Ok(Allowed { lane: self.lane, remaining, reset: interval * limit.saturating_sub(remaining) })
+    }
+
+    fn take(&self, buckets: &Buckets, key: LimitKey, cost: NonZeroU32) -> Result<StateSnapshot, Denied> {
+        match buckets.check_key_n(&key, cost) {
+            Ok(decision) => decision.map_err(|until| self.wait(&until)),
+            // More than the bucket ever holds; [`affordable`] keeps it from being asked.
+            Err(_) => Err(self.denied(self.limit.window)),
+        }
     }
 
     fn wait(&self, until: &NotUntil<Duration>) -> Denied {
@@ -230,6 +254,11 @@ impl LaneState {
         }
         self.crowded.store(self.full.len() > self.max_keys, Ordering::Relaxed);
     }
+}
+
+/// What `cost` takes of a bucket of `size`: what is larger takes all but one.
+fn affordable(cost: u32, size: u32) -> NonZeroU32 {
+    NonZeroU32::new(cost.min(size.saturating_sub(1))).unwrap_or(NonZeroU32::MIN)
 }
 
 fn buckets(limit: LaneLimit, clock: &GovernorClock) -> Buckets {

@@ -38,6 +38,35 @@ async fn o1_a_bucket_empties_refills_and_is_nobody_elses() {
 }
 
 #[tokio::test]
+async fn o1_many_at_once_cost_as_much_as_one_by_one_and_what_is_denied_costs_nothing() {
+    let (limiter, ticks, _stop) = start(&config());
+    let take = |cost| limiter.check_many(Lane::Address, LimitKey::Address(ip("192.0.2.1")), cost);
+    assert_eq!(take(6).map(|allowed| allowed.remaining), Ok(4));
+    let denied = take(5).unwrap_err();
+    assert_eq!((denied.lane, denied.seconds()), (Lane::Address, 1));
+    assert_eq!(take(4).map(|allowed| allowed.remaining), Ok(0), "the denied ones were not taken");
+    // More than the bucket: all of it but one, so that it goes through when nothing else was asked for.
+    for cost in [10, 11, 1_000_000, u32::MAX] {
+        ticks.advance(Duration::from_secs(11));
+        assert!(take(1).is_ok(), "the request itself");
+        assert_eq!(take(cost).map(|allowed| allowed.remaining), Ok(0), "{cost}");
+        assert!(take(1).is_err());
+    }
+}
+
+#[tokio::test]
+async fn o1_what_fits_the_bucket_goes_through_without_redis_too() {
+    let ticks = Arc::new(ManualTicks::default());
+    let (_trigger, signal) = shutdown::channel();
+    let nowhere = redis::Client::open("redis://127.0.0.1:1/").unwrap();
+    let limiter = Limiter::start(&LimiterConfig::new([7; 32]), Some(nowhere), ticks, signal);
+    assert!(limiter.is_degraded());
+    let person = LimitKey::Principal(PersonId::generate(&SystemClock, &OsRandom));
+    assert!(limiter.check_many(Lane::Bulk, person, 14_275).is_ok(), "the largest chart of the sample data");
+    assert!(limiter.check_many(Lane::Bulk, person, 2).is_err(), "and then nothing");
+}
+
+#[tokio::test]
 async fn o1_an_ipv6_client_cannot_walk_through_its_64() {
     let (limiter, _, _stop) = start(&config());
     for n in 0..10 {

@@ -6,7 +6,7 @@ use carekeep_fhir::{
     search::Handling,
     types::{ResourceType, r4_type_name},
 };
-use carekeep_kernel::ResourceId;
+use carekeep_kernel::{PersonId, ResourceId};
 use carekeep_vault::{AccessError, Caller};
 use http::{HeaderMap, header, request::Parts};
 
@@ -51,6 +51,11 @@ impl FromRequestParts<Api> for Asked {
 }
 
 impl Asked {
+    /// Who asks.
+    pub(super) const fn person(&self) -> PersonId {
+        self.caller.person()
+    }
+
     /// The FHIR interactions of the caller.
     pub(super) fn fhir(&self) -> Fhir<'_> {
         Fhir { vault: &self.api.vault, caller: &self.caller, base: &self.base }
