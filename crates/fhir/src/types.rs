@@ -92,7 +92,8 @@ impl<'a> Target<'a> {
         let own =
             text.strip_prefix(base).and_then(|rest| rest.strip_prefix('/')).filter(|_| !base.is_empty());
         let relative = own.unwrap_or(text);
-        if own.is_none() && text.contains("://") {
+        // Only before the query: in there a code system's address may stand as it is.
+        if own.is_none() && text.split('?').next().is_some_and(|path| path.contains("://")) {
             return Self::Elsewhere(text);
         }
         if relative.split('/').next().is_some_and(|first| first.contains('?')) {

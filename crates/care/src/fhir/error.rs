@@ -1,8 +1,8 @@
 //! Why a FHIR interaction was not done.
 
 use carekeep_fhir::{
-    bundle::BundleError, json::JsonError, outcome::IssueType, outcome::Outcome, search::SearchError,
-    types::CompartmentError, validate::Finding,
+    bundle::BundleError, json::JsonError, outcome::IssueType, outcome::Outcome, project::HiddenLoss,
+    search::SearchError, types::CompartmentError, validate::Finding,
 };
 use carekeep_policy::DenyReason;
 use carekeep_vault::AccessError;
@@ -37,6 +37,9 @@ pub enum FhirError {
     /// A conditional creation matches more than one resource.
     #[error("the condition matches more than one resource: make it more specific")]
     MultipleMatches,
+    /// The change would take away what the writer may not see.
+    #[error(transparent)]
+    Hidden(#[from] HiddenLoss),
     /// The resource has more searchable values than can be kept.
     #[error("the resource has too many searchable values: split it into several resources")]
     TooManyValues,
@@ -49,7 +52,7 @@ impl FhirError {
         match self {
             Self::Access(error) => access_status(error),
             Self::Json(_) | Self::Search(_) | Self::Bundle(_) | Self::Mismatch(_) => 400,
-            Self::Invalid(_) | Self::Compartment(_) | Self::TooManyValues => 422,
+            Self::Invalid(_) | Self::Compartment(_) | Self::Hidden(_) | Self::TooManyValues => 422,
             Self::Condition(_) | Self::MultipleMatches => 412,
         }
     }
@@ -72,6 +75,7 @@ impl FhirError {
             Self::Bundle(error) => {
                 Outcome::error(error.issue_type(), error.to_string()).at(error.expression())
             }
+            Self::Hidden(loss) => Outcome::error(IssueType::BusinessRule, loss.to_string()).at(&loss.0),
             other => Outcome::error(other.issue_type(), other.to_string()),
         }
     }
@@ -84,7 +88,7 @@ impl FhirError {
             Self::Condition(_) => IssueType::Conflict,
             Self::MultipleMatches => IssueType::MultipleMatches,
             Self::Mismatch(_) | Self::Invalid(_) | Self::Bundle(_) => IssueType::Invalid,
-            Self::Compartment(_) => IssueType::BusinessRule,
+            Self::Compartment(_) | Self::Hidden(_) => IssueType::BusinessRule,
             Self::TooManyValues => IssueType::TooCostly,
         }
     }

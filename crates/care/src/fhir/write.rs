@@ -51,10 +51,10 @@ impl Fhir<'_> {
     }
 
     /// Writes a new version over the present one, which must be `if_match` if that is given. A writer who may see only a
-    /// projection of the resource changes only that; the rest stays as it was.
+    /// projection of the resource changes only that; the rest stays as it was ([`project::merge`]).
     ///
     /// # Errors
-    /// As [`Fhir::create`]; [`FhirError::Condition`] when the version is another one.
+    /// As [`Fhir::create`]; [`FhirError::Condition`] when the version is another one; [`FhirError::Hidden`].
     pub async fn update(
         &self,
         kind: ResourceType,
@@ -138,6 +138,11 @@ impl Fhir<'_> {
         kind: ResourceType,
         condition: &Condition,
     ) -> Result<Option<Phi>, FhirError> {
+        if condition.is_empty() {
+            return Err(FhirError::Mismatch(
+                "the condition is empty: send a search, such as identifier=system|value",
+            ));
+        }
         let plan = search::parse_query(kind, condition, Handling::Strict)?;
         let mut query = query_of(&plan, "conditional create".to_owned());
         query.count = 2;
@@ -159,6 +164,7 @@ impl Fhir<'_> {
         sealed: &Sealed,
     ) -> Result<Json, FhirError> {
         let seen = self.vault.may::<catalogue::Update>(self.caller, sealed).await?;
+        // Whoever sees metadata only (an importer) has read nothing that could be sent back: what they send is the whole.
         if !matches!(seen, Projection::Contact | Projection::Schedule) {
             return Ok(sent);
         }
@@ -166,10 +172,12 @@ impl Fhir<'_> {
         let permit = self.vault.permit::<catalogue::Read>(self.caller, &present).await?;
         let visible = present.open(permit)?;
         let exposed = visible.expose();
-        let mut stored = Json::parse(exposed.body, &Limits::import())?;
-        overlay(kind, exposed.projection, &mut stored, &sent);
-        self.check(kind, &stored)?;
-        Ok(stored)
+        let stored = Json::parse(exposed.body, &Limits::import())?;
+        // Whoever may read more than they may write, writes no more for that.
+        let seen = if exposed.projection == Projection::Full { seen } else { exposed.projection };
+        let merged = project::merge(kind, fhir_projection(seen), &stored, &sent)?;
+        self.check(kind, &merged)?;
+        Ok(merged)
     }
 }
 
@@ -183,28 +191,6 @@ fn existing_answer(kind: ResourceType, phi: &Phi) -> Answer {
         created: false,
         projection: exposed.projection,
         body: Plain::new(exposed.body.to_vec()),
-    }
-}
-
-/// Puts the elements of `sent` that the projection shows in the place of those in `stored`.
-fn overlay(kind: ResourceType, projection: Projection, stored: &mut Json, sent: &Json) {
-    let projection = fhir_projection(projection);
-    let shown = project::project(kind, projection, stored);
-    let mut allowed = project::project(kind, projection, sent);
-    let (Some(target), Some(shown), Some(new)) =
-        (stored.as_object_mut(), shown.as_object(), allowed.as_object_mut())
-    else {
-        return;
-    };
-    let old: Vec<String> = shown.iter().map(|(key, _)| key.to_owned()).collect();
-    for key in old.iter().filter(|key| new.get(key).is_none()) {
-        target.remove(key);
-    }
-    let keys: Vec<String> = new.iter().map(|(key, _)| key.to_owned()).collect();
-    for key in keys {
-        if let Some(value) = new.remove(&key) {
-            target.set(&key, value);
-        }
     }
 }
 

@@ -6,6 +6,7 @@
 mod bundle;
 mod capability;
 mod json;
+mod project;
 mod search;
 mod search_oracle;
 mod shared_data;

@@ -31,6 +31,19 @@ fn references_are_ours_only_behind_our_own_address() {
         ("#p".to_owned(), Target::Contained("p")),
         (format!("urn:uuid:{ANN}"), Target::Urn("")),
         ("Patient?identifier=a|b/c".to_owned(), Target::Conditional("Patient?identifier=a|b/c")),
+        (
+            "Patient?identifier=http://h.example/mrn|5".to_owned(),
+            Target::Conditional("Patient?identifier=http://h.example/mrn|5"),
+        ),
+        (
+            "Patient?identifier=http%3A%2F%2Fh.example%2Fmrn%7C5".to_owned(),
+            Target::Conditional("Patient?identifier=http%3A%2F%2Fh.example%2Fmrn%7C5"),
+        ),
+        (
+            format!("{BASE}/Patient?identifier=http://h.example/mrn|5"),
+            Target::Conditional("Patient?identifier=http://h.example/mrn|5"),
+        ),
+        ("https://h.example/Patient?identifier=http://h.example/mrn|5".to_owned(), Target::Elsewhere("")),
         (format!("https://evil.example/fhir/R4/Patient/{ANN}"), Target::Elsewhere("")),
         (format!("{BASE}.evil.example/Patient/{ANN}"), Target::Elsewhere("")),
         (format!("https://acme.example/fhir/R4evil/Patient/{ANN}"), Target::Elsewhere("")),

@@ -1,6 +1,10 @@
 //! Minimum-necessary projections: what of a resource a purpose may see, as white lists. What is not listed is not there, so
 //! an element that a later edition adds is hidden until somebody decides.
 
+mod merge;
+
+pub use merge::{HiddenLoss, merge};
+
 use crate::{
     json::{Json, Object},
     types::ResourceType,
@@ -23,14 +27,20 @@ pub enum Projection {
 enum Show {
     All,
     Keys(&'static [(&'static str, Show)]),
+    /// The same of what is one value, such as a link: a writer who changes a part has another value, and what described the
+    /// old one ([`DESCRIPTIONS`]) goes with it.
+    Value(&'static [(&'static str, Show)]),
 }
-use Show::{All, Keys};
+use Show::{All, Keys, Value};
+
+/// Members of a [`Value`] that repeat in words what its other members say.
+const DESCRIPTIONS: &[&str] = &["display", "_display"];
 
 /// `meta.security` stays so that a receiver knows how to handle what it got.
 const META: (&str, Show) = ("meta", Keys(&[("versionId", All), ("lastUpdated", All), ("security", All)]));
 const METADATA: Show = Keys(&[("resourceType", All), ("id", All), META]);
 /// A link to another resource without the free text that `display` may hold.
-const LINK: Show = Keys(&[("reference", All), ("type", All)]);
+const LINK: Show = Value(&[("reference", All), ("type", All)]);
 const IDENTIFIER: Show =
     Keys(&[("use", All), ("system", All), ("value", All), ("period", Keys(&[("start", All), ("end", All)]))]);
 const NAME: Show = Keys(&[
@@ -111,7 +121,7 @@ const ENCOUNTER_SCHEDULE: Show = Keys(&[
     ("id", All),
     META,
     ("status", All),
-    ("class", Keys(&[("system", All), ("code", All)])),
+    ("class", Value(&[("system", All), ("code", All)])),
     ("period", Keys(&[("start", All), ("end", All)])),
     ("subject", LINK),
     ("participant", Keys(&[("period", Keys(&[("start", All), ("end", All)])), ("individual", LINK)])),
@@ -129,26 +139,38 @@ const fn list(kind: ResourceType, projection: Projection) -> Show {
 }
 
 /// What of `document` the projection shows. [`Projection::Full`] copies: skip the call where the whole may be shown.
+///
+/// An element of which nothing is shown is left out, as FHIR has no empty objects, no empty lists, and nulls only beside a
+/// companion: what is shown is again a resource that may be sent.
 #[must_use]
 pub fn project(kind: ResourceType, projection: Projection, document: &Json) -> Json {
-    shown(document, &list(kind, projection))
+    if projection == Projection::Full {
+        return document.duplicate();
+    }
+    shown(document, &list(kind, projection)).unwrap_or_else(|| Json::Object(Object::default()))
 }
 
-fn shown(value: &Json, show: &Show) -> Json {
-    let Keys(keys) = show else { return value.duplicate() };
-    match value {
-        Json::Object(object) => {
+/// `None` when nothing of it is shown.
+fn shown(value: &Json, show: &Show) -> Option<Json> {
+    match (value, show) {
+        (Json::Null, _) => None,
+        (Json::Array(items), _) => {
+            let items: Vec<Json> = items.iter().filter_map(|item| shown(item, show)).collect();
+            (!items.is_empty()).then_some(Json::Array(items))
+        }
+        (_, All) => Some(value.duplicate()),
+        (Json::Object(object), Keys(keys) | Value(keys)) => {
             let mut out = Object::default();
             for (key, member) in object.iter() {
-                if let Some((_, inner)) = keys.iter().find(|(name, _)| *name == key) {
-                    out.set(key, shown(member, inner));
+                let listed = keys.iter().find(|(name, _)| *name == key);
+                if let Some(inner) = listed.and_then(|(_, inner)| shown(member, inner)) {
+                    out.set(key, inner);
                 }
             }
-            Json::Object(out)
+            (!out.is_empty()).then_some(Json::Object(out))
         }
-        Json::Array(items) => Json::Array(items.iter().map(|item| shown(item, show)).collect()),
         // A list stands where only objects are allowed: a bare value is not what the list's author looked at.
-        _ => Json::Null,
+        _ => None,
     }
 }
 
