@@ -96,7 +96,10 @@ impl DirectoryWatch {
     /// # Errors
     /// [`AccessError::Unavailable`] when the directory does not answer.
     pub async fn refresh(&self) -> Result<(), AccessError> {
-        self.snapshot.store(Arc::new(read(&self.pool).await?));
+        let read = Arc::new(read(&self.pool).await?);
+        // Whoever began to look earlier and was slower must not put an older picture over a newer one: a tenant that was
+        // suspended meanwhile would be served again.
+        self.snapshot.rcu(|present| Arc::clone(if present.taken > read.taken { present } else { &read }));
         Ok(())
     }
 }
