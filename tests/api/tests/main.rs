@@ -12,6 +12,7 @@ mod bad_input;
 mod browser_run;
 mod browsers;
 mod bundles;
+mod conditions;
 mod importing;
 mod joining;
 mod matrix;

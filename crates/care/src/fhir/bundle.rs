@@ -131,9 +131,18 @@ impl Fhir<'_> {
         let conditions: Vec<(usize, ResourceType, String)> =
             draft.conditions().map(|(index, kind, query)| (index, kind, query.to_owned())).collect();
         for (index, kind, query) in conditions {
-            if let Some(found) = self.matching(kind, &decode_query(&query)).await? {
-                draft.set_existing(index, found.id());
-                answers.push((index, there(kind, &found)));
+            match self.matching(kind, &decode_query(&query)).await {
+                Ok(None) => {}
+                Ok(Some(found)) => {
+                    draft.set_existing(index, found.id());
+                    answers.push((index, there(kind, &found)));
+                }
+                Err(error @ FhirError::Access(AccessError::Unavailable { .. })) => return Err(error),
+                Err(error) if draft.kind() == BundleKind::Batch => {
+                    answers.push((index, refused(&error)));
+                    draft.leave_out(index);
+                }
+                Err(error) => return Err(error),
             }
         }
         let references: Vec<String> = draft.conditional_references().map(str::to_owned).collect();
@@ -196,7 +205,7 @@ impl Fhir<'_> {
                         // Nothing was done: then the whole answer may say so.
                         return Err(error);
                     }
-                    EntryResponse::Refused { status: status_line(error.status()), outcome: error.outcome() }
+                    refused(&error)
                 }
             };
             entries.push((index, response));
@@ -264,6 +273,11 @@ fn there(kind: ResourceType, found: &Phi) -> EntryResponse {
         version: u64::from(found.version()),
         at: found.last_updated(),
     }
+}
+
+/// The answer to an entry of a batch that was refused by itself.
+fn refused(error: &FhirError) -> EntryResponse {
+    EntryResponse::Refused { status: status_line(error.status()), outcome: error.outcome() }
 }
 
 fn not_served(kind: &str) -> EntryResponse {

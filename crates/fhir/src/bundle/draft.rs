@@ -177,6 +177,11 @@ impl Draft {
         }
     }
 
+    /// Entry `index` of a batch is not carried out: its condition was refused, and it is answered by itself.
+    pub fn leave_out(&mut self, index: usize) {
+        self.entries.retain(|entry| entry.index != index);
+    }
+
     /// References like `Practitioner?identifier=...`, each once: look them up, and say with [`Draft::set_reference`] what they
     /// find. One that finds nothing, or more than one, is left; [`Draft::plan`] then refuses the bundle.
     pub fn conditional_references(&self) -> impl Iterator<Item = &str> {

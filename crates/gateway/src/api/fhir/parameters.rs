@@ -1,14 +1,14 @@
 //! Reading addresses and headers of FHIR requests.
 
 use axum::extract::{FromRequestParts, Path};
-use carekeep_care::fhir::{Fhir, FhirError};
+use carekeep_care::fhir::{Condition, Fhir, FhirError};
 use carekeep_fhir::{
     search::Handling,
     types::{ResourceType, r4_type_name},
 };
 use carekeep_kernel::{PersonId, ResourceId};
 use carekeep_vault::{AccessError, Caller};
-use http::{HeaderMap, header, request::Parts};
+use http::{HeaderMap, HeaderName, header, request::Parts};
 
 use super::answer::Refused;
 use crate::{
@@ -85,13 +85,39 @@ pub(super) fn invisible() -> Refused {
 
 /// The version in `If-Match: W/"3"` (R4, "Managing Resource Contention").
 pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<u32>, Refused> {
-    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let Some(text) = condition(headers, header::IF_MATCH)? else { return Ok(None) };
     let malformed = FhirError::Condition("If-Match must be one version, such as W/\"3\"");
-    let text = value.to_str().unwrap_or_default().trim();
+    let text = text.trim();
     let text = text.strip_prefix("W/").unwrap_or(text);
     let version =
         text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).and_then(|text| text.parse().ok());
     version.map(Some).ok_or(Refused::Fhir(malformed))
+}
+
+/// `If-None-Match`: the version that the client has.
+pub(super) fn if_none_match(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
+    condition(headers, header::IF_NONE_MATCH)
+}
+
+/// `If-None-Exist`: a search, percent-decoded (R4, "Conditional create").
+pub(super) fn if_none_exist(headers: &HeaderMap) -> Result<Option<Condition>, Refused> {
+    Ok(condition(headers, HeaderName::from_static("if-none-exist"))?.map(pairs))
+}
+
+/// A header that makes the request conditional. One that cannot be read, or that is there twice, refuses the request: what
+/// was to be done on a condition is not done without it.
+fn condition(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, Refused> {
+    let refused = || {
+        FhirError::Mismatch(
+            "a condition (If-Match, If-None-Match, If-None-Exist) must be one header in ASCII: send it once, percent-encoded",
+        )
+    };
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => Ok(Some(value.to_str().map_err(|_| refused())?)),
+        (Some(_), Some(_)) => Err(refused().into()),
+    }
 }
 
 /// Decodes `a=b&c=d`.

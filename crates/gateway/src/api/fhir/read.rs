@@ -11,11 +11,11 @@ use carekeep_fhir::{
     },
     capability::{Server, statement},
 };
-use http::{StatusCode, header};
+use http::StatusCode;
 
 use super::{
     answer::{Refused, body, versioned},
-    parameters::{Asked, Base, instance_of, invisible},
+    parameters::{Asked, Base, if_none_match, instance_of, invisible},
 };
 use crate::api::{Api, view};
 
@@ -34,13 +34,10 @@ pub(super) async fn capabilities(State(api): State<Api>, base: Base) -> Response
 /// `GET /fhir/R4/{type}/{id}`
 pub(super) async fn read(asked: Asked, path: Path<(String, String)>) -> Result<Response, Refused> {
     let (kind, id) = instance_of(&path)?;
+    let known = if_none_match(&asked.headers)?;
     let phi = asked.fhir().read(kind, id).await?;
     let (version, at) = (phi.version(), phi.last_updated());
-    let unchanged = asked
-        .headers
-        .get(header::IF_NONE_MATCH)
-        .is_some_and(|tag| tag.as_bytes() == format!("W/\"{version}\"").as_bytes());
-    if unchanged {
+    if known.is_some_and(|tag| tag == format!("W/\"{version}\"")) {
         return Ok(versioned(body(StatusCode::NOT_MODIFIED, Vec::new()), version, at));
     }
     let bytes = view::read(kind, &phi)?.into_owned();

@@ -6,14 +6,14 @@ use http::{StatusCode, header};
 
 use super::{
     answer::{Refused, body, insert, versioned},
-    parameters::{Asked, if_match, instance_of, pairs, type_of, wants_minimal},
+    parameters::{Asked, if_match, if_none_exist, instance_of, type_of, wants_minimal},
 };
 use crate::api::view;
 
 /// `POST /fhir/R4/{type}`
 pub(super) async fn create(asked: Asked, kind: Path<String>, bytes: Bytes) -> Result<Response, Refused> {
     let kind = type_of(&kind)?;
-    let condition = asked.headers.get("if-none-exist").and_then(|value| value.to_str().ok()).map(pairs);
+    let condition = if_none_exist(&asked.headers)?;
     written(&asked.fhir().create(kind, &bytes, condition).await?, &asked)
 }
 
