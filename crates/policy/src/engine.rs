@@ -13,7 +13,7 @@ use cedar_policy::{
 
 use crate::{
     AccessRequest, Action, Context, Decision, DenyReason, Explanation, PolicyError, PolicyIds, PolicySource,
-    ResourceKind, RoleSet,
+    Projection, ResourceKind, RoleSet,
     decision::{Outcome, Verdict},
     entities::ask,
     memo::Memo,
@@ -99,6 +99,21 @@ impl Engine {
     #[must_use]
     pub fn may_ever(&self, roles: RoleSet, action: Action, kind: ResourceKind) -> bool {
         self.slices.any_permit(&self.rules, action, kind.class(), roles)
+    }
+
+    /// Whether some policy could show some thing of `kind` by one of `projections` to somebody with `roles`. If not, what only
+    /// these show is refused without looking at a row.
+    #[must_use]
+    pub fn may_ever_show(
+        &self,
+        roles: RoleSet,
+        action: Action,
+        kind: ResourceKind,
+        projections: &[Projection],
+    ) -> bool {
+        self.slices
+            .projections(&self.rules, action, kind.class(), roles)
+            .any(|shown| projections.contains(&shown))
     }
 
     /// What became of each policy.

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use cedar_policy::{PolicySet, Schema};
 
 use crate::{
-    Action, PolicyError, Role, RoleSet,
+    Action, PolicyError, Projection, Role, RoleSet,
     action::Class,
     rules::{Rule, policy_set},
     scope::{CELLS, Scope, cell, places},
@@ -78,6 +78,21 @@ impl Slices {
     pub(crate) fn any_permit(&self, rules: &[Rule], action: Action, class: Class, roles: RoleSet) -> bool {
         let members = &self.cells[cell(action, class)].members;
         members.iter().any(|&at| rules[at].permits() && self.scopes[at].about(roles))
+    }
+
+    /// What the permits that can matter show.
+    pub(crate) fn projections<'a>(
+        &'a self,
+        rules: &'a [Rule],
+        action: Action,
+        class: Class,
+        roles: RoleSet,
+    ) -> impl Iterator<Item = Projection> + 'a {
+        let members = &self.cells[cell(action, class)].members;
+        members
+            .iter()
+            .filter(move |&&at| rules[at].permits() && self.scopes[at].about(roles))
+            .map(|&at| rules[at].projection)
     }
 
     /// Whether rule `at` can matter.

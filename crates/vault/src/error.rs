@@ -16,6 +16,11 @@ pub enum AccessError {
     /// The caller may never do this kind of thing, whatever the row, or needs a stronger or fresher factor.
     #[error("not allowed ({0:?}): ask your clinic's administrator if you need this for your work")]
     Forbidden(DenyReason),
+    /// A search for, or sorted by, what no policy could show the caller of this kind of resource, whatever the row.
+    #[error(
+        "not allowed: this search asks about elements that you may not see; search by what you are shown, by _id, patient or _lastUpdated, or, as an importer, by identifier"
+    )]
+    NotShown,
     /// Somebody else changed it first, or the version asked for is not the present one.
     #[error("version conflict: read the resource again and repeat the change on its present version")]
     Conflict,

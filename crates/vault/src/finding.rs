@@ -51,7 +51,8 @@ fn order_key(query: &RecordQuery, sealed: &Sealed) -> i64 {
     }
 }
 
-/// Whether policy asks for a relation to the patient: tried out on a patient that the caller has nothing to do with.
+/// Whether policy asks for a relation to the patient: tried out on a patient that the caller has nothing to do with. Of a
+/// chart of which a stranger would not see what is asked for, nothing is looked at either: not even a next page tells.
 fn reach<A: Opens>(gate: &Gate<'_>, query: &RecordQuery) -> Reach {
     let stranger = ResourceId::from_uuid(uuid::Uuid::max());
     let probe = Resource {
@@ -61,7 +62,10 @@ fn reach<A: Opens>(gate: &Gate<'_>, query: &RecordQuery) -> Reach {
         patient: Some(stranger),
         relation: Relation::default(),
     };
-    if gate.decide::<A>(&probe).is_ok() { Reach::Tenant } else { Reach::Related }
+    match gate.decide::<A>(&probe) {
+        Ok(granted) if query.shown_by.contains(&granted.projection) => Reach::Tenant,
+        _ => Reach::Related,
+    }
 }
 
 /// Decides each row; what remains is recorded in one entry and gets a permit each.
@@ -79,6 +83,10 @@ pub(crate) async fn permit_rows<A: Opens>(
             refused.push(reference(sealed.id, sealed.version));
             continue;
         };
+        // As if it did not match: that it did would tell what the projection hides.
+        if query.is_some_and(|query| !query.shown_by.contains(&granted.projection)) {
+            continue;
+        }
         let Some(envelope) = &sealed.envelope else { continue };
         let key = gate.cell.key_of(KeyPurpose::Data, envelope).await?;
         if let Some(query) = query

@@ -59,6 +59,23 @@ impl Gate<'_> {
         Err(AccessError::Forbidden(refusal))
     }
 
+    /// Refuses a search for what no policy could ever show the caller: like [`Gate::precheck`], this depends on no row. A
+    /// search that asks about nothing that a projection hides is left to the rows.
+    pub(crate) async fn precheck_shown<A: Act>(
+        &self,
+        kind: ResourceKind,
+        shown_by: &[Projection],
+    ) -> Result<(), AccessError> {
+        let hides_nothing = Projection::ALL.iter().all(|projection| shown_by.contains(projection));
+        if hides_nothing
+            || self.policy.load().may_ever_show(self.caller.roles(), A::ROW_ACTION, kind, shown_by)
+        {
+            return Ok(());
+        }
+        Box::pin(self.note(A::ACTION, kind, Outcome::Denied)).await?;
+        Err(AccessError::NotShown)
+    }
+
     /// Asks Cedar about one row.
     pub(crate) fn decide<A: Act>(&self, resource: &Resource) -> Result<Granted, (AccessError, Vec<String>)> {
         self.ask::<A>(resource).map_err(|(reason, policies)| {

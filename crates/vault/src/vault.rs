@@ -320,8 +320,8 @@ impl Vault {
     /// where the next page starts.
     ///
     /// # Errors
-    /// [`AccessError::Forbidden`] when no policy could ever allow it, [`AccessError::TooCostly`] for a search that is
-    /// too wide, [`AccessError::Unavailable`].
+    /// [`AccessError::Forbidden`] when no policy could ever allow it, [`AccessError::NotShown`] when none could show what is
+    /// asked for, [`AccessError::TooCostly`] for a search that is too wide, [`AccessError::Unavailable`].
     pub async fn find(
         &self,
         caller: &Caller,
@@ -350,6 +350,7 @@ impl Vault {
         let cell = self.cell(caller.tenant()).await?;
         let gate = self.gate(&cell, caller);
         gate.precheck::<A>(query.kind).await?;
+        gate.precheck_shown::<A>(query.kind, &query.shown_by).await?;
         crate::finding::find(&gate, query).await
     }
 

@@ -70,3 +70,80 @@ async fn x1_an_importer_that_comes_twice_finds_what_it_wrote_and_sees_no_more_th
     }
     clinic.close().await;
 }
+
+/// Creates unless something meets the condition.
+async fn create_unless(program: &Program, condition: &str, body: &Value) -> Answer {
+    let kind = body["resourceType"].as_str().unwrap();
+    let request = program.http.post(format!("{}/fhir/R4/{kind}", program.base)).json(body);
+    let request = request.bearer_auth(program.token.as_deref().unwrap()).header("if-none-exist", condition);
+    Answer::of(request).await
+}
+
+#[tokio::test]
+async fn p4_an_importer_cannot_ask_who_has_what_by_the_conditions_of_what_it_writes() {
+    let clinic = Clinic::open().await;
+    let mut admin = clinic.admin().await;
+    let mut importer = clinic.member(&mut admin, "importer", &["service_account"]).await.program;
+    let mut doctor = clinic.member(&mut admin, "dr.meyer", &["clinician"]).await.program;
+    let made = doctor.post("/fhir/R4/Patient", &patient("A-1")).await.expect(StatusCode::CREATED);
+    let id = made["id"].as_str().unwrap();
+    let subject = json!({"reference": format!("Patient/{id}")});
+    let coding = json!({"coding": [{"system": "http://snomed.info/sct", "code": "86406008"}]});
+    let condition = json!({"resourceType": "Condition", "subject": subject, "code": coding,
+        "identifier": [{"system": "urn:example:problem", "value": "C-1"}]});
+    let there = doctor.post("/fhir/R4/Condition", &condition).await.expect(StatusCode::CREATED);
+
+    let code = |code: &str| format!("patient={id}&code=http://snomed.info/sct|{code}");
+    let before = clinic.written().await;
+    for (kind, query) in [
+        ("Patient", "name=Okonkwo".to_owned()),
+        ("Patient", "name=Nobody".to_owned()),
+        ("Patient", "identifier=urn:example:mrn|A-1&family=Okonkwo".to_owned()),
+        ("Patient", "birthdate=1971-03-04".to_owned()),
+        ("Condition", code("86406008")),
+        ("Condition", code("0")),
+        ("Condition", format!("patient={id}&recorded-date=ge2020")),
+        ("Condition", format!("patient={id}&clinical-status=active")),
+        ("Condition", "identifier=urn:example:problem|C-1&_sort=recorded-date".to_owned()),
+    ] {
+        let body = if kind == "Patient" { patient("A-2") } else { condition.clone() };
+        let refused = create_unless(&importer, &query, &body).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{query}: {}", refused.text);
+        assert!(!refused.text.contains(there["id"].as_str().unwrap()) && !refused.text.contains("Okonkwo"));
+        // Nor by a reference or a condition in a transaction.
+        let mut referring = condition.clone();
+        referring["subject"] =
+            json!({"reference": format!("{kind}?{}", query.replace(':', "%3A").replace('/', "%2F"))});
+        let by_condition =
+            json!({"resource": body, "request": {"method": "POST", "url": kind, "ifNoneExist": query}});
+        let by_reference = json!({"resource": referring, "request": {"method": "POST", "url": "Condition"}});
+        for entry in [by_condition, by_reference] {
+            let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": [entry]});
+            let refused = importer.post("/fhir/R4", &bundle).await;
+            assert_eq!(refused.status, StatusCode::FORBIDDEN, "{query}: {}", refused.text);
+        }
+    }
+    assert_eq!(clinic.written().await, before);
+
+    // What it needs: what it wrote is found by what it knows it by.
+    let again = create_unless(&importer, "identifier=urn:example:problem|C-1", &condition).await;
+    assert_eq!((again.status, &again.body["id"]), (StatusCode::OK, &there["id"]), "{}", again.text);
+    let mut referring = condition.clone();
+    referring["subject"] = json!({"reference": "Patient?identifier=urn:example:mrn|A-1"});
+    let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": [
+        {"resource": referring, "request": {"method": "POST", "url": "Condition"}}]});
+    importer.post("/fhir/R4", &bundle).await.expect(StatusCode::OK);
+    // The control: whoever cares for the patient may make the same conditions.
+    let again = create_unless(
+        &doctor,
+        &format!("{}&identifier=urn:example:problem|C-1&_count=1", code("0")),
+        &condition,
+    )
+    .await;
+    assert_eq!(again.status, StatusCode::CREATED, "{}", again.text);
+    let again = create_unless(&doctor, "name=Okonkwo&birthdate=1971-03-04", &patient("A-3")).await;
+    assert_eq!(again.status, StatusCode::CREATED, "{}", again.text);
+    let again = create_unless(&doctor, "name=Okonkwo&identifier=urn:example:mrn|A-1", &patient("A-1")).await;
+    assert_eq!((again.status, &again.body["id"]), (StatusCode::OK, &json!(id)), "{}", again.text);
+    clinic.close().await;
+}

@@ -16,6 +16,7 @@ mod conditions;
 mod importing;
 mod joining;
 mod matrix;
+mod searching;
 mod sessions;
 mod signing_in;
 mod support;

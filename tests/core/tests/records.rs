@@ -1,11 +1,11 @@
 //! P1, K1, A1: reading and writing through the gate.
 
 use carekeep_kernel::index::{IndexValue, ParamId, Scope};
-use carekeep_policy::{DenyReason, ResourceKind, Role};
+use carekeep_policy::{DenyReason, Projection, ResourceKind, Role};
 use carekeep_testkit::{PersonSpec, Platform};
 use carekeep_vault::{AccessError, OrderBy, Planned, RecordQuery};
 
-use crate::support::{draft, read, write};
+use crate::support::{draft, named, query, read, write};
 
 #[tokio::test]
 async fn p1_a_clinician_reads_what_is_theirs_and_nothing_else_is_there() {
@@ -117,6 +117,7 @@ async fn k5_search_by_tokens_finds_the_panel_and_nobody_else() {
         ids: None,
         patients: None,
         clear: Vec::new(),
+        shown_by: vec![Projection::Full],
         terms,
         order: OrderBy::LastUpdated,
         descending: true,
@@ -154,4 +155,43 @@ async fn k5_search_by_tokens_finds_the_panel_and_nobody_else() {
         ["Gertrude", "Hilda"]
     );
     assert_eq!(found(&ben, query(ResourceKind::Condition, vec![vec![code]])).await, ["Ida"]);
+}
+
+#[tokio::test]
+async fn p4_a_row_whose_projection_hides_what_is_asked_for_is_as_one_that_does_not_match() {
+    let platform = Platform::start().await;
+    let acme = platform.tenant("acme").await;
+    let vault = platform.vault().await;
+    let ann = platform.person(acme.id, PersonSpec::default()).await.caller(&vault).await.unwrap();
+    let patient = draft(&platform, ResourceKind::Patient, None, "Gertrude");
+    let id = patient.id;
+    write(&vault, &ann, vec![Planned::Create(patient)]).await.unwrap();
+    // Of patients contact data is the most that these roles show, and ids the least.
+    let roles = &[Role::Reception, Role::ServiceAccount];
+    let desk = platform.person(acme.id, PersonSpec { roles, ..Default::default() }).await;
+    let asked = |shown_by: &[Projection]| RecordQuery {
+        terms: named("Gertrude"),
+        shown_by: shown_by.to_vec(),
+        ..query(ResourceKind::Patient)
+    };
+    let all = [Projection::Contact, Projection::Full, Projection::Metadata];
+    for related in [false, true] {
+        if related {
+            platform.relate(acme.id, desk.id, id, 1).await;
+        }
+        let caller = desk.caller(&vault).await.unwrap();
+        for (shown_by, found) in [(&all[..], 1), (&all[..1], 1), (&all[1..], 0), (&all[2..], 0)] {
+            let rows = vault.find_match(&caller, &asked(shown_by)).await.unwrap();
+            assert_eq!(rows.len(), found, "{related} {shown_by:?}");
+        }
+        // What no policy of theirs could show is refused, and so is what nobody said is shown.
+        for shown_by in [&all[1..2], &[]] {
+            let refused = vault.find_match(&caller, &asked(shown_by)).await;
+            assert!(matches!(refused, Err(AccessError::NotShown)), "{shown_by:?}");
+            let refused = vault.find(&caller, &asked(shown_by)).await;
+            assert!(matches!(refused, Err(AccessError::NotShown)), "{shown_by:?}");
+        }
+    }
+    let rows = vault.find(&ann, &asked(&all[1..2])).await.unwrap();
+    assert_eq!(rows.found.len(), 1, "the control: the clinician sees all of it");
 }

@@ -11,7 +11,7 @@ use carekeep_ledger::{
     origin_of,
     verify::{LogReport, Remembered, Trust, verify_export},
 };
-use carekeep_policy::ResourceKind;
+use carekeep_policy::{Projection, ResourceKind};
 use carekeep_testkit::Platform;
 use carekeep_vault::{
     AccessError, Caller, Change, Draft, OrderBy, Permit, Plain, Planned, RecordQuery, Sealed, Vault,
@@ -101,6 +101,7 @@ pub(crate) fn query(kind: ResourceKind) -> RecordQuery {
         ids: None,
         patients: None,
         clear: Vec::new(),
+        shown_by: vec![Projection::Full],
         terms: Vec::new(),
         order: OrderBy::LastUpdated,
         descending: true,

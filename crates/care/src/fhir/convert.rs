@@ -1,10 +1,11 @@
 //! Between the words of FHIR and those of the vault.
 
 use carekeep_fhir::{
+    project,
     search::{CategoryMatch, ClearFilter as FhirFilter, DateMatch, Prefix, SearchPlan, SortKey},
     types::ResourceType,
 };
-use carekeep_policy::ResourceKind;
+use carekeep_policy::{Projection, ResourceKind};
 use carekeep_vault::{ClearFilter, Comparison, OrderBy, RecordQuery, Span};
 
 /// The policy's word for a FHIR type.
@@ -33,6 +34,7 @@ pub(super) fn query_of(plan: &SearchPlan, asked: String) -> RecordQuery {
         patients: plan.patient.clone(),
         clear: plan.clear.iter().map(filter).collect(),
         terms: plan.terms.clone(),
+        shown_by: plan.shown_by.iter().copied().map(policy_projection).collect(),
         order: match plan.sort.key {
             SortKey::LastUpdated => OrderBy::LastUpdated,
             SortKey::Event => OrderBy::Event,
@@ -41,6 +43,15 @@ pub(super) fn query_of(plan: &SearchPlan, asked: String) -> RecordQuery {
         count: u32::from(plan.count),
         after: None,
         asked,
+    }
+}
+
+const fn policy_projection(projection: project::Projection) -> Projection {
+    match projection {
+        project::Projection::Full => Projection::Full,
+        project::Projection::Contact => Projection::Contact,
+        project::Projection::Schedule => Projection::Schedule,
+        project::Projection::Metadata => Projection::Metadata,
     }
 }
 
@@ -79,11 +90,20 @@ fn span(date: &DateMatch) -> Span {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fhir::write::fhir_projection;
 
     #[test]
     fn every_fhir_type_is_known_to_policy_by_the_same_name() {
         for kind in ResourceType::ALL {
             assert_eq!(kind.as_str(), kind_of(*kind).as_str());
         }
+    }
+
+    #[test]
+    fn projections_there_and_back_are_the_same() {
+        for projection in Projection::ALL {
+            assert_eq!(policy_projection(fhir_projection(*projection)), *projection);
+        }
+        assert_eq!(Projection::ALL.len(), project::Projection::ALL.len());
     }
 }

@@ -98,7 +98,7 @@ const fn access_status(error: &AccessError) -> u16 {
     match error {
         AccessError::Invisible => 404,
         AccessError::Gone => 410,
-        AccessError::Forbidden(_) => 403,
+        AccessError::Forbidden(_) | AccessError::NotShown => 403,
         AccessError::Conflict => 412,
         AccessError::Invalid(_) => 422,
         AccessError::TooCostly(_) => 400,
@@ -114,7 +114,7 @@ const fn access_issue(error: &AccessError) -> IssueType {
             IssueType::Login
         }
         AccessError::Forbidden(DenyReason::Suspended) => IssueType::Suppressed,
-        AccessError::Forbidden(_) => IssueType::Forbidden,
+        AccessError::Forbidden(_) | AccessError::NotShown => IssueType::Forbidden,
         AccessError::Conflict => IssueType::Conflict,
         AccessError::Invalid(_) => IssueType::BusinessRule,
         AccessError::TooCostly(_) => IssueType::TooCostly,

@@ -23,6 +23,11 @@ pub enum Projection {
     Metadata,
 }
 
+impl Projection {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[Self::Full, Self::Contact, Self::Schedule, Self::Metadata];
+}
+
 /// A white list: the keys of an object, each shown whole or by a list of its own.
 enum Show {
     All,

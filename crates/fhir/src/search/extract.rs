@@ -17,9 +17,14 @@ pub(super) const MOST_VALUES: usize = 2_000;
 /// values the rest is left out and [`Extracted::truncated`] is set.
 #[must_use]
 pub fn extract(kind: ResourceType, document: &Json) -> Extracted {
+    extract_by(kind, params::of(kind), document)
+}
+
+/// What the given parameters find.
+pub(super) fn extract_by(kind: ResourceType, params: &[Param], document: &Json) -> Extracted {
     let mut out =
         Collector { clear: ClearColumns::default(), values: Vec::new(), seen: HashSet::new(), over: false };
-    for param in params::of(kind) {
+    for param in params {
         out.param(kind, param, document);
     }
     Extracted { clear: out.clear, values: out.values, truncated: out.over }

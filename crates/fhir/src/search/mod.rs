@@ -12,6 +12,7 @@ mod matching;
 mod normal;
 pub mod params;
 mod query;
+mod shown;
 
 use carekeep_kernel::{
     ResourceId, Timestamp,
@@ -21,8 +22,9 @@ pub use error::SearchError;
 pub use extract::extract;
 pub use matching::Facts;
 pub use query::parse_query;
+pub use shown::shown_by;
 
-use crate::types::ResourceType;
+use crate::{project::Projection, types::ResourceType};
 
 /// What can be searched for in one resource.
 pub struct Extracted {
@@ -165,6 +167,9 @@ pub struct SearchPlan {
     pub count: u16,
     /// Where the page starts: what the server gave out as `_cursor`, unread.
     pub cursor: Option<String>,
+    /// The projections that show every element that is asked for or sorted by ([`shown_by`]): of a resource that is shown by
+    /// another one, the search must tell nothing.
+    pub shown_by: Vec<Projection>,
     /// The parameters that were used, for the `self` link (without `_cursor`).
     pub used: Vec<(String, String)>,
 }

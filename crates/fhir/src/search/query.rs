@@ -12,8 +12,9 @@ use time::Date;
 use super::{
     ClearFilter, Handling, Prefix, SearchError, SearchPlan, Sort, SortKey, dates, normal,
     params::{self, Lookup, Param, TelecomKind},
+    shown::shown_by,
 };
-use crate::types::ResourceType;
+use crate::{project::Projection, types::ResourceType};
 
 /// The most parameters of one query.
 const MOST_PARAMETERS: usize = 32;
@@ -40,7 +41,7 @@ pub fn parse_query(
     builder.finish()
 }
 
-const fn empty_plan(kind: ResourceType) -> SearchPlan {
+fn empty_plan(kind: ResourceType) -> SearchPlan {
     SearchPlan {
         kind,
         ids: None,
@@ -50,6 +51,7 @@ const fn empty_plan(kind: ResourceType) -> SearchPlan {
         sort: Sort { key: SortKey::LastUpdated, descending: true },
         count: SearchPlan::DEFAULT_COUNT,
         cursor: None,
+        shown_by: Projection::ALL.to_vec(),
         used: Vec::new(),
     }
 }
@@ -98,7 +100,14 @@ impl Builder {
         Err(SearchError::UnknownParameter(printable(name)))
     }
 
+    /// Notes that the answer depends on what the parameter looks at.
+    fn asks(&mut self, param: &Param) {
+        let shown = shown_by(self.plan.kind, param);
+        self.plan.shown_by.retain(|projection| shown.contains(projection));
+    }
+
     fn search_parameter(&mut self, param: &'static Param, modifier: Option<&str>, value: &str) -> Parsed {
+        self.asks(param);
         let exact = match (modifier, param.lookup) {
             (None, _) => false,
             (Some("exact"), Lookup::Name(_)) => true,

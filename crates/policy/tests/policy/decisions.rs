@@ -159,6 +159,25 @@ fn p3_operational_roles_may_never_touch_clinical_kinds_and_that_is_known_without
 }
 
 #[test]
+fn p4_what_roles_could_ever_be_shown_is_known_without_a_row() {
+    let engine = engine();
+    let shown = |roles: RoleSet, action, kind| -> Vec<Projection> {
+        let could = |projection: &&Projection| {
+            engine.may_ever_show(roles, action, kind, std::slice::from_ref(*projection))
+        };
+        Projection::ALL.iter().filter(could).copied().collect()
+    };
+    let (read, search, encounter) = (Action::Read, Action::Search, ResourceKind::Encounter);
+    assert_eq!(shown(Role::ClinicManager.into(), read, encounter), [Projection::Schedule]);
+    assert_eq!(shown(Role::ServiceAccount.into(), search, encounter), [Projection::Metadata]);
+    assert_eq!(shown(Role::Clinician.into(), read, encounter), [Projection::Full]);
+    assert_eq!(shown(Role::Reception.into(), read, encounter), []);
+    let both = RoleSet::of(Role::Billing).union(Role::Nurse.into());
+    assert_eq!(shown(both, read, encounter), [Projection::Schedule, Projection::Full]);
+    assert!(!engine.may_ever_show(RoleSet::ALL, read, encounter, &[]));
+}
+
+#[test]
 fn a_failing_policy_refuses_even_where_cedar_would_allow() {
     // Overflow is the one error that strict validation cannot exclude.
     let overlay = r#"@id("t.bad") @description("fails") forbid (principal, action, resource)

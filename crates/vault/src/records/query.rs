@@ -1,7 +1,7 @@
 //! A search over sealed rows, as data. The FHIR layer says what; the vault knows how.
 
 use carekeep_kernel::{ResourceId, index::IndexValue};
-use carekeep_policy::ResourceKind;
+use carekeep_policy::{Projection, ResourceKind};
 
 /// How a row's range `start..end` compares with a query's range (R4, search, "Prefixes"; the end is exclusive).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +84,9 @@ pub struct RecordQuery {
     pub clear: Vec<ClearFilter>,
     /// Conditions on what is tokenised: of each group, one term must match.
     pub terms: Vec<Vec<IndexValue>>,
+    /// The projections that show all that the conditions and the order look at. A row that the caller sees by another one is
+    /// dropped as if it did not match: what finds it would tell what the projection hides. Empty: nothing is found.
+    pub shown_by: Vec<Projection>,
     /// The order.
     pub order: OrderBy,
     /// Newest first.

@@ -80,7 +80,8 @@ impl Builder {
     /// `false` if the order is not supported and may be left out.
     fn sort(&mut self, value: &str) -> Parsed<bool> {
         let (descending, name) = value.strip_prefix('-').map_or((false, value), |name| (true, name));
-        let event = params::event_param(self.plan.kind).map(|param| param.name);
+        let param = params::event_param(self.plan.kind);
+        let event = param.map(|param| param.name);
         let key = match name {
             "_lastUpdated" => SortKey::LastUpdated,
             // `date` is what the brief of the API calls the event of every type; the R4 name works as well.
@@ -88,6 +89,9 @@ impl Builder {
             _ if self.handling == Handling::Lenient => return Ok(false),
             _ => return Err(SearchError::Sort),
         };
+        if let (SortKey::Event, Some(param)) = (key, param) {
+            self.asks(param);
+        }
         self.plan.sort = Sort { key, descending };
         Ok(true)
     }

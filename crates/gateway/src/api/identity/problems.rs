@@ -87,6 +87,7 @@ impl From<AccessError> for Problem {
             AccessError::Forbidden(DenyReason::NeedsFreshFactor) => catalogue::FRESH_FACTOR_NEEDED,
             AccessError::Forbidden(DenyReason::NeedsSecondFactor) => catalogue::SIGN_IN_UNFINISHED,
             AccessError::Forbidden(reason) => catalogue::FORBIDDEN.member("reason", reason.as_str()),
+            AccessError::NotShown => catalogue::FORBIDDEN,
             AccessError::Conflict => catalogue::CONFLICT,
             AccessError::Invalid(what) => catalogue::UNPROCESSABLE.detail(what),
             AccessError::TooCostly(what) => catalogue::UNPROCESSABLE.detail(what),
