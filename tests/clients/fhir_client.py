@@ -4,69 +4,13 @@ Usage: fhir_client.py PATH/demo.json TENANT_SLUG PATH/dev-ca.pem
 Exits with 1 and says why when something is not as promised.
 """
 
-import base64
-import hashlib
-import hmac
 import json
-import socket
-import ssl
-import struct
 import sys
 import time
-import urllib.request
 
 from fhirpy import SyncFHIRClient
 
-
-_resolve = socket.getaddrinfo
-
-
-def loopback(host, *rest, **named):
-    """Names below localhost are this machine (RFC 6761 section 6.3), whatever the resolver knows."""
-    return _resolve("127.0.0.1" if str(host).endswith(".localhost") else host, *rest, **named)
-
-
-socket.getaddrinfo = loopback
-
-
-def totp(secret, at):
-    """The code of RFC 6238 at a moment: 6 digits, 30 s, SHA-1."""
-    key = base64.b32decode(secret + "=" * (-len(secret) % 8))
-    digest = hmac.new(key, struct.pack(">Q", int(at) // 30), hashlib.sha1).digest()
-    start = digest[-1] & 15
-    number = struct.unpack(">I", digest[start : start + 4])[0] & 0x7FFFFFFF
-    return f"{number % 1_000_000:06d}"
-
-
-class Tenant:
-    """One tenant of a demo installation."""
-
-    def __init__(self, tenant, authority):
-        self.base = tenant["base"]
-        self.people = {person["role"]: person for person in tenant["people"]}
-        self.context = ssl.create_default_context(cafile=authority)
-
-    def post(self, path, body, token=None):
-        headers = {"content-type": "application/json", "carekeep-token": "body"}
-        if token:
-            headers["authorization"] = f"Bearer {token}"
-        request = urllib.request.Request(self.base + path, json.dumps(body).encode(), headers)
-        with urllib.request.urlopen(request, context=self.context) as response:
-            return json.load(response)
-
-    def sign_in(self, role):
-        """Gives a session token: password, then a code. A code works once, so a used one is waited out."""
-        person = self.people[role]
-        pending = self.post("/api/v1/sign-in/password", {"login": person["login"], "password": person["password"]})
-        for _ in range(3):
-            code = totp(person["totp_secret"], time.time())
-            try:
-                return self.post("/api/v1/sign-in/totp", {"code": code}, pending["token"])["token"]
-            except urllib.error.HTTPError as error:
-                if error.code != 401:
-                    raise
-                time.sleep(30 - time.time() % 30)
-        raise SystemExit("no code was accepted")
+from tenant import Tenant
 
 
 def check(condition, promise):
