@@ -1,119 +1,161 @@
-"""The bench: secured reads against a bare handler, interleaved in one run, as ratios.
+"""The bench of issue 2: one table, ratios from interleaved rounds. Run it by `./dev bench`; docs/performance.md explains it."""
 
-Usage: bench.py CAREKEEP BARE STATE [ROUNDS [SECONDS]]
-Needs wrk. Prints a Markdown table. Rounds while other processes used much processor time are thrown away.
-"""
-
-import json
-import os
-import re
+import argparse
+import shutil
 import signal
-import statistics
 import subprocess
 import sys
 import time
-import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "clients"))
-from fhir_client import Tenant  # noqa: E402
+import audit
+import decisions
+import importing
+import machine
+import profile_cpu
+import reads
+import search
+import tenants
+import variants
+from installation import Bare, Gateway, Installation, Refused
+from load import Failed
+from records import PAGE, Chart
+from rounds import QUIET
+from table import Table
+
+SECTIONS = {
+    "import": importing.run,
+    "reads": reads.run,
+    "profile": profile_cpu.run,
+    "search": search.run,
+    "audit": audit.run,
+    "decisions": decisions.run,
+    "spread": tenants.spread,
+    "creation": tenants.creation,
+}
 
 
-def jiffies(pid):
-    """Processor time of a process and its children so far, in seconds."""
-    total = 0
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            stat = (entry / "stat").read_text()
-        except OSError:
-            continue
-        fields = stat.rsplit(")", 1)[1].split()
-        if int(entry.name) == pid or int(fields[1]) == pid:
-            total += int(fields[11]) + int(fields[12])
-    return total / os.sysconf("SC_CLK_TCK")
+@dataclass
+class Programs:
+    """What was built."""
+
+    carekeep: Path
+    bare: Path
+    load: Path
+    decide: Path
+    variant: Path | None = None
 
 
-def wrk(url, connections, seconds, headers):
-    command = ["wrk", f"-t{min(2, connections)}", f"-c{connections}", f"-d{seconds}s", "--latency"]
-    for name, value in headers.items():
-        command += ["-H", f"{name}: {value}"]
-    out = subprocess.run(command + [url], capture_output=True, text=True, check=True).stdout
-    if "Non-2xx" in out or "Socket errors" in out:
-        raise SystemExit(f"errors under load:\n{out}")
-    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1])
-    p99 = re.search(r"99%\s+([\d.]+)(us|ms|s)", out)
-    scale = {"us": 0.001, "ms": 1, "s": 1000}[p99[2]]
-    return rate, float(p99[1]) * scale
+class Bench:
+    """What the sections share."""
+
+    def __init__(self, options, programs):
+        self.programs, self.table = programs, Table()
+        self.quick, self.rounds, self.seconds = options.quick, options.rounds, options.seconds
+        self.tenants, self.rate, self.data = options.tenants, options.rate, options.data
+        self.most_bundles = 2 if options.quick else None
+        self.state = Path(options.state)
+        self._charts, self.failed = {}, []
+
+    def start(self):
+        """Starts what all sections measure."""
+        # Always new, so that every run begins with the same databases.
+        main, programs = self.state / "main", self.programs
+        shutil.rmtree(main, ignore_errors=True)
+        self.say("a new installation with two tenants")
+        self.main = Installation(programs.carekeep, main, "tenants")
+        self.gateway = Gateway(programs.carekeep, self.main)
+        self.chart = self.chart_of(0)
+        self.bare = Bare(programs.bare, self.main, self.chart.read_bytes(), self.chart.row_bytes())
+
+    def say(self, text):
+        """Progress, for whoever waits."""
+        print(f"==> {text}", file=sys.stderr, flush=True)
+
+    def chart_of(self, index):
+        """A chart of the main installation's tenant, made when first asked for."""
+        if index not in self._charts:
+            self._charts[index] = Chart(self.gateway.tenant(index), PAGE + 5)
+        return self._charts[index]
+
+    def stop(self):
+        """Stops what was started, the databases last."""
+        for part in ("bare", "gateway", "main"):
+            if hasattr(self, part):
+                getattr(self, part).stop()
 
 
-def resident(pid):
-    return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) / 1024
+def parse():
+    parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
+    parser.add_argument("--out", type=Path, help="write the table to this file, too")
+    parser.add_argument("--data", type=Path, default=Path(".carekeep/sample"), help="folder of FHIR bundles to import")
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, help="some sections only")
+    parser.add_argument("--rounds", type=int, help="rounds of each comparison (5)")
+    parser.add_argument("--seconds", type=int, help="seconds of each measurement (3)")
+    parser.add_argument("--tenants", type=int, help="tenants of the crowded cell (200)")
+    parser.add_argument("--rate", type=int, default=400, help="reads per second over many tenants and over two (400)")
+    parser.add_argument("--quick", action="store_true", help="to see that it works: 2 rounds of 1 s, 20 tenants, 2 bundles")
+    parser.add_argument("--fresh", action="store_true", help="make the crowded cell anew")
+    parser.add_argument("--state", default=".carekeep/bench", help=argparse.SUPPRESS)
+    parser.add_argument("--target", type=Path, required=True, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    normal, quick = {"rounds": 5, "seconds": 3, "tenants": 200}, {"rounds": 2, "seconds": 1, "tenants": 20}
+    for name, value in (quick if options.quick else normal).items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+    return options
 
 
-def start(carekeep, state):
-    command = [carekeep, "dev", "--state", state, "--port", "0", "--no-data", "--limit-factor", "1000000"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    for line in server.stdout:
-        if "is up after" in line:
-            return server
-    raise SystemExit("the product did not start")
-
-
-def main(carekeep, bare, state, rounds=5, seconds=4):
-    server = start(carekeep, state)
-    other = None
+def measure(bench, name):
+    """Runs a section; one that fails is a row of the table and leaves the others alone."""
     try:
-        demo = json.loads((Path(state) / "demo.json").read_text())
-        config = tomllib.loads((Path(state) / "carekeep.toml").read_text())
-        tenant = Tenant(demo["tenants"][0], str(Path(state) / "tls" / "dev-ca.pem"))
-        token = tenant.sign_in("clinician")
-        filler = [{"system": "urn:example:mrn", "value": str(n) * 8, "use": "usual"} for n in range(30)]
-        patient = tenant.post("/fhir/R4/Patient", {"resourceType": "Patient", "identifier": filler}, token)
-        password = Path(config["provisioner_password_file"]).read_text()
-        database = config["operations"]
-        other = subprocess.Popen(
-            [bare, database["host"], str(database["port"]), "carekeep_provisioner", password],
-            stdout=subprocess.PIPE, text=True,
-        )
-        bare_url = other.stdout.readline().strip()
-        port = tenant.base.rsplit(":", 1)[1]
-        secured = {
-            "url": f"https://127.0.0.1:{port}/fhir/R4/Patient/{patient['id']}",
-            "headers": {"Host": tenant.base.removeprefix("https://"), "Authorization": f"Bearer {token}"},
-        }
-        table(rounds, seconds, secured, bare_url, server.pid)
+        SECTIONS[name](bench)
+    except (Failed, Refused, OSError, subprocess.CalledProcessError) as error:
+        print(error, getattr(error, "stderr", None) or "", file=sys.stderr)
+        bench.failed.append(name)
+        bench.table.add(name, "did not finish", f"**{' '.join(str(error).split())[:200]}**")
+
+
+def heading(options, took):
+    version = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True).stdout.strip()
+    return (
+        f"`./dev bench` of {version or 'an unknown version'} in {took / 60:.1f} min: {machine.describe()}; medians of "
+        f"{options.rounds} interleaved rounds of {options.seconds} s (least to greatest in brackets), rounds in which others "
+        f"used more than {QUIET} cores thrown away. Bold: not what is asked.\n"
+    )
+
+
+def main():
+    options, began = parse(), time.monotonic()
+    # Whatever ends this run ends what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
+    release = options.target / "release"
+    programs = Programs(
+        *(release / name for name in ("carekeep", "carekeep-bare", "carekeep-load", "carekeep-decide"))
+    )
+    sections = options.only or list(SECTIONS)
+    if options.fresh:
+        shutil.rmtree(Path(options.state) / f"tenants-{options.tenants}", ignore_errors=True)
+    if "audit" in sections:
+        programs.variant = variants.build(Path.cwd(), Path(options.state) / "variant", options.target)
+    bench = Bench(options, programs)
+    try:
+        bench.start()
+        for name in sections:
+            measure(bench, name)
+        memory = machine.resident(bench.gateway.pid)
+        figure = f"{memory:.0f} MiB" if memory <= 150 else f"**{memory:.0f} MiB**"
+        bench.table.add("memory", "resident memory of the gateway after all of this", figure, "<= 150 MiB")
     finally:
-        if other:
-            other.kill()
-        server.send_signal(signal.SIGINT)
-        server.wait(20)
-
-
-def table(rounds, seconds, secured, bare_url, pid):
-    print("| connections | bare rps | secured rps | ratio (median of pairs) | bare p99 ms | secured p99 ms | gateway CPU us/read |")
-    print("|---|---|---|---|---|---|---|")
-    for connections in (1, 16, 64):
-        wrk(secured["url"], connections, 1, secured["headers"])
-        pairs, bare_p99, secured_p99, cpu = [], [], [], []
-        for _ in range(rounds):
-            plain, p99 = wrk(bare_url, connections, seconds, {})
-            bare_p99.append(p99)
-            before = jiffies(pid)
-            guarded, p99 = wrk(secured["url"], connections, seconds, secured["headers"])
-            cpu.append((jiffies(pid) - before) / (guarded * seconds) * 1e6)
-            secured_p99.append(p99)
-            pairs.append((plain, guarded))
-        ratio = statistics.median(guarded / plain for plain, guarded in pairs)
-        middle = [statistics.median(values) for values in zip(*pairs)]
-        print(
-            f"| {connections} | {middle[0]:.0f} | {middle[1]:.0f} | {ratio:.2f} | {statistics.median(bare_p99):.1f} |"
-            f" {statistics.median(secured_p99):.1f} | {statistics.median(cpu):.0f} |", flush=True,
-        )
-    print(f"\nResident memory of the gateway after the run: {resident(pid):.0f} MiB")
+        bench.stop()
+    text = heading(options, time.monotonic() - began) + "\n" + bench.table.markdown()
+    print("\n" + text)
+    if options.out:
+        options.out.write_text(text)
+    if bench.failed:
+        raise SystemExit(f"did not finish: {', '.join(bench.failed)}")
 
 
 if __name__ == "__main__":
-    arguments = sys.argv[1:]
-    main(*arguments[:3], *map(int, arguments[3:]))
+    main()

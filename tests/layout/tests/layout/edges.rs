@@ -113,7 +113,11 @@ fn every_crate_of_the_table_that_exists_is_checked() {
 }
 
 fn made_up(name: &str, dependency: &str, kind: Kind) -> Vec<String> {
-    violations(&[Package { name: name.to_owned(), dependencies: vec![(dependency.to_owned(), kind)] }])
+    violations(&[Package {
+        name: name.to_owned(),
+        dependencies: vec![(dependency.to_owned(), kind)],
+        features: Vec::new(),
+    }])
 }
 
 #[test]

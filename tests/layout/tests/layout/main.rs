@@ -6,6 +6,7 @@
 mod edges;
 mod habits;
 mod repository;
+mod variants;
 
 /// Fails with every violation, one a line.
 fn none(violations: &[String]) {

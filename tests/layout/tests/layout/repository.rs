@@ -74,6 +74,8 @@ pub(crate) struct Package {
     pub(crate) name: String,
     /// The names of the packages it depends on, as they are in the registry.
     pub(crate) dependencies: Vec<(String, Kind)>,
+    /// The names of its features.
+    pub(crate) features: Vec<String>,
 }
 
 /// The packages of the workspace.
@@ -98,5 +100,10 @@ fn package(metadata: &Value) -> Package {
         (name(value), kind)
     };
     let dependencies = metadata["dependencies"].as_array().expect("dependencies");
-    Package { name: name(metadata), dependencies: dependencies.iter().map(dependency).collect() }
+    let features = metadata["features"].as_object().expect("features");
+    Package {
+        name: name(metadata),
+        dependencies: dependencies.iter().map(dependency).collect(),
+        features: features.keys().cloned().collect(),
+    }
 }
