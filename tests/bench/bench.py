@@ -1,4 +1,4 @@
-"""The bench of issue 2: one table, ratios from interleaved rounds. Run it by `./dev bench`; docs/performance.md explains it."""
+"""The bench: one table, ratios from interleaved rounds. Run it by `./dev bench`; docs/performance.md explains it."""
 
 import argparse
 import shutil
