@@ -101,7 +101,8 @@ pub(crate) fn query(kind: ResourceKind) -> RecordQuery {
         ids: None,
         patients: None,
         clear: Vec::new(),
-        shown_by: vec![Projection::Full],
+        // What asks for nothing in particular is answered under every projection.
+        shown_by: Projection::ALL.to_vec(),
         terms: Vec::new(),
         order: OrderBy::LastUpdated,
         descending: true,
