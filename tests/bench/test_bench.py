@@ -92,11 +92,15 @@ class Tools(unittest.TestCase):
             (root / "tests/bench").mkdir(parents=True)
             place.mkdir()
             (root / "a.rs").write_text("one two two")
+            (root / "Cargo.toml").write_text('members = ["crates/*", "tests/bench"]\nx = { path = "crates/x" }\n')
             subprocess.run(["git", "init", "-q", root], check=True)
             edits = root / "tests/bench/variants.toml"
             edits.write_text('[[edit]]\nfile = "a.rs"\nfind = "one"\nput = "three"\n')
             variants.copy(root, place)
-            self.assertEqual((place / "a.rs").read_text(), "three two two")
+            self.assertEqual((place / "bench-variant/a.rs").read_text(), "three two two")
+            # Otherwise cargo would take parts of it for the product's: it names them by their path in the workspace.
+            deeper = 'members = ["bench-variant/crates/*", "bench-variant/tests/bench"]\nx = { path = "bench-variant/crates/x" }\n'
+            self.assertEqual((place / "Cargo.toml").read_text(), deeper)
             self.assertEqual((root / "a.rs").read_text(), "one two two")
             edits.write_text('[[edit]]\nfile = "a.rs"\nfind = "two"\nput = "three"\n')
             with self.assertRaises(SystemExit):
