@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::{Path, Request, State},
-    http::{HeaderValue, Method, StatusCode, header},
+    http::{Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{MethodRouter, get, post},
@@ -203,9 +203,7 @@ async fn create(State(control): Shared, Json(body): Json<TenantBody>) -> Result<
         Some(admin) => Some(control.invite(&tenant, &new.hosts, admin).await?),
         None => None,
     };
-    let mut response = (StatusCode::CREATED, axum::Json(Made { tenant, admin })).into_response();
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    Ok((StatusCode::CREATED, axum::Json(Made { tenant, admin })).into_response())
 }
 
 impl Control {

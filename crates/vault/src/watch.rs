@@ -97,11 +97,15 @@ impl DirectoryWatch {
     /// [`AccessError::Unavailable`] when the directory does not answer.
     pub async fn refresh(&self) -> Result<(), AccessError> {
         let read = Arc::new(read(&self.pool).await?);
-        // Whoever began to look earlier and was slower must not put an older picture over a newer one: a tenant that was
-        // suspended meanwhile would be served again.
-        self.snapshot.rcu(|present| Arc::clone(if present.taken > read.taken { present } else { &read }));
+        self.snapshot.rcu(|present| Arc::clone(newer(present, &read)));
         Ok(())
     }
+}
+
+/// Whoever began to look earlier and was slower must not put an older picture over a newer one: a tenant that was suspended
+/// meanwhile would be served again.
+fn newer<'a>(present: &'a Arc<Snapshot>, read: &'a Arc<Snapshot>) -> &'a Arc<Snapshot> {
+    if present.taken > read.taken { present } else { read }
 }
 
 async fn follow(watch: Weak<DirectoryWatch>) {
@@ -144,4 +148,19 @@ async fn read(pool: &PgPool) -> Result<Snapshot, AccessError> {
         snapshot.by_id.insert(state.id, state);
     }
     Ok(snapshot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_that_was_begun_earlier_replaces_none_that_was_begun_later() {
+        let begun = |taken| Arc::new(Snapshot { by_host: HashMap::new(), by_id: HashMap::new(), taken });
+        let (first, second) = (Instant::now(), Instant::now() + POLL);
+        let (older, later) = (begun(first), begun(second));
+        assert!(Arc::ptr_eq(newer(&later, &older), &later), "the slower look loses");
+        assert!(Arc::ptr_eq(newer(&older, &later), &later));
+        assert!(!Arc::ptr_eq(newer(&older, &begun(first)), &older), "of two at once the last one counts");
+    }
 }

@@ -1,5 +1,7 @@
 //! `transaction` and `batch`.
 
+use std::time::Duration;
+
 use carekeep_fhir::{
     bundle::{
         BundleKind, BundleOptions, Draft as BundleDraft, Method, Operation, Plan, Unsupported,
@@ -9,8 +11,6 @@ use carekeep_fhir::{
     outcome::{IssueType, Outcome},
     types::ResourceType,
 };
-use std::time::Duration;
-
 use carekeep_kernel::{ResourceId, Timestamp};
 use carekeep_policy::Role;
 use carekeep_vault::{AccessError, Phi, Planned, catalogue};

@@ -6,8 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use carekeep_kernel::ResourceId;
 
 use super::{
-    BundleError, BundleKind, BundleOptions, BundleProblem, Existing, Method, Operation, Plan, Refused,
-    Unsupported,
+    BundleError, BundleKind, BundleOptions, BundleProblem, Method, Operation, Plan, Refused, Unsupported,
     references::{Addresses, each_reference},
 };
 use crate::{
@@ -219,9 +218,6 @@ impl Draft {
                 return Err(BundleError { problem, entry: Some(entry.index) });
             }
         }
-        let existing = self.entries.iter().filter(|entry| entry.existing);
-        let existing =
-            existing.map(|entry| Existing { index: entry.index, kind: entry.kind, id: entry.id }).collect();
         let mut operations: Vec<Operation> =
             self.entries.into_iter().filter(|entry| !entry.existing).map(Entry::operation).collect();
         operations.sort_by_key(|operation| match operation.method {
@@ -229,7 +225,7 @@ impl Draft {
             Method::Create => 1,
             Method::Update => 2,
         });
-        Ok(Plan { kind: self.kind, operations, existing, refused: self.refused, dangling })
+        Ok(Plan { kind: self.kind, operations, refused: self.refused, dangling })
     }
 
     fn addresses(&self) -> Drafted<Addresses> {

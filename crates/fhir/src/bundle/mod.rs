@@ -93,29 +93,17 @@ pub struct Operation {
 pub struct Refused {
     /// Which entry, from 0.
     pub index: usize,
-    /// The type's name, as far as it looks like one.
+    /// The type's name, if R4 has such a type.
     pub kind: String,
-}
-
-/// A creation that found its resource already there (`ifNoneExist`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Existing {
-    /// Which entry, from 0.
-    pub index: usize,
-    /// The type.
-    pub kind: ResourceType,
-    /// The id of what was there.
-    pub id: ResourceId,
 }
 
 /// A bundle, ready to be carried out.
 pub struct Plan {
     /// Transaction or batch.
     pub kind: BundleKind,
-    /// What to do, in the order that R4 asks for (deletions, creations, updates), each in the order of the bundle.
+    /// What to do, in the order that R4 asks for (deletions, creations, updates), each in the order of the bundle. Conditional
+    /// creations that found their resource are not among them.
     pub operations: Vec<Operation>,
-    /// Conditional creations that need nothing.
-    pub existing: Vec<Existing>,
     /// Entries that were left out, by name.
     pub refused: Vec<Refused>,
     /// References inside the bundle (`urn:`) that were kept because nothing of the plan has that address.

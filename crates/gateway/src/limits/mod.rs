@@ -83,7 +83,8 @@ impl Limiter {
         self.check_many(lane, key, 1)
     }
 
-    /// Takes `cost` from a bucket, all or nothing, without I/O. What costs more than the bucket holds takes all of it.
+    /// Takes `cost` from a bucket, all or nothing, without I/O. What costs as much as the bucket
+    /// holds, or more, takes all of it but one.
     ///
     /// # Errors
     /// [`Denied`] with the time to wait.
