@@ -30,6 +30,8 @@ pub enum Action {
     GrantRole,
     /// Suspend somebody, or lift that.
     SuspendPerson,
+    /// Give the patient of a chart an account that reads it.
+    InvitePatient,
     /// Say who cares for a patient.
     AssignCareTeam,
     /// Read the audit ledger.
@@ -54,6 +56,7 @@ named!("action", Action {
     ListPeople = "list_people",
     GrantRole = "grant_role",
     SuspendPerson = "suspend_person",
+    InvitePatient = "invite_patient",
     AssignCareTeam = "assign_care_team",
     ReadAudit = "read_audit",
     ExportAudit = "export_audit",

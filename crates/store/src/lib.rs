@@ -24,7 +24,7 @@ use sea_orm::{
 };
 
 pub use error::StoreError;
-pub use people::{Member, NewGrant};
+pub use people::{Member, Names, NewGrant};
 
 /// The answer of every method here.
 pub type Answer<T> = Result<T, StoreError>;

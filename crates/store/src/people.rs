@@ -1,9 +1,9 @@
 //! People and their roles.
 
-use carekeep_kernel::{PersonId, Timestamp};
+use carekeep_kernel::{PersonId, ResourceId, Timestamp};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
-    TryInsertResult,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    SqlErr, TryInsertResult,
     sea_query::{Expr, OnConflict},
 };
 use time::OffsetDateTime;
@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     Answer, Store,
+    columns::Sealed,
     entity::{invite, password, person, role_grant},
     sessions::revoke_sessions,
 };
@@ -22,6 +23,16 @@ pub struct Member {
     pub person: person::Model,
     /// Names of roles, sorted.
     pub roles: Vec<String>,
+}
+
+/// How a person is called here.
+pub struct Names {
+    /// Blind, of the normalised login name.
+    pub login_token: i64,
+    /// The login name.
+    pub sealed_login: Sealed,
+    /// The name that colleagues see.
+    pub sealed_name: Sealed,
 }
 
 /// A role to grant.
@@ -68,6 +79,37 @@ impl Store {
         Ok(person::Entity::find().filter(person::Column::Founder.eq(true)).one(&self.database).await?)
     }
 
+    /// Whose account reads this chart; a chart has one at most.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn account_of(&self, patient: ResourceId) -> Answer<Option<person::Model>> {
+        Ok(person::Entity::find()
+            .filter(person::Column::Patient.eq(patient.as_uuid()))
+            .filter(person::Column::LeftAt.is_null())
+            .one(&self.database)
+            .await?)
+    }
+
+    /// Changes the names of somebody who was never activated; `false` when somebody else has the login name.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn rename(&self, id: PersonId, names: Names) -> Answer<bool> {
+        let renamed = person::Entity::update_many()
+            .col_expr(person::Column::LoginToken, Expr::value(names.login_token))
+            .col_expr(person::Column::SealedLogin, Expr::value(names.sealed_login))
+            .col_expr(person::Column::SealedName, Expr::value(names.sealed_name))
+            .filter(person::Column::Id.eq(id.as_uuid()))
+            .filter(person::Column::ActivatedAt.is_null())
+            .exec(&self.database)
+            .await;
+        match renamed {
+            Err(error) if is_taken(&error) => Ok(false),
+            renamed => Ok(renamed.map(|_| true)?),
+        }
+    }
+
     /// Whether the tenant has any people.
     ///
     /// # Errors
@@ -76,7 +118,8 @@ impl Store {
         Ok(person::Entity::find().limit(1).one(&self.database).await?.is_some())
     }
 
-    /// Adds a person with the invitation to join; `false` when somebody has the login name, or is the founder, already.
+    /// Adds a person with the invitation to join; `false` when somebody has the login name or the chart, or is the founder,
+    /// already.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -202,6 +245,11 @@ impl Store {
         }
         Ok(transaction.commit().await?)
     }
+}
+
+/// Whether a unique index has it already.
+fn is_taken(error: &DbErr) -> bool {
+    matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
 }
 
 /// What an invitation grants.

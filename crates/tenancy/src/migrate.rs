@@ -22,7 +22,10 @@ pub enum Database {
 }
 
 const DIRECTORY: &[&str] = &[include_str!("../migrations/directory/0001_directory.sql")];
-const OPERATIONS: &[&str] = &[include_str!("../migrations/operations/0001_people.sql")];
+const OPERATIONS: &[&str] = &[
+    include_str!("../migrations/operations/0001_people.sql"),
+    include_str!("../migrations/operations/0002_account_of_a_patient.sql"),
+];
 const CLINICAL: &[&str] = &[include_str!("../migrations/clinical/0001_records.sql")];
 
 impl Database {

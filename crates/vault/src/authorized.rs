@@ -1,36 +1,36 @@
-//! Evidence for administrative actions: Cedar allowed one, and the ledger durably says so.
+//! Evidence for actions that open and write no health data: Cedar allowed one, and the ledger durably says so.
 //!
 //! Invariant: as for [`Permit`](crate::Permit): private fields, no constructor outside this crate, no `Clone`, consumed
-//! by use. It names the tenant, who acts, and on whom.
+//! by use. It names the tenant, who acts, and on whom or on whose chart.
 
 use std::marker::PhantomData;
 
 use carekeep_kernel::{EntryId, PersonId, ResourceId, TenantId};
 use carekeep_ledger::Outcome;
-use carekeep_policy::{Projection, Relation, Resource};
+use carekeep_policy::{Projection, Relation, Resource, ResourceKind};
 
 use crate::{
     AccessError, Caller, Vault,
     audit::{Note, reference},
-    catalogue::{Administers, InvitePerson},
+    catalogue::{Act, Administers, ConcernsChart},
     cell::Cell,
     gate::Gate,
-    records::fetch,
     sqlstate,
 };
 
 /// Leave to do `A` once.
 #[must_use = "it is spent by use; an unused one was an audited action for nothing"]
-pub struct Authorized<A: Administers> {
+pub struct Authorized<A: Act> {
     tenant: TenantId,
     by: PersonId,
     about: Option<PersonId>,
+    patient: Option<ResourceId>,
     entry: EntryId,
     projection: Projection,
     action: PhantomData<fn() -> A>,
 }
 
-impl<A: Administers> Authorized<A> {
+impl<A: Act> Authorized<A> {
     /// The tenant.
     #[must_use]
     pub const fn tenant(&self) -> TenantId {
@@ -47,6 +47,12 @@ impl<A: Administers> Authorized<A> {
     #[must_use]
     pub const fn about(&self) -> Option<PersonId> {
         self.about
+    }
+
+    /// On whose chart, for an action on one.
+    #[must_use]
+    pub const fn patient(&self) -> Option<ResourceId> {
+        self.patient
     }
 
     /// The audit entry that records it.
@@ -96,6 +102,7 @@ impl Vault {
                     tenant: cell.tenant(),
                     by: caller.person(),
                     about,
+                    patient: None,
                     entry,
                     projection: granted.projection,
                     action: PhantomData,
@@ -111,17 +118,36 @@ impl Vault {
 }
 
 impl Vault {
-    /// Whether the tenant has this patient: for linking an account to a chart. Opens nothing.
+    /// Decides on an action on a patient's chart that opens nothing. Recorded either way before this returns, a yes under
+    /// the patient's pseudonym.
     ///
     /// # Errors
-    /// [`AccessError::Unavailable`] when the records cannot be looked at.
-    pub async fn has_patient(
+    /// [`AccessError::Invisible`] when there is no such chart or policy says no, [`AccessError::Forbidden`] when no policy
+    /// could ever allow it or it needs a fresh factor, [`AccessError::Gone`] for a deleted chart,
+    /// [`AccessError::Unavailable`].
+    pub async fn authorize_on_chart<A: ConcernsChart>(
         &self,
-        leave: &Authorized<InvitePerson>,
+        caller: &Caller,
         patient: ResourceId,
-    ) -> Result<bool, AccessError> {
-        let cell = self.cell(leave.tenant()).await?;
-        fetch::is_patient(cell.clinical(), patient).await
+    ) -> Result<Authorized<A>, AccessError> {
+        let sealed = self.fetch::<A>(caller, ResourceKind::Patient, patient).await?;
+        let cell = self.cell(caller.tenant()).await?;
+        let gate = self.gate(&cell, caller);
+        let granted = gate.granted::<A>(&sealed).await?;
+        let outcome = if sealed.is_deleted() { Outcome::NotFound } else { Outcome::Permitted };
+        let entry = gate.record_row::<A>(&sealed, outcome, granted.policies).await?;
+        if sealed.is_deleted() {
+            return Err(AccessError::Gone);
+        }
+        Ok(Authorized {
+            tenant: cell.tenant(),
+            by: caller.person(),
+            about: None,
+            patient: Some(patient),
+            entry,
+            projection: granted.projection,
+            action: PhantomData,
+        })
     }
 }
 

@@ -29,6 +29,10 @@ pub trait Administers: Act {
     const KIND: ResourceKind;
 }
 
+/// An action on one patient's chart that neither opens it nor writes it. Decided and recorded by
+/// [`Vault::authorize_on_chart`](crate::Vault::authorize_on_chart).
+pub trait ConcernsChart: Act {}
+
 macro_rules! administers {
     ($($name:ident: $kind:ident,)+) => {$(
         impl Administers for $name {
@@ -84,6 +88,8 @@ actions! {
     ManagePolicy => ManagePolicy, rows ManagePolicy;
     /// Change the tenant's settings.
     ManageTenant => ManageTenant, rows ManageTenant;
+    /// Give the patient of a chart an account that reads it.
+    InvitePatient => InvitePatient, rows InvitePatient, ConcernsChart;
     /// Say who cares for a patient.
     AssignCareTeam => AssignCareTeam, rows AssignCareTeam, Writes;
 }

@@ -113,7 +113,8 @@ impl Gate<'_> {
         self.granted::<A>(sealed).await.map(|granted| granted.projection)
     }
 
-    async fn granted<A: Act>(&self, sealed: &Sealed) -> Result<Granted, AccessError> {
+    /// What Cedar says about one row; a refusal is on record when this returns.
+    pub(crate) async fn granted<A: Act>(&self, sealed: &Sealed) -> Result<Granted, AccessError> {
         match self.decide::<A>(&sealed.attributes(self.caller.person())) {
             Ok(granted) => Ok(granted),
             Err((error, policies)) => {
@@ -141,7 +142,8 @@ impl Gate<'_> {
         Ok(AccessError::Invisible)
     }
 
-    async fn record_row<A: Act>(
+    /// Records what became of a request for one row.
+    pub(crate) async fn record_row<A: Act>(
         &self,
         sealed: &Sealed,
         outcome: Outcome,

@@ -119,6 +119,66 @@ async fn p1_only_an_administrator_invites_and_only_a_manager_says_who_cares_for_
 }
 
 #[tokio::test]
+async fn p1_a_patients_account_is_given_by_whoever_may_read_the_chart_and_by_nobody_else() {
+    let clinic = Clinic::open().await;
+    let mut admin = clinic.admin().await;
+    let mut doctor = clinic.member(&mut admin, "dr.meyer", &["clinician"]).await;
+    let mut other = clinic.member(&mut admin, "dr.okafor", &["clinician"]).await;
+    let (own, foreign) = (
+        create_patient(&mut doctor.program, "Okonkwo").await,
+        create_patient(&mut doctor.program, "Lind").await,
+    );
+    let account = format!("/api/v1/patients/{own}/account");
+    let names = json!({"login": "ida", "name": "Ida Okonkwo"});
+
+    // Who runs the clinic gives nobody a chart, by no way.
+    let refused = admin.program.post(&account, &names).await;
+    assert_eq!((refused.status, refused.code()), (StatusCode::FORBIDDEN, "forbidden"));
+    let as_patient = json!({"login": "ida", "name": "Ida", "roles": ["patient"]});
+    let refused = admin.program.post("/api/v1/people", &as_patient).await;
+    assert_eq!((refused.status, refused.code()), (StatusCode::CONFLICT, "patients-account"));
+    let with_chart = json!({"login": "ida", "name": "Ida", "roles": ["nurse"], "patient": own});
+    let refused = admin.program.post("/api/v1/people", &with_chart).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
+
+    // A colleague without a relation to the patient learns as little as of a chart that is not there.
+    let refused = other.program.post(&account, &names).await;
+    let absent = format!("/api/v1/patients/{}/account", doctor.id);
+    let absent = other.program.post(&absent, &names).await;
+    assert_eq!(
+        (refused.status, refused.without_instance()),
+        (StatusCode::NOT_FOUND, absent.without_instance())
+    );
+
+    // Until the patient has joined, another invitation takes the place of the one before, under other names if need be.
+    let mistyped = json!({"login": "idda", "name": "Idda Okonkwo"});
+    let first = doctor.program.post(&account, &mistyped).await.expect(StatusCode::CREATED);
+    let person = first["person"].as_str().unwrap();
+    let refused =
+        admin.program.post(&format!("/api/v1/people/{person}/invite"), &json!({"roles": ["nurse"]})).await;
+    assert_eq!((refused.status, refused.code()), (StatusCode::CONFLICT, "patients-account"));
+    let taken = json!({"login": "dr.okafor", "name": "Ida"});
+    assert_eq!(doctor.program.post(&account, &taken).await.code(), "login-taken");
+    let second = doctor.program.post(&account, &names).await.expect(StatusCode::CREATED);
+    assert_eq!(second["person"], person);
+    let dead = json!({"token": first["token"]});
+    let dead = clinic.program("acme").post("/api/v1/invites/accept", &dead).await;
+    assert_eq!(dead.code(), "invitation-not-valid");
+
+    let mut ida = clinic.join("ida", second["token"].as_str().unwrap()).await;
+    assert_eq!(ida.id, person);
+    let me = ida.program.get("/api/v1/me").await.expect(StatusCode::OK);
+    assert_eq!((&me["login"], &me["roles"]), (&json!("ida"), &json!(["patient"])));
+    let chart = |id: &str| format!("/fhir/R4/Patient/{id}");
+    ida.program.get(&chart(&own)).await.expect(StatusCode::OK);
+    assert_eq!(ida.program.get(&chart(&foreign)).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(doctor.program.post(&account, &names).await.code(), "person-set-up");
+    let people = admin.program.get("/api/v1/people").await.expect(StatusCode::OK);
+    assert!(people.to_string().contains(person) && !people.to_string().contains(&own), "{people}");
+    clinic.close().await;
+}
+
+#[tokio::test]
 async fn i1_an_enrolment_may_do_nothing_but_enrol() {
     let clinic = Clinic::open().await;
     let mut admin = clinic.admin().await;

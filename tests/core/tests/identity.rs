@@ -70,7 +70,6 @@ fn newcomer<'a>(login: &'a LoginName, name: &'a str, roles: &[&str]) -> NewPerso
         name,
         audience: Audience::Staff,
         roles: roles.iter().map(|role| (*role).to_owned()).collect(),
-        patient: None,
         practitioner: None,
     }
 }
@@ -609,6 +608,7 @@ async fn t2_the_tenants_login_changes_only_what_identity_has_to_change() {
     for sql in [
         "DELETE FROM person",
         "UPDATE person SET founder = true",
+        "UPDATE person SET patient = id",
         "UPDATE role_grant SET role = 'clinician'",
         "DELETE FROM role_grant",
         "UPDATE session SET person = id",

@@ -2,11 +2,11 @@
 //! they were permitted as.
 
 use carekeep_ledger::Outcome;
-use carekeep_policy::{ResourceKind, Role};
+use carekeep_policy::{DenyReason, ResourceKind, Role};
 use carekeep_testkit::{PersonSpec, Platform};
 use carekeep_vault::{AccessError, Planned, catalogue};
 
-use crate::support::{count, draft, entries, history, open, read, write};
+use crate::support::{as_superuser, count, draft, entries, history, open, read, write};
 
 #[tokio::test]
 async fn z6_a_permit_opens_only_the_row_and_version_that_it_names() {
@@ -184,4 +184,62 @@ async fn bar_a8_refusals_and_misses_have_the_entry_that_they_should_have() {
     let found = vault.find(&ben, &crate::support::query(kind)).await.unwrap().found;
     assert!(found.is_empty());
     expect("search", Outcome::Permitted, 0).await;
+}
+
+#[tokio::test]
+async fn p1_giving_an_account_to_a_chart_is_decided_on_the_chart_and_on_record_under_its_pseudonym() {
+    let platform = Platform::start().await;
+    let acme = platform.tenant("acme").await.id;
+    let vault = platform.vault().await;
+    let ann = platform.person(acme, PersonSpec::default()).await.caller(&vault).await.unwrap();
+    let ben = platform.person(acme, PersonSpec::default()).await.caller(&vault).await.unwrap();
+    let boss = PersonSpec { roles: &[Role::TenantAdmin], ..PersonSpec::default() };
+    let boss = platform.person(acme, boss).await.caller(&vault).await.unwrap();
+    let privacy = PersonSpec { roles: &[Role::PrivacyOfficer], ..PersonSpec::default() };
+    let privacy = platform.person(acme, privacy).await.caller(&vault).await.unwrap();
+    let patient = draft(&platform, ResourceKind::Patient, None, "Gertrude");
+    let (kind, id) = (ResourceKind::Patient, patient.id);
+    write(&vault, &ann, vec![Planned::Create(patient)]).await.unwrap();
+    read(&vault, &ann, kind, id).await.unwrap();
+    let last = async || entries(&platform, acme, 0).await.pop().unwrap();
+    let pseudonym = last().await.patients;
+    assert_eq!(pseudonym.len(), 1);
+
+    type Leave = catalogue::InvitePatient;
+    let leave = vault.authorize_on_chart::<Leave>(&ann, id).await.unwrap();
+    assert_eq!((leave.patient(), leave.about(), leave.tenant()), (Some(id), None, acme));
+    let entry = last().await;
+    assert_eq!((entry.action.as_str(), entry.outcome), ("invite_patient", Outcome::Permitted));
+    assert_eq!((entry.patients, entry.id), (pseudonym.clone(), leave.entry()));
+
+    let refused = vault.authorize_on_chart::<Leave>(&ben, id).await.err().unwrap();
+    assert!(matches!(refused, AccessError::Invisible), "{refused}");
+    let entry = last().await;
+    assert_eq!((entry.outcome, entry.patients), (Outcome::Denied, pseudonym.clone()));
+    let refused = vault.authorize_on_chart::<Leave>(&boss, id).await.err().unwrap();
+    assert!(matches!(refused, AccessError::Forbidden(DenyReason::NoPermit)), "{refused}");
+
+    // A factor of a quarter of an hour ago is asked for again, of whoever may do it then.
+    let stale = async |relation: Option<i16>| {
+        let person = platform.person(acme, PersonSpec::default()).await;
+        if let Some(relation) = relation {
+            platform.relate(acme, person.id, id, relation).await;
+        }
+        let earlier =
+            "UPDATE {}.session SET factor_at = factor_at - interval '16 minutes' WHERE person = '{}'";
+        let sql = earlier.replacen("{}", &acme.schema(), 1).replacen("{}", &person.id.to_string(), 1);
+        as_superuser(&platform, "operations", sql).await;
+        let caller = person.caller(&vault).await.unwrap();
+        vault.authorize_on_chart::<Leave>(&caller, id).await.err().unwrap()
+    };
+    let refused = stale(Some(1)).await;
+    assert!(matches!(refused, AccessError::Forbidden(DenyReason::NeedsFreshFactor)), "{refused}");
+    assert!(matches!(stale(None).await, AccessError::Invisible));
+
+    // A chart that was taken out of use gets no account.
+    let fetched = vault.fetch::<catalogue::Delete>(&privacy, kind, id).await.unwrap();
+    write(&vault, &privacy, vec![Planned::Delete(fetched, platform.clock.now())]).await.unwrap();
+    let gone = vault.authorize_on_chart::<Leave>(&ann, id).await.err().unwrap();
+    assert!(matches!(gone, AccessError::Gone), "{gone}");
+    assert_eq!(last().await.outcome, Outcome::NotFound);
 }

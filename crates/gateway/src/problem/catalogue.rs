@@ -149,10 +149,13 @@ problems! {
     /// 422: roles that are none, or no role at all.
     ROLES_NOT_ALLOWED = UNPROCESSABLE_ENTITY "roles-not-allowed" "Roles not allowed"
         "At least one role is needed, and each must be one that there is."
-        "Use patient, proxy, clinician, nurse, reception, billing, clinic_manager, tenant_admin, privacy_officer, auditor, support or service_account.";
+        "Use proxy, clinician, nurse, reception, billing, clinic_manager, tenant_admin, privacy_officer, auditor, support or service_account.";
     /// 409: somebody who has joined needs no invitation.
     PERSON_SET_UP = CONFLICT "person-set-up" "Set up already"
         "This person has joined already." "They sign in, or recover their account.";
+    /// 409: an administrator invites no patients.
+    PATIENTS_ACCOUNT = CONFLICT "patients-account" "A patient's account"
+        "This is a patient's account." "Let whoever cares for the patient invite them, from the chart.";
     /// 409: somebody else was first, or it is there already.
     CONFLICT = CONFLICT "conflict" "Conflict"
         "It changed in the meantime or is there already." "Read it again and repeat the change if it still makes sense.";

@@ -4,10 +4,10 @@
 //! it. The one exception is [`PgRepository::found`], which works only while the tenant has nobody.
 
 use carekeep_kernel::{CredentialId, PersonId, ResourceId, Timestamp};
-use carekeep_store::{Member, NewGrant, StoreError, entity};
+use carekeep_store::{Member, Names, NewGrant, StoreError, entity};
 use carekeep_vault::{
     AccessError, Authorized, Caller, SecretColumn,
-    catalogue::{Administers, GrantRole, InvitePerson, ListPeople, SuspendPerson},
+    catalogue::{Act, GrantRole, InvitePatient, InvitePerson, ListPeople, SuspendPerson},
 };
 use zeroize::Zeroizing;
 
@@ -30,6 +30,9 @@ pub enum PeopleError {
     /// The tenant has people; they invite each other. 409.
     #[error("this organisation has people already: let one of them invite")]
     NotEmpty,
+    /// A patient's account is for whoever cares for the patient to give. 409.
+    #[error("this is a patient's account: whoever cares for the patient invites them, from the chart")]
+    PatientsAccount,
     /// The person is set up, or there is no such person. 409.
     #[error("this person is set up already: they sign in, or recover their account")]
     SetUp,
@@ -66,8 +69,6 @@ pub struct NewPerson<'a> {
     pub audience: Audience,
     /// Names of the roles to grant when the enrolment is complete.
     pub roles: Vec<String>,
-    /// The person's own chart, for a patient.
-    pub patient: Option<ResourceId>,
     /// The Practitioner that stands for the person.
     pub practitioner: Option<ResourceId>,
 }
@@ -123,8 +124,6 @@ pub struct PersonDetails {
     pub audience: Audience,
     /// Names of the roles that the person holds now.
     pub roles: Vec<String>,
-    /// The person's own chart.
-    pub patient: Option<ResourceId>,
     /// The Practitioner that stands for the person.
     pub practitioner: Option<ResourceId>,
 }
@@ -151,7 +150,6 @@ impl PgRepository {
                     profile: self.open_profile(&person).await?,
                     audience: rows::audience(&person.audience),
                     roles,
-                    patient: person.patient.map(ResourceId::from_uuid),
                     practitioner: person.practitioner.map(ResourceId::from_uuid),
                 })
             } else {
@@ -177,16 +175,50 @@ impl PgRepository {
         new: NewPerson<'_>,
     ) -> Answer<Invited> {
         self.check(&leave)?;
-        self.add(new, Some(leave.by())).await?.ok_or(PeopleError::LoginTaken)
+        self.add(&new, None, Some(leave.by())).await?.ok_or(PeopleError::LoginTaken)
+    }
+
+    /// Makes the account that reads one chart, and the invitation for its patient. Until the patient has joined it can be
+    /// repeated, with the same names or others, for a new link.
+    ///
+    /// # Errors
+    /// [`PeopleError::SetUp`] when the patient has joined, [`PeopleError::LoginTaken`], [`PeopleError::Name`],
+    /// [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
+    pub async fn invite_patient(
+        &self,
+        leave: Authorized<InvitePatient>,
+        new: NewPerson<'_>,
+    ) -> Answer<Invited> {
+        self.check(&leave)?;
+        let patient = leave.patient().ok_or(PeopleError::OtherEvidence)?;
+        if self.store.account_of(patient).await?.is_none()
+            && let Some(invited) = self.add(&new, Some(patient), Some(leave.by())).await?
+        {
+            return Ok(invited);
+        }
+        // It is there, or somebody else was first; or only the login name is somebody's.
+        let account = self.store.account_of(patient).await?.ok_or(PeopleError::LoginTaken)?;
+        if account.activated_at.is_some() {
+            return Err(PeopleError::SetUp);
+        }
+        let id = PersonId::from_uuid(account.id);
+        if !self.store.rename(id, self.names(id, &new).await?).await? {
+            return Err(PeopleError::LoginTaken);
+        }
+        self.renew(id, leave.by(), new.roles).await
     }
 
     /// Makes a new invitation for somebody who is not set up yet; the earlier ones, and what was begun with them, are
     /// gone.
     ///
     /// # Errors
-    /// [`PeopleError::SetUp`], [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
+    /// [`PeopleError::SetUp`], [`PeopleError::PatientsAccount`], [`PeopleError::OtherEvidence`],
+    /// [`PeopleError::Unavailable`].
     pub async fn invite_again(&self, leave: Authorized<InvitePerson>, roles: Vec<String>) -> Answer<Invited> {
         let person = self.target(&leave)?;
+        if self.store.person(person).await?.is_some_and(|row| row.patient.is_some()) {
+            return Err(PeopleError::PatientsAccount);
+        }
         self.renew(person, leave.by(), roles).await
     }
 
@@ -243,7 +275,7 @@ impl PgRepository {
         if self.store.has_people().await? {
             return Err(PeopleError::NotEmpty);
         }
-        self.add(new, None).await?.ok_or(PeopleError::NotEmpty)
+        self.add(&new, None, None).await?.ok_or(PeopleError::NotEmpty)
     }
 
     /// The names of the person of a session, for showing and for enrolling factors.
@@ -278,28 +310,40 @@ impl PgRepository {
         Ok(Profile { login: text(&login)?, name: text(&name)? })
     }
 
-    fn check<A: Administers>(&self, leave: &Authorized<A>) -> Answer<()> {
+    fn check<A: Act>(&self, leave: &Authorized<A>) -> Answer<()> {
         if leave.tenant() == self.tenant { Ok(()) } else { Err(PeopleError::OtherEvidence) }
     }
 
-    fn target<A: Administers>(&self, leave: &Authorized<A>) -> Answer<PersonId> {
+    fn target<A: Act>(&self, leave: &Authorized<A>) -> Answer<PersonId> {
         self.check(leave)?;
         leave.about().ok_or(PeopleError::OtherEvidence)
     }
 
+    async fn names(&self, id: PersonId, new: &NewPerson<'_>) -> Answer<Names> {
+        let (login, name, row) = (new.login.as_str(), check_name(new.name)?, id.as_bytes());
+        Ok(Names {
+            login_token: self.vault.login_token(self.tenant, login).await?,
+            sealed_login: self.seal(SecretColumn::PersonLogin, row, login.as_bytes()).await?,
+            sealed_name: self.seal(SecretColumn::PersonName, row, name.as_bytes()).await?,
+        })
+    }
+
     /// Adds a person; `None` when somebody was there already. Without `by` it is the founder.
-    async fn add(&self, new: NewPerson<'_>, by: Option<PersonId>) -> Answer<Option<Invited>> {
-        let name = check_name(new.name)?;
+    async fn add(
+        &self,
+        new: &NewPerson<'_>,
+        patient: Option<ResourceId>,
+        by: Option<PersonId>,
+    ) -> Answer<Option<Invited>> {
         let id = PersonId::generate(&**self.vault.clock(), self.random());
+        let names = self.names(id, new).await?;
         let row = entity::person::Model {
             id: id.as_uuid(),
-            login_token: self.vault.login_token(self.tenant, new.login.as_str()).await?,
-            sealed_login: self
-                .seal(SecretColumn::PersonLogin, id.as_bytes(), new.login.as_str().as_bytes())
-                .await?,
-            sealed_name: self.seal(SecretColumn::PersonName, id.as_bytes(), name.as_bytes()).await?,
+            login_token: names.login_token,
+            sealed_login: names.sealed_login,
+            sealed_name: names.sealed_name,
             audience: rows::audience_name(new.audience).to_owned(),
-            patient: new.patient.map(|patient| patient.as_uuid()),
+            patient: patient.map(|patient| patient.as_uuid()),
             practitioner: new.practitioner.map(|practitioner| practitioner.as_uuid()),
             founder: by.is_none(),
             created_at: self.vault.clock().now().into(),
@@ -307,7 +351,7 @@ impl PgRepository {
             suspended_at: None,
             left_at: None,
         };
-        let (invite, token) = self.issue(id, by.unwrap_or(id), new.roles);
+        let (invite, token) = self.issue(id, by.unwrap_or(id), new.roles.clone());
         let added = self.store.add_person(row, rows::invite_row(&invite)).await?;
         Ok(added.then_some(Invited { person: id, invite, token }))
     }

@@ -79,6 +79,7 @@ fn target() -> impl Strategy<Value = (Action, ResourceKind)> {
         (Action::ListPeople, ResourceKind::Account),
         (Action::GrantRole, ResourceKind::Account),
         (Action::SuspendPerson, ResourceKind::Account),
+        (Action::InvitePatient, ResourceKind::Patient),
         (Action::AssignCareTeam, ResourceKind::Patient),
         (Action::ReadAudit, ResourceKind::AuditLog),
         (Action::ExportAudit, ResourceKind::AuditLog),

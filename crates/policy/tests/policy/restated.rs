@@ -48,7 +48,7 @@ fn exists(action: Action, class: Class) -> bool {
         Action::InvitePerson | Action::ListPeople | Action::GrantRole | Action::SuspendPerson => {
             class == Class::Account
         }
-        Action::AssignCareTeam => class == Class::Patient,
+        Action::InvitePatient | Action::AssignCareTeam => class == Class::Patient,
         Action::ReadAudit | Action::ExportAudit => class == Class::AuditLog,
         Action::ManagePolicy => class == Class::PolicySet,
         Action::ManageTenant => class == Class::Tenant,
@@ -63,6 +63,7 @@ fn is_sensitive(action: Action) -> bool {
     matches!(
         action,
         Action::InvitePerson
+            | Action::InvitePatient
             | Action::GrantRole
             | Action::SuspendPerson
             | Action::ExportAudit
@@ -116,21 +117,25 @@ fn grant(role: Role, ask: &Ask) -> Option<Projection> {
                 && (relation.care_team || relation.assigned || relation.appointment);
             let may = (looks || writes || (action == Action::Delete && class != Class::Patient)) && in_care;
             let registers = action == Action::Create && class == Class::Patient;
-            full(
-                is_chart(class)
-                    && ask.context.purpose == Purpose::Treatment
-                    && (may || registers || open_search),
-            )
+            if ask.context.purpose != Purpose::Treatment {
+                None
+            } else if action == Action::InvitePatient {
+                in_care.then_some(Projection::Metadata)
+            } else {
+                full(is_chart(class) && (may || registers || open_search))
+            }
         }
         Role::Nurse => {
             let in_care = ask.resource.patient.is_some() && relation.care_team;
             let records =
                 writes && matches!(kind, ResourceKind::Observation | ResourceKind::Immunization) && in_care;
-            full(
-                is_chart(class)
-                    && ask.context.purpose == Purpose::Treatment
-                    && ((looks && in_care) || records || open_search),
-            )
+            if ask.context.purpose != Purpose::Treatment {
+                None
+            } else if action == Action::InvitePatient {
+                in_care.then_some(Projection::Metadata)
+            } else {
+                full(is_chart(class) && ((looks && in_care) || records || open_search))
+            }
         }
         Role::Reception => match class {
             Class::Patient => (operations && (finds || writes)).then_some(Projection::Contact),

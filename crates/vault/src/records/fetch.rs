@@ -203,17 +203,6 @@ async fn versions(
         .map_err(|e| AccessError::records(&e))
 }
 
-/// Whether there is such a patient, not deleted.
-pub(crate) async fn is_patient(pool: &Arc<TenantPool>, id: ResourceId) -> Result<bool, AccessError> {
-    let mut lease = bounded(pool.lease()).await?;
-    let connection = lease.connection().map_err(|error| AccessError::records(&error))?;
-    let query = sqlx::query("SELECT 1 FROM resource WHERE id = $1 AND kind = 'Patient' AND NOT deleted")
-        .bind(id.as_uuid());
-    let found = bounded(query.fetch_optional(connection)).await?;
-    lease.give_back();
-    Ok(found.is_some())
-}
-
 /// What the caller is to each of these patients; those that the caller has nothing to do with are left out.
 pub(crate) async fn relations(
     pool: &Arc<TenantPool>,

@@ -45,9 +45,10 @@ pub(super) const ROUTES: &[(&str, &[&str])] = &[
     ("sessions.revoke", &[""]),
     ("sessions.revoke_others", &[""]),
     ("people.list", &[""]),
-    ("people.invite", &["staff", "a patient with a chart"]),
+    ("people.invite", &[""]),
     ("people.invite_again", &[""]),
     ("care_team.assign", &[""]),
+    ("patients.invite", &[""]),
     ("openapi", &[""]),
 ];
 
@@ -143,14 +144,14 @@ impl<'a> Props<'a> {
     }
 
     /// The request that this session makes, with what it needs made before.
-    pub(super) async fn call(&self, name: &str, variant: &str, credential: &Credential) -> Call {
+    pub(super) async fn call(&self, name: &str, credential: &Credential) -> Call {
         match name.split_once('.').map_or(name, |(area, _)| area) {
             "sign_in" | "step_up" | "sign_out" => self.sign_in(name, credential).await,
             "invites" | "enrol" => self.enrol(name, credential).await,
             "me" => Call::get("/api/v1/me"),
             "openapi" => Call::get("/api/v1/openapi.json"),
             "sessions" => self.sessions(name, credential).await,
-            _ => self.members(name, variant).await,
+            _ => self.members(name).await,
         }
     }
 
@@ -234,15 +235,11 @@ impl<'a> Props<'a> {
         }
     }
 
-    async fn members(&self, name: &str, variant: &str) -> Call {
+    async fn members(&self, name: &str) -> Call {
         match name {
             "people.list" => Call::get("/api/v1/people?limit=200"),
             "people.invite" => {
-                let mut body = json!({"login": self.login(), "name": "New Comer", "roles": ["nurse"]});
-                if variant == "a patient with a chart" {
-                    body["roles"] = json!(["patient"]);
-                    body["patient"] = json!(self.stage.own.id("Patient"));
-                }
+                let body = json!({"login": self.login(), "name": "New Comer", "roles": ["nurse"]});
                 Call::post("/api/v1/people", body)
             }
             "people.invite_again" => {
@@ -253,6 +250,10 @@ impl<'a> Props<'a> {
                 let (patient, person) = (self.stage.own.id("Patient"), self.door.id);
                 let path = format!("/api/v1/patients/{patient}/care-team/{person}");
                 Call::new(Method::PUT, path, Body::None)
+            }
+            "patients.invite" => {
+                let body = json!({"login": self.login(), "name": "Pat Ient"});
+                Call::post(format!("/api/v1/patients/{}/account", self.stage.newcomer().await), body)
             }
             other => panic!("{other} has no request"),
         }

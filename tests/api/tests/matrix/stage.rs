@@ -9,6 +9,7 @@ use carekeep_testkit::{Onlooker, Person, PersonSpec, Platform};
 use carekeep_vault::Vault;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
 
 use crate::support::{Answer, Clinic};
 
@@ -264,6 +265,22 @@ impl Stage {
         let credential = self.credential(actor).await;
         let made = self.send(&credential, &call).await.expect(StatusCode::CREATED);
         made["id"].as_str().unwrap().to_owned()
+    }
+
+    /// A patient who has no account, to whom everybody is what they are to the patient of acme's first chart.
+    pub(super) async fn newcomer(&self) -> String {
+        let id = self.create(&self.scribe, "Patient", "").await;
+        let sql = format!(
+            "INSERT INTO {schema}.care_relation (person, patient, relation, valid_from, valid_until, entry)
+             SELECT person, '{id}', relation, valid_from, valid_until, entry FROM {schema}.care_relation
+             WHERE patient = '{own}' ON CONFLICT DO NOTHING",
+            schema = self.clinic.acme.id.schema(),
+            own = self.own.patient
+        );
+        let pool = self.clinic.platform.superuser("clinical");
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&pool).await.unwrap();
+        pool.close().await;
+        id
     }
 
     async fn chart(&self, scribe: &Actor, steward: &Actor) -> Chart {

@@ -99,7 +99,6 @@ pub async fn first_admin_invite(
         name,
         audience: Audience::Staff,
         roles: vec![Role::TenantAdmin.as_str().to_owned()],
-        patient: None,
         practitioner: None,
     };
     let invited = repository.found(new).await?;

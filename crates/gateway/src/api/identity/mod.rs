@@ -7,6 +7,7 @@ mod answer;
 mod enrol;
 mod first_admin;
 mod passkeys;
+mod patients;
 mod people;
 mod problems;
 mod sessions;
@@ -30,6 +31,7 @@ use self::{
     answer::Step,
     enrol::{Accept, NewPassword, TotpSetup},
     passkeys::{Begun, Finish, Registration},
+    patients::PatientAccount,
     people::{Invitation, NewMember, People, Roles},
     sessions::{Me, Revoked, Sessions},
     sign_in::{Code, Password},
@@ -228,9 +230,22 @@ fn people_endpoints() -> Vec<Endpoint> {
             Method::PUT,
             "/api/v1/patients/{id}/care-team/{person}",
             "care_team.assign",
-            put(people::assign),
+            put(patients::assign),
         )
         .says("Put a person on a patient's care team.")
         .answers(StatusCode::NO_CONTENT),
+        Endpoint::new(
+            Method::POST,
+            "/api/v1/patients/{id}/account",
+            "patients.invite",
+            post(patients::invite),
+        )
+        .says(
+            "Give the patient of a chart an account that reads it, and make the invitation. The link is shown once; \
+             until the patient has joined, this can be repeated.",
+        )
+        .takes::<PatientAccount>()
+        .gives::<Invitation>()
+        .answers(StatusCode::CREATED),
     ]
 }

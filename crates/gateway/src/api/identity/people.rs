@@ -1,19 +1,16 @@
-//! The people of a tenant and the care teams of its patients.
+//! The people of a tenant, for those who run it. Its patients' accounts are given from their charts, in `patients`.
 
 use axum::{
     Json,
     response::{IntoResponse, Response},
 };
 use carekeep_identity::{
-    service::{Audience, LoginName, Repository},
+    service::{Audience, LoginName},
     storage::{Invited, NewPerson, PersonStatus, PersonView},
 };
-use carekeep_kernel::{PersonId, ResourceId};
-use carekeep_policy::{ResourceKind, Role};
-use carekeep_vault::{
-    Planned,
-    catalogue::{AssignCareTeam, InvitePerson, ListPeople},
-};
+use carekeep_kernel::PersonId;
+use carekeep_policy::Role;
+use carekeep_vault::catalogue::{InvitePerson, ListPeople};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -34,10 +31,6 @@ pub(super) struct NewMember {
     name: String,
     /// The roles that the person gets when the enrolment is complete; at least one.
     roles: Vec<String>,
-    /// The person's own chart; with the role `patient` only.
-    #[serde(default)]
-    #[schema(format = "uuid")]
-    patient: Option<String>,
 }
 
 /// Roles to grant.
@@ -107,10 +100,6 @@ struct Member {
     /// The roles that the person holds now.
     #[serde(skip_serializing_if = "Option::is_none")]
     roles: Option<Vec<String>>,
-    /// The person's own chart.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = "uuid")]
-    patient: Option<String>,
 }
 
 const PAGE: u32 = 50;
@@ -146,7 +135,6 @@ fn member(person: PersonView) -> Member {
         name: None,
         audience: None,
         roles: None,
-        patient: None,
     };
     if let Some(details) = person.details {
         member.login = Some(details.profile.login.to_string());
@@ -156,7 +144,6 @@ fn member(person: PersonView) -> Member {
             Audience::Patient => "patient",
         });
         member.roles = Some(details.roles);
-        member.patient = details.patient.map(|patient| patient.to_string());
     }
     member
 }
@@ -169,27 +156,9 @@ pub(super) async fn invite(
 ) -> Result<Response, Problem> {
     let login = LoginName::parse(&body.login).map_err(|_| catalogue::LOGIN_NOT_ALLOWED)?;
     let (roles, audience) = known(&body.roles)?;
-    let patient = body.patient.map(|id| id.parse::<ResourceId>()).transpose();
-    let patient = patient.map_err(|_| catalogue::UNPROCESSABLE)?;
-    if patient.is_some() && !roles.contains(&Role::Patient) {
-        return Err(catalogue::ROLES_NOT_ALLOWED.detail("A chart of one's own goes with the role patient."));
-    }
-    let vault = &visit.api.vault;
-    let leave = vault.authorize::<InvitePerson>(&caller, None).await?;
-    // An account that waits for a chart to appear under its id would own whatever appears there.
-    if let Some(patient) = patient
-        && !vault.has_patient(&leave, patient).await?
-    {
-        return Err(catalogue::UNPROCESSABLE.detail("There is no such patient here."));
-    }
-    let new = NewPerson {
-        login: &login,
-        name: &body.name,
-        audience,
-        roles: names(&roles),
-        patient,
-        practitioner: None,
-    };
+    let leave = visit.api.vault.authorize::<InvitePerson>(&caller, None).await?;
+    let roles = names(&roles);
+    let new = NewPerson { login: &login, name: &body.name, audience, roles, practitioner: None };
     let invited = visit.identity.repository().invite_person(leave, new).await?;
     Ok(invitation(&visit, &invited))
 }
@@ -217,7 +186,11 @@ fn known(names: &[String]) -> Result<(Vec<Role>, Audience), Problem> {
     if roles.is_empty() {
         return Err(catalogue::ROLES_NOT_ALLOWED);
     }
-    let outside = roles.iter().all(|role| matches!(role, Role::Patient | Role::Proxy));
+    // Whoever makes an invitation could use it: an account that reads a chart is given by whoever may read that chart.
+    if roles.contains(&Role::Patient) {
+        return Err(catalogue::PATIENTS_ACCOUNT);
+    }
+    let outside = roles == [Role::Proxy];
     Ok((roles, if outside { Audience::Patient } else { Audience::Staff }))
 }
 
@@ -225,7 +198,7 @@ fn names(roles: &[Role]) -> Vec<String> {
     roles.iter().map(|role| role.as_str().to_owned()).collect()
 }
 
-fn invitation(visit: &Visit, invited: &Invited) -> Response {
+pub(super) fn invitation(visit: &Visit, invited: &Invited) -> Response {
     let token = invited.token.reveal();
     let body = Invitation {
         person: invited.person.to_string(),
@@ -236,39 +209,18 @@ fn invitation(visit: &Visit, invited: &Invited) -> Response {
     (StatusCode::CREATED, Json(body)).into_response()
 }
 
-/// `PUT /api/v1/patients/{id}/care-team/{person}`
-pub(super) async fn assign(
-    SignedIn(caller): SignedIn,
-    visit: Visit,
-    Path((patient, person)): Path<(String, String)>,
-) -> Result<Response, Problem> {
-    let patient: ResourceId = patient.parse().map_err(|_| catalogue::NOT_FOUND)?;
-    let person: PersonId = person.parse().map_err(|_| catalogue::NOT_FOUND)?;
-    let vault = &visit.api.vault;
-    // A patient who is not there answers like one that the caller may not know of, and is on record.
-    vault.fetch::<AssignCareTeam>(&caller, ResourceKind::Patient, patient).await?;
-    let known = visit.identity.repository().person(person).await;
-    if known.map_err(carekeep_identity::service::IdentityError::from)?.is_none() {
-        return Err(catalogue::NOT_FOUND);
-    }
-    let planned = vec![Planned::Assign { person, patient, at: caller.now() }];
-    let changes = vault.permit_changes(&caller, planned).await?;
-    vault.commit(&caller, changes).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn roles_are_known_and_patients_alone_get_the_longer_limits() {
+    fn roles_are_known_and_only_who_works_here_gets_the_stricter_limits() {
         let of = |names: &[&str]| known(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
-        assert_eq!(of(&["patient", "proxy"]).unwrap().1, Audience::Patient);
+        assert_eq!(of(&["proxy"]).unwrap(), (vec![Role::Proxy], Audience::Patient));
         assert_eq!(
-            of(&["patient", "nurse", "nurse"]).unwrap(),
-            (vec![Role::Patient, Role::Nurse], Audience::Staff)
+            of(&["proxy", "nurse", "nurse"]).unwrap(),
+            (vec![Role::Proxy, Role::Nurse], Audience::Staff)
         );
-        assert!(of(&[]).is_err() && of(&["docter"]).is_err());
+        assert!(of(&[]).is_err() && of(&["docter"]).is_err() && of(&["nurse", "patient"]).is_err());
     }
 }

@@ -72,6 +72,7 @@ impl From<PeopleError> for Problem {
             PeopleError::LoginTaken => catalogue::LOGIN_TAKEN,
             PeopleError::NotEmpty => catalogue::CONFLICT,
             PeopleError::SetUp => catalogue::PERSON_SET_UP,
+            PeopleError::PatientsAccount => catalogue::PATIENTS_ACCOUNT,
             PeopleError::Name => catalogue::NAME_NOT_ALLOWED,
             PeopleError::OtherEvidence => catalogue::FORBIDDEN,
             PeopleError::Unavailable(cause) => unavailable(&*cause),

@@ -158,12 +158,14 @@ pub(super) fn members(stage: &Stage, ids: &Ids) -> Vec<Probe> {
     let (own, colleague) = (stage.own.id("Patient"), stage.scribe.person().id);
     let put = |path: String| Call::new(Method::PUT, path, Body::None);
     let team = |patient: &str, person: &str| put(format!("/api/v1/patients/{patient}/care-team/{person}"));
-    let join = json!({"login": "new.comer", "name": "New Comer", "roles": ["patient"], "patient": patient});
+    let join = json!({"login": "new.comer", "name": "New Comer"});
     vec![
         probe("invite somebody again", {
             Call::post(format!("/api/v1/people/{person}/invite"), json!({"roles": ["tenant_admin"]}))
         }),
-        probe("invite the owner of a chart", Call::post("/api/v1/people", join)),
+        probe("invite the patient of a chart", {
+            Call::post(format!("/api/v1/patients/{patient}/account"), join)
+        }),
         probe("put a colleague on a team", team(patient, &colleague.to_string())),
         probe("put somebody on a team", team(own, person)),
         probe("put somebody on another team", team(patient, person)),
