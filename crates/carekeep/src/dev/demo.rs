@@ -12,7 +12,7 @@ use carekeep_kernel::{Clock, OsRandom, SystemClock, random};
 use carekeep_tenancy::{DemoPerson, TenantFile, TenantRecord};
 use data_encoding::BASE32_NOPAD;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{DevOptions, servers::write_private};
 use crate::{
@@ -48,6 +48,15 @@ struct DemoLogin {
     totp_secret: String,
 }
 
+/// Says that a first start is under way. Passwords are nowhere but in `demo.json`, which comes last: what is half made
+/// when a start is interrupted is of no use to anybody.
+const UNDER_WAY: &str = "first-start";
+
+/// Whether a first start was interrupted here.
+pub(super) fn is_half_made(state: &Path) -> bool {
+    state.join(UNDER_WAY).exists()
+}
+
 /// Makes what is not there yet.
 pub(super) async fn prepare(
     running: &Running,
@@ -56,7 +65,10 @@ pub(super) async fn prepare(
     options: &DevOptions,
 ) -> Result<Demo, Failure> {
     running.vault.directory().refresh().await?;
-    let path = options.state.join("demo.json");
+    let (path, under_way) = (options.state.join("demo.json"), options.state.join(UNDER_WAY));
+    if !path.exists() {
+        write_private(&under_way, "")?;
+    }
     let known: Vec<DemoTenant> = std::fs::read_to_string(&path)
         .ok()
         .and_then(|text| serde_json::from_str::<Demo>(&text).ok())
@@ -79,13 +91,16 @@ pub(super) async fn prepare(
             let visit = Visit::new(running, options, host, base)?;
             let sessions = enrol(running, &visit, file, record, &mut tenant).await?;
             if index == 0 && !options.no_data {
-                sample(&sessions, &tenant, options).await?;
+                sample(&visit, sessions, &mut tenant, options).await?;
             }
         }
         demo.tenants.push(tenant);
     }
     let text = serde_json::to_string_pretty(&demo).map_err(|error| Failure::message(error.to_string()))?;
     write_private(&path, &text)?;
+    if under_way.exists() {
+        std::fs::remove_file(&under_way).map_err(Failure::file(&under_way))?;
+    }
     Ok(demo)
 }
 
@@ -156,9 +171,8 @@ async fn enrol(
         let body = json!({"login": person.login, "name": person.name, "roles": person.roles});
         let Some(admin) = sessions.first_mut() else { break };
         let invited = admin.client.post("/api/v1/people", &body).await?;
-        let text =
-            |name: &str| invited.get(name).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
-        sessions.push(join(visit, person, &text("person"), &text("token"), tenant).await?);
+        let (id, token) = (text(&invited, "person"), text(&invited, "token"));
+        sessions.push(join(visit, person, &id, &token, tenant).await?);
     }
     Ok(sessions)
 }
@@ -177,7 +191,7 @@ async fn join(
     let password = BASE32_NOPAD.encode(&random::bytes::<15>(&OsRandom)).to_ascii_lowercase();
     client.post("/api/v1/enrol/password", &json!({ "password": password })).await?;
     let setup = client.post("/api/v1/enrol/totp/begin", &json!({})).await?;
-    let secret = setup.get("secret").and_then(|value| value.as_str()).unwrap_or_default().to_owned();
+    let secret = text(&setup, "secret");
     let code = code(&secret)?;
     client.post("/api/v1/enrol/totp/confirm", &json!({ "code": code })).await?;
     let role = person.roles.first().cloned().unwrap_or_default();
@@ -200,8 +214,14 @@ fn code(secret: &str) -> Result<String, Failure> {
     Ok(totp::code_at(&totp::TotpSecret::from_bytes(bytes), SystemClock.now()))
 }
 
-/// Imports sample data as the importer, and puts the clinicians and nurses on the patients' care teams as the manager.
-async fn sample(sessions: &[Session], tenant: &DemoTenant, options: &DevOptions) -> Result<(), Failure> {
+/// Imports sample data as the importer, puts the clinicians and nurses on the patients' care teams as the manager, and
+/// gives one patient an account as a clinician.
+async fn sample(
+    visit: &Visit,
+    mut sessions: Vec<Session>,
+    tenant: &mut DemoTenant,
+    options: &DevOptions,
+) -> Result<(), Failure> {
     let find = |role: &str| sessions.iter().find(|session| session.role == role);
     let (Some(importer), Some(manager)) = (find("service_account"), find("clinic_manager")) else {
         return Ok(());
@@ -230,7 +250,37 @@ async fn sample(sessions: &[Session], tenant: &DemoTenant, options: &DevOptions)
             manager.client.put(&format!("/api/v1/patients/{patient}/care-team/{}", session.person)).await?;
         }
     }
+    let clinician = sessions.iter_mut().find(|session| session.role == "clinician");
+    match (clinician, imported.patients.first()) {
+        (Some(clinician), Some(patient)) => patients_account(visit, clinician, patient, tenant).await,
+        _ => Ok(()),
+    }
+}
+
+/// Has the clinician invite a patient, who joins.
+async fn patients_account(
+    visit: &Visit,
+    clinician: &mut Session,
+    patient: &str,
+    tenant: &mut DemoTenant,
+) -> Result<(), Failure> {
+    let chart = clinician.client.get(&format!("/fhir/R4/Patient/{patient}")).await?;
+    let part = |path: &str| chart.pointer(path).and_then(|part| part.as_str()).unwrap_or_default().to_owned();
+    let name = format!("{} {}", part("/name/0/given/0"), part("/name/0/family"));
+    let person = DemoPerson {
+        login: "patient".to_owned(),
+        name: if name.trim().is_empty() { "Demo Patient".to_owned() } else { name },
+        roles: vec!["patient".to_owned()],
+    };
+    let path = format!("/api/v1/patients/{patient}/account");
+    let body = json!({"login": person.login, "name": person.name});
+    let invited = clinician.client.post(&path, &body).await?;
+    join(visit, &person, &text(&invited, "person"), &text(&invited, "token"), tenant).await?;
     Ok(())
+}
+
+fn text(body: &Value, name: &str) -> String {
+    body.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 /// The folder named by `--data`, or the one that `./dev up` generated.

@@ -13,7 +13,8 @@ use carekeep_tenancy::PlatformPasswords;
 use data_encoding::HEXLOWER;
 use sqlx::postgres::PgConnectOptions;
 
-use crate::{config::secret, error::Failure};
+use super::demo;
+use crate::{cli::say, config::secret, error::Failure};
 
 /// A private PostgreSQL, a private Redis, and the secrets that were made for them.
 pub(super) struct Servers {
@@ -27,7 +28,14 @@ impl Servers {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(state).map_err(Failure::file(state))?;
         let state = state.canonicalize().map_err(Failure::file(state))?;
         let secrets = Secrets::open(&state.join("secrets"))?;
-        let postgres = Postgres::start(PostgresOptions::durable(state.join("postgres"))).await?;
+        let mut postgres = Postgres::start(PostgresOptions::durable(state.join("postgres"))).await?;
+        if demo::is_half_made(&state) {
+            say("the first start did not get to its end: starting over ...");
+            postgres.stop().await;
+            let folder = state.join("postgres");
+            fs::remove_dir_all(&folder).map_err(Failure::file(&folder))?;
+            postgres = Postgres::start(PostgresOptions::durable(folder)).await?;
+        }
         let redis = Redis::start(RedisOptions::for_tests(state.join("redis"))).await?;
         let options = PgConnectOptions::new_without_pgpass()
             .socket(postgres.socket_dir())
@@ -52,8 +60,7 @@ impl Servers {
 /// Secrets in files that only their owner may read; each is made once.
 pub(super) struct Secrets(PathBuf);
 
-const NAMES: [&str; 5] =
-    ["gateway-password", "provisioner-password", "control-token", "limiter-secret", "demo-seed"];
+const NAMES: [&str; 4] = ["gateway-password", "provisioner-password", "control-token", "limiter-secret"];
 
 impl Secrets {
     fn open(directory: &Path) -> Result<Self, Failure> {

@@ -68,6 +68,26 @@ fn shell(settings: &[String], line: &str) -> Value {
 }
 
 #[tokio::test]
+async fn t1_a_first_start_that_was_interrupted_is_begun_anew() {
+    let installation = Installation::start_after_an_interruption();
+    assert!(installation.said.contains("starting over"), "{}", installation.said);
+    installation.signed_in("harbour", "tenant_admin").await.get("/api/v1/people").await.unwrap();
+    assert_eq!(installation.tenant("harbour")["people"].as_array().unwrap().len(), 7);
+}
+
+#[tokio::test]
+async fn i10_a_demo_patient_reads_their_own_chart() {
+    let chart = one_chart();
+    let installation = Installation::start(Some(chart.path()));
+    let patient = installation.signed_in("harbour", "patient").await;
+    let charts = patient.get("/fhir/R4/Patient").await.unwrap();
+    let entries = charts["entry"].as_array().unwrap();
+    assert_eq!(entries.len(), 1, "{charts}");
+    let conditions = patient.get("/fhir/R4/Condition").await.unwrap();
+    assert!(!conditions["entry"].as_array().unwrap().is_empty(), "{conditions}");
+}
+
+#[tokio::test]
 async fn x1_the_readmes_way_in_by_curl_works_as_it_stands_there() {
     let chart = one_chart();
     let installation = Installation::start(Some(chart.path()));

@@ -41,21 +41,39 @@ impl Installation {
         Self::start_in(tempfile::tempdir().unwrap(), data, "1000")
     }
 
+    /// Starts after a first start that was killed while the people enrolled, so that some are there and their passwords
+    /// are not.
+    pub(crate) fn start_after_an_interruption() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        let mut child = Self::spawn(&state, None, "1");
+        let lines = lines(&mut child);
+        let said = await_line(&lines, "(clinician) ...");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(said.is_ok() && !state.join("demo.json").exists(), "{said:?}");
+        Self::start_in(folder, None, "1")
+    }
+
     fn start_in(folder: tempfile::TempDir, data: Option<&Path>, limit_factor: &str) -> Self {
         let state = folder.path().join("state");
         let began = Instant::now();
+        let mut child = Self::spawn(&state, data, limit_factor);
+        let said = until_up(&mut child);
+        let demo = serde_json::from_slice(&std::fs::read(state.join("demo.json")).unwrap()).unwrap();
+        Self { child, state, demo, said, started_in: began.elapsed(), _folder: folder }
+    }
+
+    fn spawn(state: &Path, data: Option<&Path>, limit_factor: &str) -> Child {
         let mut command = Command::new(CAREKEEP);
         let tenants = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tenants");
-        command.arg("dev").arg("--state").arg(&state).arg("--tenants").arg(tenants).args(["--port", "0"]);
+        command.arg("dev").arg("--state").arg(state).arg("--tenants").arg(tenants).args(["--port", "0"]);
         command.args(["--limit-factor", limit_factor]);
         match data {
             Some(data) => command.arg("--data").arg(data),
             None => command.arg("--no-data"),
         };
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let said = until_up(&mut child);
-        let demo = serde_json::from_slice(&std::fs::read(state.join("demo.json")).unwrap()).unwrap();
-        Self { child, state, demo, said, started_in: began.elapsed(), _folder: folder }
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
     /// Stops it and starts it again on the same state.
@@ -144,6 +162,17 @@ impl Drop for Installation {
 }
 
 fn until_up(child: &mut Child) -> String {
+    let lines = lines(child);
+    await_line(&lines, "is up after").unwrap_or_else(|said| {
+        let _ = child.kill();
+        let mut errors = String::new();
+        let _ = child.stderr.as_mut().unwrap().read_to_string(&mut errors);
+        panic!("the product did not come up:\n{said}\n{errors}")
+    })
+}
+
+/// What it prints, line by line.
+fn lines(child: &mut Child) -> mpsc::Receiver<String> {
     let (sender, lines) = mpsc::channel();
     let output = BufReader::new(child.stdout.take().unwrap());
     std::thread::spawn(move || {
@@ -151,6 +180,11 @@ fn until_up(child: &mut Child) -> String {
             let _ = sender.send(line);
         }
     });
+    lines
+}
+
+/// All that was printed up to a line with this in it; the same as an error if that does not come.
+fn await_line(lines: &mpsc::Receiver<String>, part: &str) -> Result<String, String> {
     let mut said = String::new();
     let deadline = Instant::now() + Duration::from_secs(300);
     loop {
@@ -158,16 +192,11 @@ fn until_up(child: &mut Child) -> String {
             Ok(line) => {
                 said.push_str(&line);
                 said.push('\n');
-                if line.contains("is up after") {
-                    return said;
+                if line.contains(part) {
+                    return Ok(said);
                 }
             }
-            Err(_) => {
-                let _ = child.kill();
-                let mut errors = String::new();
-                let _ = child.stderr.as_mut().unwrap().read_to_string(&mut errors);
-                panic!("the product did not come up:\n{said}\n{errors}");
-            }
+            Err(_) => return Err(said),
         }
     }
 }
