@@ -46,6 +46,7 @@ pub use permit::Permit;
 pub use phi::{Exposed, Phi};
 pub use pool::PoolLimits;
 pub use records::{
+    fetch::Versions,
     query::{ClearFilter, Comparison, Cursor, OrderBy, RecordQuery, Span},
     write::Draft,
 };

@@ -14,7 +14,7 @@ use crate::{
     gate::Gate,
     pool::Budget,
     records::{
-        fetch::{self, Wanted},
+        fetch::{self, Versions, Wanted},
         query::RecordQuery,
         write::{self, Step},
     },
@@ -261,7 +261,7 @@ impl Vault {
         }
     }
 
-    /// Fetches the newest `limit` versions, newest first, sealed.
+    /// Fetches several versions, newest first, sealed.
     ///
     /// # Errors
     /// As [`Vault::fetch`].
@@ -269,13 +269,13 @@ impl Vault {
         &self,
         caller: &Caller,
         (kind, id): (ResourceKind, ResourceId),
-        limit: u32,
+        which: Versions,
     ) -> Result<Vec<Sealed>, AccessError> {
         let cell = self.cell(caller.tenant()).await?;
         let gate = self.gate(&cell, caller);
         gate.precheck::<A>(kind).await?;
         let mut found =
-            fetch::history(cell.tenant(), cell.clinical(), Self::wanted(caller, id), limit).await?;
+            fetch::history(cell.tenant(), cell.clinical(), Self::wanted(caller, id), which).await?;
         found.retain(|sealed| sealed.kind == kind);
         if found.is_empty() { Err(gate.absent::<A>(kind).await?) } else { Ok(found) }
     }

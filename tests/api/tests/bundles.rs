@@ -128,6 +128,60 @@ async fn x1_what_a_batch_has_done_is_told_when_the_rest_cannot_be_done() {
 }
 
 #[tokio::test]
+async fn x1_an_entry_of_a_batch_that_cannot_be_done_keeps_no_other_from_being_done() {
+    let clinic = Clinic::open().await;
+    let mut admin = clinic.admin().await;
+    let mut manager = clinic.member(&mut admin, "manager.weiss", &["clinic_manager"]).await.program;
+    let made = bundle("transaction", 2);
+    let made = send(&mut manager, &made).await.expect(StatusCode::OK);
+    let location = |at: usize| made["entry"][at]["response"]["location"].as_str().unwrap().to_owned();
+    let id = |at: usize| location(at).split('/').rev().nth(2).unwrap().to_owned();
+    let (gone, there) = (format!("Practitioner/{}", id(0)), format!("Practitioner/{}", id(1)));
+    manager
+        .send(reqwest::Method::DELETE, &format!("/fhir/R4/{gone}"), &Value::Null)
+        .await
+        .expect(StatusCode::NO_CONTENT);
+
+    let person = |family: &str| json!({"resourceType": "Practitioner", "name": [{"family": family}]});
+    let entry = |method: &str, url: &str, resource: Option<Value>| {
+        let mut entry = json!({"request": {"method": method, "url": url}});
+        if let Some(resource) = resource {
+            entry["resource"] = resource;
+        }
+        entry
+    };
+    let lost = json!({"resourceType": "Organization", "name": "Lost",
+        "partOf": {"reference": "Organization?identifier=urn:example:n|nowhere"}});
+    let entries = json!([
+        entry("POST", "Practitioner", Some(person("Before"))),
+        entry("GET", &there, None),
+        entry("POST", "Spaceship", Some(json!({"resourceType": "Spaceship"}))),
+        entry("POST", "Practitioner", Some(json!({"resourceType": "Patient"}))),
+        entry("DELETE", &there, None),
+        entry("DELETE", &there, None),
+        entry("DELETE", &gone, None),
+        entry("POST", "Organization", Some(lost)),
+        json!({"resource": person("Without a request")}),
+        json!("no entry"),
+        entry("POST", "Practitioner", Some(person("After"))),
+    ]);
+    let batch = json!({"resourceType": "Bundle", "type": "batch", "entry": entries});
+    let answer = send(&mut manager, &batch).await.expect(StatusCode::OK);
+    let expected = ["201", "400", "400", "400", "204", "400", "410", "400", "400", "400", "201"];
+    assert_eq!(statuses(&answer), expected, "{answer}");
+    for (at, entry) in answer["entry"].as_array().unwrap().iter().enumerate() {
+        let issues = &entry["response"]["outcome"]["issue"];
+        assert_eq!(issues.is_array(), !expected[at].starts_with('2'), "{entry}");
+    }
+    // The same as a transaction is refused as a whole.
+    let before = clinic.written().await;
+    let transaction = json!({"resourceType": "Bundle", "type": "transaction", "entry": batch["entry"]});
+    assert_eq!(send(&mut manager, &transaction).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(clinic.written().await, before);
+    clinic.close().await;
+}
+
+#[tokio::test]
 async fn x1_a_batch_ends_in_time_and_says_what_is_left() {
     let clinic = Clinic::open().await;
     let mut admin = clinic.admin().await;

@@ -123,6 +123,26 @@ async fn x1_a_condition_that_cannot_be_read_or_is_there_twice_refuses_the_reques
 }
 
 #[tokio::test]
+async fn x1_a_reference_by_a_search_is_resolved_in_a_transaction_and_stored_as_text_nowhere() {
+    let scene = Scene::set().await;
+    let mut doctor = scene.doctor.program.clone();
+    let path = format!("/fhir/R4/Patient/{}", scene.patient);
+    let mut named = json!({"resourceType": "Patient", "id": scene.patient, "name": [{"family": "Okonkwo"}],
+        "generalPractitioner": [{"reference": "Practitioner?identifier=urn:example:n|1"}]});
+    let before = scene.clinic.written().await;
+    let put = doctor.send(Method::PUT, &path, &named).await;
+    let post = doctor.post("/fhir/R4/Patient", &named).await;
+    for refused in [put, post] {
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{}", refused.text);
+        assert!(refused.text.contains("by its type and id"), "{}", refused.text);
+    }
+    assert_eq!(scene.clinic.written().await, before, "something was stored");
+    named["generalPractitioner"] = json!([{"reference": "Practitioner/example"}]);
+    doctor.send(Method::PUT, &path, &named).await.expect(StatusCode::OK);
+    scene.clinic.close().await;
+}
+
+#[tokio::test]
 async fn x2_a_bad_condition_refuses_its_entry_of_a_batch_and_all_of_a_transaction() {
     let scene = Scene::set().await;
     let mut doctor = scene.doctor.program.clone();

@@ -28,3 +28,46 @@ async fn x1_a_deletion_is_the_newest_version_of_a_history_however_short() {
     assert_eq!(all["entry"].as_array().unwrap().len(), 2, "{all}");
     clinic.close().await;
 }
+
+#[tokio::test]
+async fn x1_a_history_is_paged_to_its_end_and_no_version_is_missed() {
+    let clinic = Clinic::open().await;
+    let mut admin = clinic.admin().await;
+    let mut doctor = clinic.member(&mut admin, "dr.meyer", &["clinician"]).await.program;
+    let patient = json!({"resourceType": "Patient", "name": [{"family": "Okonkwo"}]});
+    let patient = doctor.post("/fhir/R4/Patient", &patient).await.expect(StatusCode::CREATED);
+    let subject = format!("Patient/{}", patient["id"].as_str().unwrap());
+    let rash = |text: &str| json!({"resourceType": "Condition", "subject": {"reference": subject}, "code": {"text": text}});
+    let made = doctor.post("/fhir/R4/Condition", &rash("1")).await.expect(StatusCode::CREATED);
+    let path = format!("/fhir/R4/Condition/{}", made["id"].as_str().unwrap());
+    for version in ["2", "3"] {
+        let mut next = rash(version);
+        next["id"] = made["id"].clone();
+        doctor.send(Method::PUT, &path, &next).await.expect(StatusCode::OK);
+    }
+    doctor.send(Method::DELETE, &path, &Value::Null).await.expect(StatusCode::NO_CONTENT);
+
+    let mut seen: Vec<Value> = Vec::new();
+    let mut page = Some(format!("{path}/_history?_count=1"));
+    while let Some(address) = page {
+        let bundle = doctor.get(&address).await.expect(StatusCode::OK);
+        assert_eq!(bundle["entry"].as_array().unwrap().len(), 1, "{bundle}");
+        seen.push(bundle["entry"][0]["response"]["etag"].clone());
+        let links = bundle["link"].as_array().unwrap();
+        let url =
+            |relation: &str| links.iter().find(|link| link["relation"] == relation).map(|link| &link["url"]);
+        assert!(url("self").unwrap().as_str().unwrap().ends_with(&address), "{bundle}");
+        page = url("next").map(|url| url.as_str().unwrap().split_once(".localhost").unwrap().1.to_owned());
+        page = page.map(|url| url[url.find('/').unwrap()..].to_owned());
+    }
+    assert_eq!(seen, ["W/\"4\"", "W/\"3\"", "W/\"2\"", "W/\"1\""]);
+    let all = doctor.get(&format!("{path}/_history?_count=4")).await.expect(StatusCode::OK);
+    assert_eq!(
+        (all["entry"].as_array().unwrap().len(), all["link"].as_array().unwrap().len()),
+        (4, 1),
+        "{all}"
+    );
+    let before_the_first = doctor.get(&format!("{path}/_history?_before=1")).await;
+    assert_eq!(before_the_first.status, StatusCode::NOT_FOUND);
+    clinic.close().await;
+}

@@ -6,7 +6,7 @@ use carekeep_policy::{DenyReason, ResourceKind, Role};
 use carekeep_testkit::{PersonSpec, Platform};
 use carekeep_vault::{AccessError, Planned, catalogue};
 
-use crate::support::{as_superuser, count, draft, entries, history, open, read, write};
+use crate::support::{NEWEST, as_superuser, count, draft, entries, history, open, read, write};
 
 #[tokio::test]
 async fn z6_a_permit_opens_only_the_row_and_version_that_it_names() {
@@ -53,8 +53,10 @@ async fn z6_a_row_fetched_for_one_person_gives_another_nothing() {
         assert!(matches!(permit, Err(AccessError::Invisible)));
         let may = vault.may::<catalogue::Update>(stranger, &sealed).await;
         assert!(matches!(may, Err(AccessError::Invisible)));
-        let versions =
-            vault.fetch_history::<catalogue::History>(&ann, (ResourceKind::Patient, id), 9).await.unwrap();
+        let versions = vault
+            .fetch_history::<catalogue::History>(&ann, (ResourceKind::Patient, id), NEWEST)
+            .await
+            .unwrap();
         assert!(vault.permit_all::<catalogue::History>(stranger, versions).await.unwrap().is_empty());
     }
     assert!(vault.permit::<catalogue::Read>(&ann, &sealed).await.is_ok());

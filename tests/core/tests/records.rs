@@ -5,7 +5,7 @@ use carekeep_policy::{DenyReason, Projection, ResourceKind, Role};
 use carekeep_testkit::{PersonSpec, Platform};
 use carekeep_vault::{AccessError, OrderBy, Planned, RecordQuery};
 
-use crate::support::{draft, named, query, read, write};
+use crate::support::{NEWEST, draft, named, query, read, write};
 
 #[tokio::test]
 async fn p1_a_clinician_reads_what_is_theirs_and_nothing_else_is_there() {
@@ -87,7 +87,7 @@ async fn x1_versions_conflict_delete_and_history() {
     assert!(matches!(late, Err(AccessError::Conflict)));
     assert_eq!(read(&vault, &caller, kind, id).await.unwrap(), "Trudy");
     let history =
-        vault.fetch_history::<carekeep_vault::catalogue::History>(&caller, (kind, id), 10).await.unwrap();
+        vault.fetch_history::<carekeep_vault::catalogue::History>(&caller, (kind, id), NEWEST).await.unwrap();
     let opened = vault.permit_all::<carekeep_vault::catalogue::History>(&caller, history).await.unwrap();
     let texts: Vec<String> = opened
         .into_iter()

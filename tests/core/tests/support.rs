@@ -15,7 +15,7 @@ use carekeep_policy::{Projection, ResourceKind};
 use carekeep_testkit::Platform;
 use carekeep_vault::{
     AccessError, Caller, Change, Draft, OrderBy, Permit, Plain, Planned, RecordQuery, Sealed, Vault,
-    catalogue,
+    Versions, catalogue,
 };
 use sqlx::{AssertSqlSafe, PgPool, Row};
 
@@ -89,10 +89,13 @@ pub(crate) async fn history(
     caller: &Caller,
     about: (ResourceKind, ResourceId),
 ) -> Result<Vec<(u32, String)>, AccessError> {
-    let sealed = vault.fetch_history::<catalogue::History>(caller, about, 50).await?;
+    let sealed = vault.fetch_history::<catalogue::History>(caller, about, NEWEST).await?;
     let permitted = vault.permit_all::<catalogue::History>(caller, sealed).await?;
     permitted.into_iter().map(|(sealed, permit)| Ok((sealed.version(), open(sealed, permit)?))).collect()
 }
+
+/// The newest versions, as many as any test here makes.
+pub(crate) const NEWEST: Versions = Versions { before: None, limit: 50 };
 
 /// A search of one kind with nothing else asked for.
 pub(crate) fn query(kind: ResourceKind) -> RecordQuery {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use carekeep_fhir::{
     bundle::{
-        BundleKind, BundleOptions, Draft as BundleDraft, Method, Operation, Plan, Unsupported,
+        BundleError, BundleKind, BundleOptions, Draft as BundleDraft, Method, Operation, Plan, Unsupported,
         write::EntryResponse,
     },
     json::{Json, Limits},
@@ -149,8 +149,13 @@ impl Fhir<'_> {
         for reference in references {
             let Some((kind, query)) = reference.split_once('?') else { continue };
             let Ok(kind) = kind.parse::<ResourceType>() else { continue };
-            if let Some(found) = self.matching(kind, &decode_query(query)).await? {
-                draft.set_reference(&reference, kind, found.id());
+            match self.matching(kind, &decode_query(query)).await {
+                Ok(Some(found)) => draft.set_reference(&reference, kind, found.id()),
+                Ok(None) => {}
+                Err(error @ FhirError::Access(AccessError::Unavailable { .. })) => return Err(error),
+                // Then it leads nowhere, which is the fault of the entries that have it.
+                Err(_) if draft.kind() == BundleKind::Batch => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(answers)
@@ -212,6 +217,7 @@ impl Fhir<'_> {
         }
         entries.extend(there);
         entries.extend(plan.refused.iter().map(|refused| (refused.index, not_served(&refused.kind))));
+        entries.extend(plan.faulty.into_iter().filter_map(faulty));
         Ok(BundleAnswer { kind: BundleKind::Batch, entries: in_order(entries) })
     }
 
@@ -245,6 +251,9 @@ impl Fhir<'_> {
                 let sealed = self.vault.fetch::<catalogue::Delete>(self.caller, kind_of(kind), id).await?;
                 // Now, as for an update: the next entry's fault would tell that this one's target is there.
                 self.vault.may::<catalogue::Delete>(self.caller, &sealed).await?;
+                if sealed.is_deleted() {
+                    return Err(AccessError::Gone.into());
+                }
                 (sealed.version(), Planned::Delete(sealed, at))
             }
             (Method::Create | Method::Update, None) => return Err(missing),
@@ -278,6 +287,11 @@ fn there(kind: ResourceType, found: &Phi) -> EntryResponse {
 /// The answer to an entry of a batch that was refused by itself.
 fn refused(error: &FhirError) -> EntryResponse {
     EntryResponse::Refused { status: status_line(error.status()), outcome: error.outcome() }
+}
+
+/// The answer to an entry of a batch that cannot be done as it stands.
+fn faulty(error: BundleError) -> Option<(usize, EntryResponse)> {
+    Some((error.entry?, refused(&FhirError::Bundle(error))))
 }
 
 fn not_served(kind: &str) -> EntryResponse {

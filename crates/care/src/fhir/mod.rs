@@ -19,7 +19,7 @@ use carekeep_vault::{Caller, Plain, Vault};
 
 pub use bundle::{BundleAnswer, BundleLimits, ReadBundle};
 pub use error::FhirError;
-pub use history::Version;
+pub use history::{HistoryPage, Version};
 pub use search::{Found, SearchRequest};
 pub use write::Condition;
 

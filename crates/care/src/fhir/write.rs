@@ -1,6 +1,7 @@
 //! `create` and `update`.
 
 use carekeep_fhir::{
+    bundle::has_conditional,
     json::{Json, Limits},
     meta, project,
     search::{self, Handling},
@@ -74,8 +75,13 @@ impl Fhir<'_> {
     }
 
     pub(super) fn parse(&self, kind: ResourceType, body: &[u8]) -> Result<Json, FhirError> {
-        let document = Json::parse(body, &Limits::default())?;
+        let mut document = Json::parse(body, &Limits::default())?;
         self.check(kind, &document)?;
+        if has_conditional(&mut document, self.base) {
+            return Err(FhirError::Mismatch(
+                "a reference by a search is for transactions: name the resource by its type and id",
+            ));
+        }
         Ok(document)
     }
 

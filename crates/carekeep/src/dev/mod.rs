@@ -21,7 +21,7 @@ use crate::{
     error::Failure,
     serve,
 };
-use servers::Servers;
+use servers::{Servers, write_private};
 
 /// How to run the development installation.
 #[derive(Debug, Clone, Args)]
@@ -158,7 +158,7 @@ fn configuration(state: &Path, servers: &Servers, port: u16) -> Result<Config, F
 fn write(config: &Config, state: &Path) -> Result<(), Failure> {
     let path = state.join("carekeep.toml");
     let text = toml::to_string(config).map_err(|error| Failure::message(error.to_string()))?;
-    std::fs::write(&path, text).map_err(Failure::file(&path))
+    write_private(&path, &text)
 }
 
 /// The wanted port, or the next one that is free.

@@ -34,6 +34,7 @@ pub struct Draft {
     kind: BundleKind,
     entries: Vec<Entry>,
     refused: Vec<Refused>,
+    faulty: Vec<BundleError>,
     conditional: BTreeMap<String, Option<String>>,
     report: bool,
     base: String,
@@ -49,7 +50,8 @@ impl Draft {
     /// Reads a bundle. `new_id` gives the ids of what is created.
     ///
     /// # Errors
-    /// [`BundleError`] with the entry that is refused.
+    /// [`BundleError`] of the whole bundle, or with the entry of a transaction that is refused; a batch keeps those of its
+    /// entries for the plan.
     pub fn read(
         mut bundle: Json,
         options: &BundleOptions<'_>,
@@ -79,12 +81,15 @@ impl Draft {
             kind,
             entries: Vec::with_capacity(entries.len()),
             refused: Vec::new(),
+            faulty: Vec::new(),
             conditional: BTreeMap::new(),
             report: options.unsupported == Unsupported::Report,
             base: options.base.to_owned(),
         };
         for (index, entry) in entries.into_iter().enumerate() {
-            draft.add(index, entry, new_id).map_err(|problem| BundleError { problem, entry: Some(index) })?;
+            if let Err(problem) = draft.add(index, entry, new_id) {
+                draft.fail(index, problem)?;
+            }
         }
         draft.find_conditional();
         if draft.conditions().count() + draft.conditional.len() > options.max_conditions {
@@ -136,6 +141,20 @@ impl Draft {
         Ok(())
     }
 
+    /// An entry that cannot be done: a batch goes on without it, a transaction does not go on.
+    fn fail(&mut self, index: usize, problem: BundleProblem) -> Drafted<()> {
+        let error = BundleError { problem, entry: Some(index) };
+        if self.kind == BundleKind::Transaction {
+            return Err(error);
+        }
+        // What is there already was answered, and nothing of it is written.
+        if !self.entries.iter().any(|entry| entry.index == index && entry.existing) {
+            self.leave_out(index);
+            self.faulty.push(error);
+        }
+        Ok(())
+    }
+
     fn find_conditional(&mut self) {
         let Self { entries, conditional, base, .. } = self;
         for resource in entries.iter_mut().filter_map(|entry| entry.resource.as_mut()) {
@@ -158,7 +177,7 @@ impl Draft {
     /// How many entries it has, those that are left out included.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.entries.len() + self.refused.len()
+        self.entries.len() + self.refused.len() + self.faulty.len()
     }
 
     /// Creations with `ifNoneExist`: look them up, and say with [`Draft::set_existing`] what is there already.
@@ -197,9 +216,10 @@ impl Draft {
     /// The plan: ids chosen, references rewritten, in the order of R4.
     ///
     /// # Errors
-    /// [`BundleError`]: duplicate addresses or targets, references that lead nowhere.
+    /// [`BundleError`] of a transaction: duplicate addresses or targets, references that lead nowhere.
     pub fn plan(mut self) -> Drafted<Plan> {
         let addresses = self.addresses()?;
+        let mut problems = Vec::new();
         let mut dangling = 0;
         for entry in &mut self.entries {
             let Some(resource) = entry.resource.as_mut() else { continue };
@@ -214,10 +234,9 @@ impl Draft {
             };
             each_reference(resource, &mut |reference| rewriter.rewrite(reference));
             dangling += rewriter.dangling;
-            if let Some(problem) = rewriter.problem {
-                return Err(BundleError { problem, entry: Some(entry.index) });
-            }
+            problems.extend(rewriter.problem.map(|problem| (entry.index, problem)));
         }
+        problems.into_iter().try_for_each(|(index, problem)| self.fail(index, problem))?;
         let mut operations: Vec<Operation> =
             self.entries.into_iter().filter(|entry| !entry.existing).map(Entry::operation).collect();
         operations.sort_by_key(|operation| match operation.method {
@@ -225,16 +244,18 @@ impl Draft {
             Method::Create => 1,
             Method::Update => 2,
         });
-        Ok(Plan { kind: self.kind, operations, refused: self.refused, dangling })
+        let Self { kind, refused, faulty, .. } = self;
+        Ok(Plan { kind, operations, refused, faulty, dangling })
     }
 
-    fn addresses(&self) -> Drafted<Addresses> {
+    fn addresses(&mut self) -> Drafted<Addresses> {
         let mut addresses = Addresses::default();
         let mut targets = HashSet::new();
+        let mut problems = Vec::new();
         for entry in &self.entries {
-            let fail = |problem| Err(BundleError { problem, entry: Some(entry.index) });
             if !entry.existing && !targets.insert((entry.kind, entry.id)) {
-                return fail(BundleProblem::DuplicateTarget);
+                problems.push((entry.index, BundleProblem::DuplicateTarget));
+                continue;
             }
             if entry.method == Method::Delete {
                 continue;
@@ -243,12 +264,14 @@ impl Draft {
             if let Some(address) = &entry.full_url
                 && !addresses.add_full_url(address, target())
             {
-                return fail(BundleProblem::DuplicateFullUrl);
+                problems.push((entry.index, BundleProblem::DuplicateFullUrl));
+                continue;
             }
             if let Some(old) = entry.resource.as_ref().and_then(|resource| resource.text("id")) {
                 addresses.add_relative(format!("{}/{old}", entry.kind), target());
             }
         }
+        problems.into_iter().try_for_each(|(index, problem)| self.fail(index, problem))?;
         Ok(addresses)
     }
 

@@ -12,6 +12,7 @@ pub mod write;
 use carekeep_kernel::ResourceId;
 pub use draft::{Condition, Draft};
 pub use error::{BundleError, BundleProblem};
+pub use references::has_conditional;
 
 use crate::{json::Json, types::ResourceType};
 
@@ -106,6 +107,8 @@ pub struct Plan {
     pub operations: Vec<Operation>,
     /// Entries that were left out, by name.
     pub refused: Vec<Refused>,
+    /// Entries of a batch that cannot be done as they stand, each with its reason.
+    pub faulty: Vec<BundleError>,
     /// References inside the bundle (`urn:`) that were kept because nothing of the plan has that address.
     pub dangling: usize,
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::json::Json;
+use crate::{json::Json, types::Target};
 
 /// Calls `visit` with the text of every `Reference.reference` in a document (contained resources included), to change it.
 pub(super) fn each_reference(value: &mut Json, visit: &mut dyn FnMut(&mut Json)) {
@@ -22,6 +22,17 @@ pub(super) fn each_reference(value: &mut Json, visit: &mut dyn FnMut(&mut Json))
         }
         _ => {}
     }
+}
+
+/// Whether a document refers to something by a search (`Practitioner?identifier=...`), which R4 knows in transactions only.
+#[must_use]
+pub fn has_conditional(document: &mut Json, base: &str) -> bool {
+    let mut found = false;
+    each_reference(document, &mut |reference| {
+        let target = reference.as_str().map(|text| Target::read(text, base));
+        found |= matches!(target, Some(Target::Conditional(_)));
+    });
+    found
 }
 
 /// Addresses inside the bundle and what they become (`Type/id`).

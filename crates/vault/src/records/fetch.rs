@@ -160,21 +160,33 @@ pub(crate) async fn version(
     Ok(versions(tenant, pool, wanted, filter, i64::from(version)).await?.pop())
 }
 
-/// Fetches the newest `limit` versions, newest first.
+/// Which versions of a resource, newest first.
+#[derive(Debug, Clone, Copy)]
+pub struct Versions {
+    /// Only versions before this one.
+    pub before: Option<u32>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// Fetches several versions, newest first.
 pub(crate) async fn history(
     tenant: TenantId,
     pool: &Arc<TenantPool>,
     wanted: Wanted,
-    limit: u32,
+    which: Versions,
 ) -> Result<Vec<Sealed>, AccessError> {
-    versions(tenant, pool, wanted, "true ORDER BY r.version DESC LIMIT $4", i64::from(limit)).await
+    // A number of ours, and no text of anybody's.
+    let before = which.before.map_or_else(|| "true".to_owned(), |before| format!("r.version < {before}"));
+    let filter = format!("{before} ORDER BY r.version DESC LIMIT $4");
+    versions(tenant, pool, wanted, &filter, i64::from(which.limit)).await
 }
 
 async fn versions(
     tenant: TenantId,
     pool: &Arc<TenantPool>,
     wanted: Wanted,
-    filter: &'static str,
+    filter: &str,
     argument: i64,
 ) -> Result<Vec<Sealed>, AccessError> {
     let sql = format!(

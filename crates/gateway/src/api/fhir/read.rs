@@ -4,6 +4,7 @@ use axum::{
     extract::{Path, State},
     response::Response,
 };
+use carekeep_care::fhir::HistoryPage;
 use carekeep_fhir::{
     bundle::{
         Method,
@@ -59,12 +60,21 @@ pub(super) async fn version(
 /// `GET /fhir/R4/{type}/{id}/_history`
 pub(super) async fn history(asked: Asked, path: Path<(String, String)>) -> Result<Response, Refused> {
     let (kind, id) = instance_of(&path)?;
-    let count =
-        asked.query.iter().find(|(name, _)| name == "_count").and_then(|(_, value)| value.parse().ok());
-    let versions = asked.fhir().history(kind, id, count).await?;
-    let self_url = format!("{}/{kind}/{id}/_history", asked.base);
+    let number = |wanted: &str| {
+        asked.query.iter().find(|(name, _)| name == wanted).and_then(|(_, value)| value.parse::<u32>().ok())
+    };
+    let (before, count) = (number("_before"), number("_count"));
+    let HistoryPage { versions, next } = asked.fhir().history(kind, id, (before, count)).await?;
+    let address = |before: Option<u32>| {
+        let asked_for = [("_count", count), ("_before", before)];
+        let pairs = asked_for.iter().filter_map(|(name, value)| Some(format!("{name}={}", (*value)?)));
+        let query = pairs.collect::<Vec<_>>().join("&");
+        let mark = if query.is_empty() { "" } else { "?" };
+        format!("{}/{kind}/{id}/_history{mark}{query}", asked.base)
+    };
+    let (self_url, next_url) = (address(before), next.map(|next| address(Some(next))));
     let mut out = Vec::new();
-    let head = Head { total: None, self_url: &self_url, next_url: None };
+    let head = Head { total: None, self_url: &self_url, next_url: next_url.as_deref() };
     let mut list = ListWriter::begin(ListKind::History, &head, &mut out);
     for entry in &versions {
         let bytes = entry.body.as_ref().map(|phi| view::read(kind, phi)).transpose()?;
