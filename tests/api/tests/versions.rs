@@ -71,3 +71,30 @@ async fn x1_a_history_is_paged_to_its_end_and_no_version_is_missed() {
     assert_eq!(before_the_first.status, StatusCode::NOT_FOUND);
     clinic.close().await;
 }
+
+#[tokio::test]
+async fn x1_an_update_brings_a_deleted_record_back_and_a_deleted_patient_never() {
+    let clinic = Clinic::open().await;
+    let mut admin = clinic.admin().await;
+    let mut doctor = clinic.member(&mut admin, "dr.meyer", &["clinician"]).await.program;
+    let mut privacy = clinic.member(&mut admin, "privacy", &["privacy_officer"]).await.program;
+    let patient = json!({"resourceType": "Patient", "name": [{"family": "Okonkwo"}]});
+    let patient = doctor.post("/fhir/R4/Patient", &patient).await.expect(StatusCode::CREATED);
+    let chart = format!("/fhir/R4/Patient/{}", patient["id"].as_str().unwrap());
+    let subject = json!({"reference": format!("Patient/{}", patient["id"].as_str().unwrap())});
+    let rash = json!({"resourceType": "Condition", "subject": subject, "code": {"text": "rash"}});
+    let rash = doctor.post("/fhir/R4/Condition", &rash).await.expect(StatusCode::CREATED);
+    let record = format!("/fhir/R4/Condition/{}", rash["id"].as_str().unwrap());
+
+    doctor.send(Method::DELETE, &record, &Value::Null).await.expect(StatusCode::NO_CONTENT);
+    doctor.send(Method::PUT, &record, &rash).await.expect(StatusCode::OK);
+    privacy.send(Method::DELETE, &chart, &Value::Null).await.expect(StatusCode::NO_CONTENT);
+    let entry = json!({"resource": patient, "request": {"method": "PUT", "url": chart.trim_start_matches("/fhir/R4/")}});
+    let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": [entry]});
+    for refused in [doctor.send(Method::PUT, &chart, &patient).await, doctor.post("/fhir/R4", &bundle).await]
+    {
+        assert_eq!(refused.status, StatusCode::GONE, "{}", refused.text);
+    }
+    assert_eq!(doctor.get(&chart).await.status, StatusCode::GONE);
+    clinic.close().await;
+}

@@ -6,17 +6,18 @@ use http::{HeaderMap, HeaderValue, Method, header};
 
 use crate::problem::{Problem, catalogue};
 
-/// Checks a request that may change something. `origin` is the host's own, for example `https://acme.example`.
+/// Checks who caused a request. `origin` is the host's own, for example `https://acme.example`.
 ///
-/// Safe methods pass; so does a bearer token without cookies, because no browser attaches one by itself.
+/// A bearer token without cookies passes, because no browser attaches one by itself. A safe method passes unless another
+/// site's page caused it and is not left by it: a read is recorded as the person's, whoever caused it.
 ///
 /// # Errors
 /// 403 if another site may have caused it.
 pub fn check(method: &Method, headers: &HeaderMap, origin: &str) -> Result<(), Problem> {
-    if method.is_safe() {
-        return Ok(());
-    }
     let cookies = headers.contains_key(header::COOKIE);
+    if method.is_safe() {
+        return if cookies && is_embedded(headers) { Err(catalogue::CROSS_SITE) } else { Ok(()) };
+    }
     if !cookies && has_bearer(headers) {
         return Ok(());
     }
@@ -28,6 +29,15 @@ pub fn check(method: &Method, headers: &HeaderMap, origin: &str) -> Result<(), P
         (Single::Absent, Single::Absent) => !cookies,
     };
     if allowed { Ok(()) } else { Err(catalogue::CROSS_SITE) }
+}
+
+/// Whether another site's page asks for a part of itself: a picture, a script, a frame. Following a link is another thing.
+fn is_embedded(headers: &HeaderMap) -> bool {
+    let is = |name: &str, value: &str| matches!(single(headers, name), Single::One(found) if found == value);
+    let (own, link) = (is("sec-fetch-site", "same-origin"), is("sec-fetch-mode", "navigate"));
+    headers.contains_key("sec-fetch-site")
+        && !own
+        && !(link && (is("sec-fetch-dest", "document") || is("sec-fetch-site", "none")))
 }
 
 #[derive(Clone, Copy)]
@@ -86,7 +96,7 @@ mod tests {
     const SIBLING: &str = "https://beta.example";
 
     #[rustfmt::skip]
-    const MATRIX: [Row; 28] = [
+    const MATRIX: [Row; 37] = [
         ("POST", "same-origin", "cors", OWN, true, false, true),
         ("POST", "same-origin", "navigate", "null", true, false, true),
         ("POST", "same-origin", "cors", "", true, false, true),
@@ -115,6 +125,15 @@ mod tests {
         ("PUT", "same-site", "cors", SIBLING, true, false, false),
         ("DELETE", "cross-site", "cors", SIBLING, true, false, false),
         ("GET", "cross-site", "navigate", "", true, false, true),
+        ("GET", "same-site", "navigate", "", true, false, true),
+        ("GET", "none", "navigate", "", true, false, true),
+        ("GET", "", "", "", true, false, true),
+        ("GET", "same-origin", "cors", "", true, false, true),
+        ("GET", "same-site", "no-cors", "", true, false, false),
+        ("GET", "same-site", "cors", SIBLING, true, false, false),
+        ("GET", "none", "no-cors", "", true, false, false),
+        ("HEAD", "cross-site", "no-cors", "", true, false, false),
+        ("GET", "cross-site", "cors", "https://app.test", false, true, true),
     ];
 
     #[test]
@@ -127,6 +146,9 @@ mod tests {
                     headers.insert(name, HeaderValue::from_static(value));
                 }
             }
+            if mode == "navigate" {
+                headers.insert("sec-fetch-dest", HeaderValue::from_static("document"));
+            }
             if cookie {
                 headers.insert("cookie", HeaderValue::from_static("__Host-s=1"));
             }
@@ -136,6 +158,21 @@ mod tests {
             let result = check(&method.parse().unwrap(), &headers, OWN);
             assert_eq!(result.is_ok(), allowed, "{row:?}");
         }
+    }
+
+    #[test]
+    fn bar_s3_a_siblings_frame_reads_nothing_with_the_persons_cookie() {
+        let of = |dest: &'static str| {
+            let pairs =
+                [("sec-fetch-site", "same-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", dest)];
+            let mut headers: HeaderMap = pairs
+                .iter()
+                .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)))
+                .collect();
+            headers.insert("cookie", HeaderValue::from_static("__Host-s=1"));
+            check(&Method::GET, &headers, OWN).is_ok()
+        };
+        assert!(of("document") && !of("iframe") && !of("object") && !of("embed"));
     }
 
     #[test]
