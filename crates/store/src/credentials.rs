@@ -71,7 +71,10 @@ impl Store {
             .lock_exclusive()
             .one(&transaction)
             .await?;
-        let Some(row) = row else { return Ok(false) };
+        let Some(row) = row else {
+            transaction.rollback().await?;
+            return Ok(false);
+        };
         totp::Entity::delete_many()
             .filter(totp::Column::Person.eq(row.person))
             .filter(totp::Column::Id.ne(row.id))

@@ -4,10 +4,12 @@
 //! - No statement names a schema: a tenant's login has its own as `search_path`, and [`Store`] is made from the
 //!   connections of exactly one tenant ([`carekeep_vault::Vault::operations`]).
 //! - What works once is one statement that says whether it was first; such methods answer `bool`.
+//! - A connection is leased for a statement or a transaction, never for a second one at the same time (`connection`).
 //! - Rows hold ciphertexts and hashes, never what they stand for, and their `Debug` shows neither ([`columns`]).
 
 mod ceremonies;
 pub mod columns;
+mod connection;
 mod credentials;
 pub mod entity;
 mod error;
@@ -18,10 +20,9 @@ mod softlocks;
 
 use carekeep_kernel::{PersonId, TenantId};
 use carekeep_vault::{AccessError, Vault};
-use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, EntityTrait, QuerySelect, SqlxPostgresConnector,
-    TransactionTrait,
-};
+use sea_orm::{EntityTrait, QuerySelect};
+
+use crate::connection::{Connections, Transaction};
 
 pub use error::StoreError;
 pub use people::{Member, Names, NewGrant};
@@ -32,7 +33,7 @@ pub type Answer<T> = Result<T, StoreError>;
 /// One tenant's operations schema. Cheap to make and to clone: it shares the tenant's connections.
 #[derive(Clone)]
 pub struct Store {
-    database: DatabaseConnection,
+    database: Connections,
 }
 
 impl Store {
@@ -41,22 +42,24 @@ impl Store {
     /// # Errors
     /// As [`Vault::operations`].
     pub async fn open(vault: &Vault, tenant: TenantId) -> Result<Self, AccessError> {
-        let pool = vault.operations(tenant).await?;
-        Ok(Self { database: SqlxPostgresConnector::from_sqlx_postgres_pool(pool) })
+        Ok(Self { database: Connections::new(vault.operations(tenant).await?) })
     }
 
-    async fn begin(&self) -> Answer<DatabaseTransaction> {
+    async fn begin(&self) -> Answer<Transaction> {
         Ok(self.database.begin().await?)
     }
 
     /// Begins a transaction that is alone with what belongs to a person; `None` when there is no such person.
-    async fn begin_with(
-        &self,
-        person: PersonId,
-    ) -> Answer<Option<(DatabaseTransaction, entity::person::Model)>> {
+    async fn begin_with(&self, person: PersonId) -> Answer<Option<(Transaction, entity::person::Model)>> {
         let transaction = self.begin().await?;
         let row =
             entity::person::Entity::find_by_id(person.as_uuid()).lock_exclusive().one(&transaction).await?;
-        Ok(row.map(|row| (transaction, row)))
+        match row {
+            Some(row) => Ok(Some((transaction, row))),
+            None => {
+                transaction.rollback().await?;
+                Ok(None)
+            }
+        }
     }
 }

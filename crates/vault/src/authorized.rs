@@ -153,9 +153,8 @@ impl Vault {
 
 /// Attributes are loaded, never asserted: the person must be one of this tenant's.
 async fn exists(cell: &Cell, person: PersonId) -> Result<bool, AccessError> {
-    sqlx::query("SELECT 1 FROM person WHERE id = $1")
-        .bind(person.as_uuid())
-        .fetch_optional(cell.operations())
+    cell.operations()
+        .first_row(sqlx::query("SELECT 1 FROM person WHERE id = $1").bind(person.as_uuid()))
         .await
         .map(|row| row.is_some())
         .map_err(|error| AccessError::unavailable("people", sqlstate(&error)))

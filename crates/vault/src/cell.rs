@@ -3,22 +3,21 @@
 //! A cell is made on the tenant's first use (one maker at a time) and dropped when the tenant has been quiet or is
 //! suspended. It never serves a second tenant.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use carekeep_kernel::{Clock, Random, ResourceId, TenantId};
 use carekeep_keys::{Aad, BlindIndexKey, DataKey, KeyCache, KeyPurpose, PseudonymKey, WrappedKey};
-use sqlx::{
-    Connection, PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use sqlx::{PgPool, postgres::PgConnectOptions};
 
 use crate::{
     AccessError, VaultConfig,
     audit::{AuditLane, Recorder},
     batch::Batcher,
+    budget::Budget,
     directory,
     log_signer::LogSigner,
-    pool::{Budget, TenantPool, begins_as_provisioned},
+    operations::OperationsConnections,
+    pool::TenantPool,
     records::fetch::{FetchLane, Fetcher},
 };
 
@@ -39,13 +38,11 @@ pub(crate) struct Cell {
     random: Arc<dyn Random>,
     wrapped: Vec<WrappedKey>,
     clinical: Arc<TenantPool>,
-    operations: PgPool,
+    operations: OperationsConnections,
     pub(crate) fetcher: Fetcher,
     pub(crate) recorder: Recorder,
 }
 
-/// How long an operations connection may rest before it is asked whether it lives.
-const OPERATIONS_REST: Duration = Duration::from_millis(500);
 /// How many reads share one round trip, and how many lanes fetch at once.
 const FETCH_BATCH: usize = 64;
 const FETCH_LANES: usize = 2;
@@ -65,7 +62,10 @@ impl CellMaker {
         }
         let [clinical, operations] = <[PgConnectOptions; 2]>::try_from(options)
             .map_err(|_| AccessError::unavailable("directory", "a tenant has two logins"))?;
-        let clinical = TenantPool::new(clinical, tenant.schema(), &self.budget);
+        let tally = self.budget.tenant();
+        let clinical = TenantPool::new(clinical, tenant.schema(), self.config.pool.per_tenant, &tally);
+        let most = self.config.operations_connections;
+        let operations = TenantPool::new(operations, tenant.schema(), most, &tally);
         let fetchers = (0..FETCH_LANES).map(|_| FetchLane::new(tenant, Arc::clone(&clinical))).collect();
         let signer = newest(&self.keys, &wrapped, tenant, KeyPurpose::Ledger).await?;
         let signer = carekeep_keys::SigningKey::derive(&signer, tenant)
@@ -79,7 +79,7 @@ impl CellMaker {
             random: Arc::clone(&self.random),
             wrapped,
             clinical,
-            operations: self.operations_pool(tenant, operations),
+            operations: OperationsConnections::new(operations),
             fetcher: Batcher::start(fetchers, FETCH_BATCH, QUEUE),
             recorder: Recorder::new(
                 Batcher::start(vec![ledger], AUDIT_BATCH, QUEUE),
@@ -107,32 +107,6 @@ impl CellMaker {
             .map_err(|_| AccessError::unavailable("keys", "a login's password is no text"))?;
         let endpoint = if database == "clinical" { &self.config.clinical } else { &self.config.operations };
         Ok(endpoint.options().username(&login.role).password(password).statement_cache_capacity(64))
-    }
-
-    /// The operations side is not on the hot path: sea-orm wants sqlx's own pool, kept small.
-    fn operations_pool(&self, tenant: TenantId, options: PgConnectOptions) -> PgPool {
-        let (role, schema): (Arc<str>, Arc<str>) = (options.get_username().into(), tenant.schema().into());
-        PgPoolOptions::new()
-            .max_connections(self.config.operations_connections)
-            .min_connections(0)
-            .acquire_timeout(self.config.pool.wait)
-            .idle_timeout(self.config.pool.idle)
-            .max_lifetime(Duration::from_secs(30 * 60))
-            // Only what has rested is asked whether it lives: a round trip less for busy tenants.
-            .test_before_acquire(false)
-            .before_acquire(|connection, meta| {
-                Box::pin(async move {
-                    if meta.idle_for > OPERATIONS_REST {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
-                })
-            })
-            .after_connect(move |connection, _| {
-                let (role, schema) = (Arc::clone(&role), Arc::clone(&schema));
-                Box::pin(async move { begins_as_provisioned(connection, &role, &schema).await })
-            })
-            .connect_lazy_with(options)
     }
 }
 
@@ -177,7 +151,7 @@ impl Cell {
         &*self.random
     }
 
-    pub(crate) const fn operations(&self) -> &PgPool {
+    pub(crate) const fn operations(&self) -> &OperationsConnections {
         &self.operations
     }
 
@@ -230,5 +204,6 @@ impl Cell {
 impl Drop for Cell {
     fn drop(&mut self) {
         self.clinical.clear();
+        self.operations.clear();
     }
 }

@@ -3,7 +3,7 @@
 use carekeep_kernel::Timestamp;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-use crate::{pool::PoolLimits, session::SessionLimits};
+use crate::{budget::PoolLimits, session::SessionLimits};
 
 /// Where a database is. The login is the tenant's own and comes from the directory.
 #[derive(Debug, Clone)]
@@ -42,10 +42,10 @@ pub struct VaultConfig {
     pub clinical_version: i32,
     /// Likewise for the operations schema.
     pub operations_version: i32,
-    /// Limits of the clinical connections.
+    /// Limits of the connections to both databases.
     pub pool: PoolLimits,
-    /// Connections per tenant to the operations database.
-    pub operations_connections: u32,
+    /// Connections of one tenant to the operations database.
+    pub operations_connections: usize,
     /// Tenants held open at once; the longest unused is closed first.
     pub open_tenants: u64,
     /// Session limits.

@@ -12,6 +12,7 @@
 mod audit;
 mod authorized;
 mod batch;
+mod budget;
 mod caller;
 pub mod catalogue;
 mod cell;
@@ -25,6 +26,7 @@ mod gate;
 mod header;
 mod ledger_export;
 mod log_signer;
+mod operations;
 mod permit;
 mod phi;
 mod pool;
@@ -37,14 +39,15 @@ mod watch;
 mod writing;
 
 pub use authorized::Authorized;
+pub use budget::PoolLimits;
 pub use caller::{Caller, Origin};
 pub use cell::login_aad;
 pub use config::{Endpoint, VaultConfig};
 pub use error::{AccessError, sqlstate};
 pub use finding::Page;
+pub use operations::{OperationsConnections, OperationsLease, STATEMENT_LIMIT};
 pub use permit::Permit;
 pub use phi::{Exposed, Phi};
-pub use pool::PoolLimits;
 pub use records::{
     fetch::Versions,
     query::{ClearFilter, Comparison, Cursor, OrderBy, RecordQuery, Span},

@@ -3,6 +3,9 @@
 //! - Opened on first use, closed when idle, inside one budget of connections for the process. Waiting is bounded and
 //!   fair: when the budget is spent, a tenant that holds more than its share, or has had its turn, makes room for
 //!   others; what it keeps goes to its own waiters without being opened anew.
+//! - A tenant that has an idle connection to its other database does not wait for others: it closes that one and opens
+//!   one here in its place.
+//! - Nobody holds a lease of one pool while waiting for one of another: two tenants could wait for each other.
 //! - A lease goes back only when its holder says that it is done ([`Lease::give_back`]). A cancelled, failed or panicked
 //!   holder closes the connection instead, so no session state ever reaches the next holder (BARS T3).
 //! - A connection that does not begin as the tenant's login with the tenant's `search_path` is not used: a login may
@@ -11,146 +14,19 @@
 //!   restart of the server costs one request, not one per connection (BARS F2).
 
 use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicUsize, Ordering},
-    },
+    pin::pin,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, postgres::PgConnectOptions};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// Limits of a process's connections.
-#[derive(Debug, Clone, Copy)]
-pub struct PoolLimits {
-    /// Connections of all tenants together. 1 to Postgres's `max_connections`.
-    pub total: usize,
-    /// Connections of one tenant.
-    pub per_tenant: usize,
-    /// How long a request waits for a connection before it is answered 503.
-    pub wait: Duration,
-    /// How long an unused connection stays open.
-    pub idle: Duration,
-}
+use crate::budget::{Rest, Share, Tally, lock};
 
-impl Default for PoolLimits {
-    fn default() -> Self {
-        Self { total: 200, per_tenant: 12, wait: Duration::from_secs(2), idle: Duration::from_secs(60) }
-    }
-}
-
-/// The connections that a process may have open, over all tenants.
-pub(crate) struct Budget {
-    permits: Arc<Semaphore>,
-    /// How many wait for a permit, over all tenants.
-    waiting: AtomicUsize,
-    pools: Mutex<Vec<Weak<TenantPool>>>,
-    limits: PoolLimits,
-}
-
-/// Counted among the waiting until dropped.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn new(counter: &'a AtomicUsize) -> Self {
-        counter.fetch_add(1, Ordering::SeqCst);
-        Self(counter)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-impl Budget {
-    pub(crate) fn new(limits: PoolLimits) -> Arc<Self> {
-        let budget = Arc::new(Self {
-            permits: Arc::new(Semaphore::new(limits.total)),
-            waiting: AtomicUsize::new(0),
-            pools: Mutex::default(),
-            limits,
-        });
-        tokio::spawn(sweep(Arc::downgrade(&budget)));
-        budget
-    }
-
-    /// Closes connections that have been idle for longer than `age`; forgets pools that are gone.
-    fn close_idle(&self, age: Duration) {
-        lock(&self.pools).retain(|pool| match pool.upgrade() {
-            Some(pool) => {
-                lock(&pool.idle).retain(|connection| connection.since.elapsed() < age);
-                true
-            }
-            None => false,
-        });
-    }
-
-    fn try_permit(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.permits).try_acquire_owned().ok()
-    }
-
-    /// How many connections a tenant may keep while others wait.
-    fn share(&self) -> usize {
-        let busy = |pool: &Arc<TenantPool>| {
-            pool.held.load(Ordering::SeqCst) > 0 || pool.waiting.load(Ordering::SeqCst) > 0
-        };
-        let active = lock(&self.pools).iter().filter_map(Weak::upgrade).filter(busy).count();
-        (self.limits.total / active.max(1)).max(1)
-    }
-
-    /// Closes the idle connection that can best be spared, if any: of whoever has more than a share, or rested.
-    fn make_room(&self) {
-        let share = self.share();
-        let pools: Vec<_> = lock(&self.pools).iter().filter_map(Weak::upgrade).collect();
-        let spare = pools
-            .into_iter()
-            .filter_map(|pool| pool.oldest_idle().map(|since| (since, pool)))
-            .filter(|(since, pool)| pool.held.load(Ordering::SeqCst) > share || since.elapsed() > SPARE_AFTER)
-            .min_by_key(|(since, _)| *since);
-        if let Some((_, pool)) = spare {
-            drop(pool.take_oldest());
-        }
-    }
-}
-
-async fn sweep(budget: Weak<Budget>) {
-    let mut tick = tokio::time::interval(Duration::from_secs(5));
-    loop {
-        tick.tick().await;
-        match budget.upgrade() {
-            Some(budget) => budget.close_idle(budget.limits.idle),
-            None => return,
-        }
-    }
-}
-
-/// A connection's part of the budget, counted for its tenant as long as it exists.
-struct Share {
-    _permit: OwnedSemaphorePermit,
-    held: Arc<AtomicUsize>,
-}
-
-impl Share {
-    fn new(permit: OwnedSemaphorePermit, held: &Arc<AtomicUsize>) -> Self {
-        held.fetch_add(1, Ordering::SeqCst);
-        Self { _permit: permit, held: Arc::clone(held) }
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.held.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-struct Idle {
+pub(crate) struct Idle {
     connection: PgConnection,
     since: Instant,
-    /// How often it was lent.
-    uses: u32,
     share: Share,
 }
 
@@ -162,19 +38,11 @@ pub(crate) struct TenantPool {
     /// When a holder last failed or went away: what is idle since before is asked whether it lives.
     doubted: Mutex<Instant>,
     slots: Arc<Semaphore>,
-    budget: Arc<Budget>,
-    /// Connections that exist: lent, idle or being opened.
-    held: Arc<AtomicUsize>,
-    /// How many wait for a connection because the budget is spent.
-    waiting: AtomicUsize,
-    /// Tells one of them that a connection came back.
+    tally: Arc<Tally>,
+    /// Tells one of those who wait because the budget is spent that a connection came back.
     returned: Notify,
 }
 
-/// How often a connection is lent before it makes room for a tenant that waits.
-const TURN: u32 = 64;
-/// After how long an idle connection is spared for a tenant that waits.
-const SPARE_AFTER: Duration = Duration::from_millis(300);
 /// How often whoever waits looks again what can be spared.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
@@ -183,81 +51,102 @@ const REST: Duration = Duration::from_secs(5);
 /// How long the answer may take.
 const PING_LIMIT: Duration = Duration::from_millis(500);
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 fn timed_out() -> sqlx::Error {
     sqlx::Error::PoolTimedOut
 }
 
+/// What a lease is made from.
+enum Found {
+    Idle(Idle),
+    /// Leave to open a connection.
+    Leave(Share),
+}
+
 impl TenantPool {
-    /// `schema` is the tenant's; the login in `options` must begin in it.
-    pub(crate) fn new(options: PgConnectOptions, schema: String, budget: &Arc<Budget>) -> Arc<Self> {
+    /// At most `limit` connections of the tenant with this tally. `schema` is the tenant's; the login in `options` must
+    /// begin in it.
+    pub(crate) fn new(
+        options: PgConnectOptions,
+        schema: String,
+        limit: usize,
+        tally: &Arc<Tally>,
+    ) -> Arc<Self> {
         let pool = Arc::new(Self {
             options,
             schema,
             idle: Mutex::default(),
             doubted: Mutex::new(Instant::now()),
-            slots: Arc::new(Semaphore::new(budget.limits.per_tenant)),
-            budget: Arc::clone(budget),
-            held: Arc::default(),
-            waiting: AtomicUsize::new(0),
+            slots: Arc::new(Semaphore::new(limit)),
+            tally: Arc::clone(tally),
             returned: Notify::new(),
         });
-        lock(&budget.pools).push(Arc::downgrade(&pool));
+        tally.add(&pool);
         pool
     }
 
     /// A connection of this tenant, within the limit on waiting.
     pub(crate) async fn lease(self: &Arc<Self>) -> Result<Lease, sqlx::Error> {
-        tokio::time::timeout(self.budget.limits.wait, self.lease_unbounded())
+        tokio::time::timeout(self.tally.budget().limits().wait, self.lease_unbounded())
             .await
             .map_err(|_| timed_out())?
     }
 
     async fn lease_unbounded(self: &Arc<Self>) -> Result<Lease, sqlx::Error> {
         let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?;
-        let share = loop {
-            while let Some(idle) = self.take_newest() {
-                if let Some(Idle { connection, uses, share, .. }) = self.living(idle).await {
-                    let held = Held { connection, _slot: slot, uses, share };
-                    return Ok(Lease { held: Some(held), pool: Arc::clone(self) });
+        let held = loop {
+            match self.find().await? {
+                Found::Idle(idle) => {
+                    if let Some(Idle { connection, share, .. }) = self.living(idle).await {
+                        break Held { connection, _slot: slot, share };
+                    }
+                }
+                Found::Leave(share) => {
+                    let mut connection = PgConnection::connect_with(&self.options).await?;
+                    begins_as_provisioned(&mut connection, self.options.get_username(), &self.schema).await?;
+                    break Held { connection, _slot: slot, share };
                 }
             }
-            if let Some(share) = self.share_of_budget().await {
-                break share;
-            }
         };
-        let mut connection = PgConnection::connect_with(&self.options).await?;
-        begins_as_provisioned(&mut connection, self.options.get_username(), &self.schema).await?;
-        Ok(Lease { held: Some(Held { connection, _slot: slot, uses: 0, share }), pool: Arc::clone(self) })
+        Ok(Lease { held: Some(held), pool: Arc::clone(self) })
     }
 
-    /// Leave to open one more connection; `None` when it is worth looking for an idle one again.
-    async fn share_of_budget(&self) -> Option<Share> {
-        if let Some(permit) = self.budget.try_permit() {
-            return Some(Share::new(permit, &self.held));
+    async fn find(&self) -> Result<Found, sqlx::Error> {
+        if let Some(idle) = self.take_newest() {
+            return Ok(Found::Idle(idle));
         }
-        // Counted before the look for what can be spared: what is given back later is seen by its giver.
-        let _own = Waiting::new(&self.waiting);
-        let _all = Waiting::new(&self.budget.waiting);
-        self.budget.make_room();
-        tokio::select! {
-            permit = Arc::clone(&self.budget.permits).acquire_owned() => {
-                permit.ok().map(|permit| Share::new(permit, &self.held))
+        match self.tally.try_share() {
+            Some(share) => Ok(Found::Leave(share)),
+            None => self.wait().await,
+        }
+    }
+
+    /// The first of: leave in its turn, a connection that came back, the place of one to the other database.
+    async fn wait(&self) -> Result<Found, sqlx::Error> {
+        // Counted before the look for what there is: what is given back later is seen by its giver.
+        let _waiting = self.tally.wait();
+        let mut share = pin!(self.tally.share());
+        let mut made_room = self.tally.budget().make_room();
+        loop {
+            if let Some(idle) = self.take_newest() {
+                return Ok(Found::Idle(idle));
             }
-            () = self.returned.notified() => None,
-            () = tokio::time::sleep(LOOK_AGAIN) => None,
+            if !made_room && let Some(found) = self.exchange() {
+                return Ok(found);
+            }
+            tokio::select! {
+                share = &mut share => return share.map(Found::Leave),
+                () = self.returned.notified() => {}
+                () = tokio::time::sleep(LOOK_AGAIN) => made_room = self.tally.budget().make_room(),
+            }
         }
     }
 
-    /// Whether a connection that was lent `uses` times is for another tenant now.
-    fn makes_room(&self, uses: u32) -> bool {
-        let others = self.budget.waiting.load(Ordering::SeqCst) > self.waiting.load(Ordering::SeqCst);
-        others
-            && self.budget.permits.available_permits() == 0
-            && (uses >= TURN || self.held.load(Ordering::SeqCst) > self.budget.share())
+    /// Closes an idle connection of the tenant to its other database, for one here in its place; unless its turn is over.
+    fn exchange(&self) -> Option<Found> {
+        let others = self.tally.pools().into_iter().filter(|pool| !std::ptr::eq(&**pool, self));
+        let Idle { connection, share, .. } = others.into_iter().find_map(|pool| pool.take_oldest())?;
+        drop(connection);
+        (!self.tally.makes_room(&share)).then_some(Found::Leave(share))
     }
 
     /// The connection, if it can be lent. One that is dead has company: then all that are idle are closed.
@@ -276,13 +165,20 @@ impl TenantPool {
         lock(&self.idle).pop()
     }
 
-    fn oldest_idle(&self) -> Option<Instant> {
-        lock(&self.idle).first().map(|idle| idle.since)
+    pub(crate) fn oldest_idle(&self) -> Option<Rest> {
+        lock(&self.idle)
+            .first()
+            .map(|idle| Rest { since: idle.since, had_its_turn: idle.share.had_its_turn() })
     }
 
-    fn take_oldest(&self) -> Option<Idle> {
+    pub(crate) fn take_oldest(&self) -> Option<Idle> {
         let mut idle = lock(&self.idle);
         if idle.is_empty() { None } else { Some(idle.remove(0)) }
+    }
+
+    /// Closes what has been idle for longer than `age`.
+    pub(crate) fn close_idle(&self, age: Duration) {
+        lock(&self.idle).retain(|idle| idle.since.elapsed() < age);
     }
 
     /// Closes what is idle; for a suspended tenant or a shutdown.
@@ -292,7 +188,7 @@ impl TenantPool {
 }
 
 /// Checks who and where a new connection is. `role` and `schema` are hexadecimal with underscores: no quoting needed.
-pub(crate) async fn begins_as_provisioned(
+async fn begins_as_provisioned(
     connection: &mut PgConnection,
     role: &str,
     schema: &str,
@@ -315,7 +211,6 @@ pub(crate) async fn begins_as_provisioned(
 struct Held {
     connection: PgConnection,
     _slot: OwnedSemaphorePermit,
-    uses: u32,
     share: Share,
 }
 
@@ -334,13 +229,12 @@ impl Lease {
     /// Returns the connection for the next holder. Call it only after the last statement succeeded.
     pub(crate) fn give_back(mut self) {
         if let Some(held) = self.held.take() {
-            let Held { connection, uses, share, .. } = held;
-            let uses = uses.saturating_add(1);
-            if self.pool.makes_room(uses) {
-                return;
+            let Held { connection, mut share, .. } = held;
+            share.count_use();
+            if !self.pool.tally.makes_room(&share) {
+                lock(&self.pool.idle).push(Idle { connection, since: Instant::now(), share });
+                self.pool.returned.notify_one();
             }
-            lock(&self.pool.idle).push(Idle { connection, since: Instant::now(), uses, share });
-            self.pool.returned.notify_one();
         }
     }
 }

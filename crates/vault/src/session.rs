@@ -7,9 +7,12 @@ use std::{sync::Arc, time::Duration};
 
 use carekeep_kernel::{DeviceId, PersonId, ResourceId, SessionId, Timestamp};
 use carekeep_policy::{Aal, Principal, Role, RoleSet};
-use sqlx::{PgPool, Row, postgres::PgRow};
+use sqlx::{Row, postgres::PgRow};
 
-use crate::{AccessError, Origin, caller::Caller, caller::purpose_of, cell::Cell, sqlstate};
+use crate::{
+    AccessError, Origin, caller::Caller, caller::purpose_of, cell::Cell, operations::OperationsConnections,
+    sqlstate,
+};
 
 /// How long a session row may be trusted without another look.
 pub(crate) const TRUST: Duration = Duration::from_millis(900);
@@ -78,9 +81,9 @@ const LOOKUP: &str =
 
 /// Reads a session row; `None` when there is no live one.
 pub(crate) async fn load(cell: &Cell, token_hash: &[u8; 32]) -> Result<Option<SessionRow>, AccessError> {
-    let row = sqlx::query(LOOKUP)
-        .bind(&token_hash[..])
-        .fetch_optional(cell.operations())
+    let row = cell
+        .operations()
+        .first_row(sqlx::query(LOOKUP).bind(&token_hash[..]))
         .await
         .map_err(|error| AccessError::unavailable("sessions", sqlstate(&error)))?;
     row.map(|row| decode(cell, &row))
@@ -158,15 +161,13 @@ impl SessionRow {
 
 /// Notes that the session was used, without making the request wait for it. A lost note costs the person at most one
 /// early sign-out.
-pub(crate) fn touch(operations: &PgPool, session: SessionId, now: Timestamp) {
-    let pool = operations.clone();
+pub(crate) fn touch(operations: &OperationsConnections, session: SessionId, now: Timestamp) {
+    let operations = operations.clone();
     tokio::spawn(async move {
-        let touched = sqlx::query("UPDATE session SET last_seen_at = $2 WHERE id = $1 AND last_seen_at < $2")
+        let touch = sqlx::query("UPDATE session SET last_seen_at = $2 WHERE id = $1 AND last_seen_at < $2")
             .bind(session.as_uuid())
-            .bind(time::OffsetDateTime::from(now))
-            .execute(&pool)
-            .await;
-        if let Err(error) = touched {
+            .bind(time::OffsetDateTime::from(now));
+        if let Err(error) = operations.first_row(touch).await {
             tracing::warn!(cause = sqlstate(&error), "a session's last use could not be noted");
         }
     });

@@ -9,10 +9,11 @@ use sqlx::PgPool;
 
 use crate::{
     AccessError, Caller, Origin, Permit, Sealed, SessionError, VaultConfig,
+    budget::Budget,
     catalogue::{Act, Match, Opens, Search},
     cell::{Cell, CellMaker},
     gate::Gate,
-    pool::Budget,
+    operations::{OperationsConnections, STATEMENT_LIMIT},
     records::{
         fetch::{self, Versions, Wanted},
         query::RecordQuery,
@@ -107,7 +108,7 @@ impl Vault {
     /// # Errors
     /// [`AccessError::Unavailable`] when the tenant is unknown, suspended, at another schema version, or cannot be
     /// opened because the directory or the key service is away.
-    pub async fn operations(&self, tenant: TenantId) -> Result<PgPool, AccessError> {
+    pub async fn operations(&self, tenant: TenantId) -> Result<OperationsConnections, AccessError> {
         Ok(self.cell(tenant).await?.operations().clone())
     }
 
@@ -230,11 +231,10 @@ impl Vault {
         let gate = self.gate(&cell, caller);
         gate.precheck::<A>(kind).await?;
         // Bounded with the wait for the batches before it.
-        let found =
-            tokio::time::timeout(fetch::STATEMENT_LIMIT, cell.fetcher.submit(Self::wanted(caller, id)))
-                .await
-                .map_err(|_| AccessError::unavailable("records", "statement limit"))?
-                .map_err(|_| AccessError::unavailable("records", "the reader has stopped"))??;
+        let found = tokio::time::timeout(STATEMENT_LIMIT, cell.fetcher.submit(Self::wanted(caller, id)))
+            .await
+            .map_err(|_| AccessError::unavailable("records", "statement limit"))?
+            .map_err(|_| AccessError::unavailable("records", "the reader has stopped"))??;
         match found {
             Some(sealed) if sealed.kind == kind => Ok(sealed),
             _ => Err(gate.absent::<A>(kind).await?),

@@ -604,7 +604,7 @@ async fn i7_a_new_invitation_ends_the_old_one_and_what_was_begun_with_it() {
 async fn t2_the_tenants_login_changes_only_what_identity_has_to_change() {
     let clinic = Clinic::open().await;
     let admin = clinic.admin().await;
-    let pool = clinic.vault.operations(clinic.tenant.id).await.unwrap();
+    let operations = clinic.vault.operations(clinic.tenant.id).await.unwrap();
     for sql in [
         "DELETE FROM person",
         "UPDATE person SET founder = true",
@@ -618,12 +618,15 @@ async fn t2_the_tenants_login_changes_only_what_identity_has_to_change() {
         "SELECT * FROM schema_version",
         "CREATE TABLE x (id int)",
     ] {
-        let error = sqlx::query(sql).execute(&pool).await.err().unwrap();
+        let mut lease = operations.lease().await.unwrap();
+        let error = sqlx::query(sql).execute(lease.connection().unwrap()).await.err().unwrap();
         let code = error.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()));
         assert_eq!(code.as_deref(), Some("42501"), "{sql}");
     }
     let sessions = sqlx::query("SELECT id FROM session WHERE person = $1").bind(admin.id.as_uuid());
-    assert_eq!(sessions.fetch_all(&pool).await.unwrap().len(), 1);
+    let mut lease = operations.lease().await.unwrap();
+    assert_eq!(sessions.fetch_all(lease.connection().unwrap()).await.unwrap().len(), 1);
+    lease.give_back();
 }
 
 #[tokio::test]

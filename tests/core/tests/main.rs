@@ -16,6 +16,7 @@ mod lanes;
 mod lifecycle;
 mod misuse;
 mod opened_is_recorded;
+mod operations;
 mod pools;
 mod records;
 mod support;

@@ -17,13 +17,13 @@ use sqlx::{PgPool, Row};
 
 use crate::support::{count, draft, entries, query, read, search, verify_ledger, write};
 
-struct Clinic {
-    tenant: TenantId,
-    caller: Caller,
+pub(crate) struct Clinic {
+    pub(crate) tenant: TenantId,
+    pub(crate) caller: Caller,
     patient: ResourceId,
 }
 
-async fn clinic(platform: &Platform, vault: &Vault, slug: &str) -> Clinic {
+pub(crate) async fn clinic(platform: &Platform, vault: &Vault, slug: &str) -> Clinic {
     let tenant = platform.tenant(slug).await.id;
     vault.directory().refresh().await.unwrap();
     let ann = platform.person(tenant, PersonSpec::default()).await;
@@ -79,7 +79,7 @@ async fn bar_t3_cancelled_requests_leave_no_trace_on_a_connection_and_no_hole_in
                     let clinic = &clinics[usize::from(which) % 3];
                     let operation = operate(&platform, &vault, clinic, what % 4);
                     let outcome = if fate % 10 < 3 {
-                        let limit = Duration::from_micros(u64::from(at) * 60);
+                        let limit = Duration::from_micros(u64::from(at) * 20);
                         match tokio::time::timeout(limit, operation).await {
                             Ok(outcome) => outcome,
                             Err(_) => {
@@ -146,7 +146,7 @@ async fn futures<T>(all: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T
     done.into_iter().map(Option::unwrap).collect()
 }
 
-async fn read_patient(vault: &Vault, clinic: &Clinic) -> Result<u32, AccessError> {
+pub(crate) async fn read_patient(vault: &Vault, clinic: &Clinic) -> Result<u32, AccessError> {
     read(vault, &clinic.caller, ResourceKind::Patient, clinic.patient).await.map(|_| 1)
 }
 

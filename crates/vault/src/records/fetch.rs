@@ -4,7 +4,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     future::Future,
     sync::Arc,
-    time::Duration,
 };
 
 use carekeep_kernel::{PersonId, ResourceId, TenantId, Timestamp};
@@ -15,12 +14,10 @@ use crate::{
     AccessError, Caller,
     batch::{Batcher, Lane},
     config::moment,
+    operations::STATEMENT_LIMIT,
     pool::TenantPool,
     sealed::Sealed,
 };
-
-/// How long any one statement may take before its connection is closed and the caller is told to try again.
-pub(crate) const STATEMENT_LIMIT: Duration = Duration::from_secs(4);
 
 /// Runs database work under [`STATEMENT_LIMIT`].
 pub(crate) async fn bounded<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, AccessError> {

@@ -34,6 +34,7 @@ const FOR_TESTS: &[&str] = &["devservers", "testkit"];
 const CONFINED: &[(&str, &[&str])] = &[
     ("sqlx", &["vault", "store", "tenancy", "testkit", "carekeep"]),
     ("sea-orm", &["vault", "store", "tenancy", "testkit", "carekeep"]),
+    ("sea-query-sqlx", &["store"]),
     ("sea-orm-migration", &["vault", "store", "tenancy", "testkit", "carekeep"]),
     ("aws-sdk-kms", &["keys"]),
     ("cedar-policy", &["policy", "vault"]),
