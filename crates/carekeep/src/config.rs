@@ -7,7 +7,7 @@ use std::{
 
 use carekeep_kernel::Profile;
 use carekeep_tenancy::CellEndpoints;
-use carekeep_vault::Endpoint;
+use carekeep_vault::{Endpoint, PoolLimits};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Failure;
@@ -28,6 +28,10 @@ pub struct DatabaseConfig {
 
 const fn default_port() -> u16 {
     5432
+}
+
+fn default_tenant_connections() -> usize {
+    PoolLimits::default().total
 }
 
 const fn one() -> u32 {
@@ -101,6 +105,12 @@ pub struct Config {
     pub control_token_file: Option<PathBuf>,
     /// File with 32 bytes in hexadecimal that key the limiter's hashes; the same in all processes of a cell.
     pub limiter_secret_file: PathBuf,
+    /// Connections that this process may open with tenants' logins, to the operations and the clinical database together
+    /// (400). The sum over all processes at a PostgreSQL, and about 30 for the directory, the control plane, migrations and
+    /// superusers, must be less than its `max_connections`: it refuses what is beyond that. Two for every tenant that is in
+    /// use at the same time keep the connections open; with fewer they are closed and opened anew (6 to 9 ms) all the time.
+    #[serde(default = "default_tenant_connections")]
+    pub tenant_connections: usize,
     /// The key service.
     pub keys: KeysConfig,
     /// The Redis that the processes of a cell share.
@@ -127,11 +137,14 @@ impl Config {
         Ok(config)
     }
 
-    /// Refuses conveniences of a developer's machine under the production profile.
+    /// Refuses what cannot work, and conveniences of a developer's machine under the production profile.
     ///
     /// # Errors
     /// [`Failure::Message`] that names the setting.
     pub fn check(&self) -> Result<(), Failure> {
+        if self.tenant_connections == 0 {
+            return Err(Failure::message("tenant_connections is 0: give it two for every tenant in use"));
+        }
         if self.profile.allows_dev_conveniences() {
             return Ok(());
         }
@@ -232,5 +245,16 @@ mod tests {
         assert!(check(text("production", aws, dev, true)).is_err());
         assert!(check(text("production", aws, pem, false)).is_err());
         assert!(check(text("dev", local, dev, false)).is_ok());
+    }
+
+    #[test]
+    fn a_budget_of_no_connections_is_refused_and_without_one_the_default_holds() {
+        let (keys, tls) = ("provider = \"local\"\ndirectory = \"k\"", "kind = \"dev\"\ndirectory = \"t\"");
+        let text = text("dev", keys, tls, false);
+        let read = |line: &str| toml::from_str::<Config>(&format!("{line}\n{text}")).unwrap();
+        assert_eq!(read("").tenant_connections, 400);
+        assert_eq!(read("tenant_connections = 7").tenant_connections, 7);
+        assert!(read("tenant_connections = 7").check().is_ok());
+        assert!(read("tenant_connections = 0").check().is_err());
     }
 }

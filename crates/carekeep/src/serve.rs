@@ -106,7 +106,7 @@ pub async fn open_vault(config: &Config) -> Result<Arc<Vault>, Failure> {
         operations: endpoints.operations,
         clinical_version: Database::Clinical.expected_version(),
         operations_version: Database::Operations.expected_version(),
-        pool: PoolLimits::default(),
+        pool: PoolLimits { total: config.tenant_connections, ..PoolLimits::default() },
         operations_connections: 4,
         open_tenants: 10_000,
         sessions: SessionLimits::default(),

@@ -145,6 +145,7 @@ fn configuration(state: &Path, servers: &Servers, port: u16) -> Result<Config, F
         provisioner_password_file: Some(servers.secrets.file("provisioner-password")),
         control_token_file: Some(servers.secrets.file("control-token")),
         limiter_secret_file: servers.secrets.file("limiter-secret"),
+        tenant_connections: carekeep_vault::PoolLimits::default().total,
         keys: KeysConfig::Local { directory: state.join("keys") },
         redis: Some(servers.redis.url()),
         tls: TlsSource::Dev { directory: state.join("tls") },

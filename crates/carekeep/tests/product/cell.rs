@@ -180,6 +180,7 @@ fn configuration(
         provisioner_password_file: Some(keep(state.join("provisioner-password"), &passwords.provisioner)),
         control_token_file: Some(keep(state.join("control-token"), token)),
         limiter_secret_file: keep(state.join("limiter-secret"), &secret()),
+        tenant_connections: carekeep_vault::PoolLimits::default().total,
         keys: KeysConfig::Local { directory: state.join("keys") },
         redis: Some(redis.url()),
         tls: TlsSource::Dev { directory: state.join("tls") },

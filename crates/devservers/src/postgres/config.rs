@@ -14,7 +14,8 @@ use crate::secret::write_private;
 /// detail quotes the row), and no message of level ERROR at all, since its text can quote a value
 /// (`invalid input syntax for type integer: "..."`); the client gets all of these.
 const ALWAYS: &[(&str, &str)] = &[
-    ("max_connections", "300"),
+    // For two gateway processes with connections as shipped, and all else. Only those that are opened cost anything.
+    ("max_connections", "900"),
     ("unix_socket_permissions", "0700"),
     ("password_encryption", "scram-sha-256"),
     ("synchronous_commit", "on"),
