@@ -3,7 +3,6 @@
 import json
 import shutil
 import statistics
-import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -68,26 +67,13 @@ class Crowd:
 
     def __init__(self, bench):
         state = bench.state / f"tenants-{bench.tenants}"
-        # Nothing bounds the connections to the operations database over all tenants: four each, of two gateway processes
-        # (the one that makes the people, and the one that is measured). The rest is as shipped.
-        self.connections = 300 + 8 * bench.tenants
         if not (state / "demo.json").exists():
             bench.say(f"making a cell with {bench.tenants} tenants, which takes minutes; it is kept")
-            self._prepare(bench, state)
+            # Half a cell cannot be finished: the passwords of its people are lost.
+            shutil.rmtree(state, ignore_errors=True)
         bench.say(f"a cell with {bench.tenants} tenants")
         self.installation = Installation(bench.programs.carekeep, state, self._files(state, bench.tenants))
         self.gateway = Gateway(bench.programs.carekeep, self.installation)
-
-    def _prepare(self, bench, state):
-        """Makes the database server alone, and gives it connections for so many tenants."""
-        # Half a cell cannot be finished: the passwords of its people are lost.
-        shutil.rmtree(state, ignore_errors=True)
-        command = [bench.programs.carekeep, "dev", "--once", "--no-data", "--port", "0", "--state", state]
-        command += ["--tenants", self._files(state, 0)]
-        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
-        (state / "demo.json").unlink()
-        with (state / "postgres" / "postgresql.auto.conf").open("a") as settings:
-            settings.write(f"max_connections = {self.connections}\n")
 
     @staticmethod
     def _files(state, count):
@@ -161,8 +147,7 @@ def spread(bench):
         rounds = interleave(sides, bench.rounds)
         bench.table.add(
             "tenants",
-            f"read p99 with {bench.tenants} tenants / with 2, both at {bench.rate}/s (open loop, Zipf; {crowd.connections:,} "
-            "connections to the crowded PostgreSQL, not the 300 of `carekeep dev`)",
+            f"read p99 with {bench.tenants} tenants / with 2, both at {bench.rate}/s (open loop, Zipf)",
             ratio(rounds.ratio("many", "two", lambda sample: sample.p99), most=MOST_P99),
             f"<= {MOST_P99}",
             speed(rounds, "many"),
