@@ -116,7 +116,8 @@ impl TenantPool {
         }
         match self.tally.try_share() {
             Some(share) => Ok(Found::Leave(share)),
-            None => self.wait().await,
+            // Boxed, as everything that is rare on the way of a read.
+            None => Box::pin(self.wait()).await,
         }
     }
 
