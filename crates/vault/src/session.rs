@@ -70,9 +70,11 @@ pub(crate) struct SessionRow {
     principal: Principal,
 }
 
-/// Somebody who is suspended is told so by policy; somebody who left is nobody here.
+/// Somebody who is suspended is told so by policy; somebody who left is nobody here. Whoever came in by a recovery code has one
+/// factor until there is a second one again: otherwise the list of codes would be the second factor from then on.
 const LOOKUP: &str =
-    "SELECT s.id, s.state = 'active' AND p.activated_at IS NOT NULL, s.aal, s.created_at, s.last_seen_at,
+    "SELECT s.id, s.state = 'active' AND p.activated_at IS NOT NULL,
+       CASE WHEN s.detail @> '{\"must_reenrol\": true}' THEN 1::smallint ELSE s.aal END, s.created_at, s.last_seen_at,
        s.factor_at, s.device, p.id, p.suspended_at IS NOT NULL, p.patient,
        array(SELECT g.role FROM role_grant g WHERE g.person = p.id AND g.revoked_at IS NULL),
        p.audience = 'patient'

@@ -113,7 +113,17 @@ async fn bar_i6_a_recovery_code_works_once_and_asks_for_a_new_factor() {
     let step = program.post(path, &json!({"code": codes[0].to_lowercase()})).await.expect(StatusCode::OK);
     assert_eq!((&step["next"], &step["must_reenrol"]), (&json!("done"), &json!(true)));
     let me = program.get("/api/v1/me").await.expect(StatusCode::OK);
-    assert_eq!(me["must_reenrol"], true);
+    assert_eq!((&me["must_reenrol"], &me["aal"]), (&json!(true), &json!(1)));
+    // One factor until there is a second one again.
+    let refused = program.get("/api/v1/people").await;
+    assert_eq!((refused.status, refused.code()), (StatusCode::UNAUTHORIZED, "sign-in-unfinished"));
+    let setup = program.post("/api/v1/enrol/totp/begin", &Value::Null).await.expect(StatusCode::OK);
+    let secret = data_encoding::BASE32_NOPAD.decode(setup["secret"].as_str().unwrap().as_bytes()).unwrap();
+    let code = clinic.code(&secret.try_into().unwrap());
+    let step =
+        program.post("/api/v1/enrol/totp/confirm", &json!({"code": code})).await.expect(StatusCode::OK);
+    assert_eq!((&step["next"], &step["must_reenrol"]), (&json!("done"), &json!(false)));
+    program.get("/api/v1/people").await.expect(StatusCode::OK);
 
     let mut again = clinic.program("acme");
     again.post("/api/v1/sign-in/password", &credentials).await.expect(StatusCode::OK);

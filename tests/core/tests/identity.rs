@@ -259,7 +259,8 @@ async fn i3_a_recovery_code_counts_once_also_when_fifty_present_it_at_the_same_m
     let again = clinic.identity.prove_recovery_code(pending.token.reveal(), codes[0].reveal()).await;
     assert!(matches!(again, Err(IdentityError::Refused)));
     let fresh = clinic.identity.prove_recovery_code(pending.token.reveal(), codes[9].reveal()).await.unwrap();
-    assert_eq!(clinic.caller(fresh.token.reveal()).await.unwrap().aal(), Aal::Two);
+    // One factor for policy, until a second one is enrolled again.
+    assert_eq!(clinic.caller(fresh.token.reveal()).await.unwrap().aal(), Aal::One);
 }
 
 #[tokio::test(flavor = "multi_thread")]

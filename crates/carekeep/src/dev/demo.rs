@@ -264,14 +264,9 @@ async fn patients_account(
     patient: &str,
     tenant: &mut DemoTenant,
 ) -> Result<(), Failure> {
-    let chart = clinician.client.get(&format!("/fhir/R4/Patient/{patient}")).await?;
-    let part = |path: &str| chart.pointer(path).and_then(|part| part.as_str()).unwrap_or_default().to_owned();
-    let name = format!("{} {}", part("/name/0/given/0"), part("/name/0/family"));
-    let person = DemoPerson {
-        login: "patient".to_owned(),
-        name: if name.trim().is_empty() { "Demo Patient".to_owned() } else { name },
-        roles: vec!["patient".to_owned()],
-    };
+    // Not the chart's name: that is health data, which is in no file and on no terminal.
+    let (login, name) = ("patient".to_owned(), "Demo Patient".to_owned());
+    let person = DemoPerson { login, name, roles: vec!["patient".to_owned()] };
     let path = format!("/api/v1/patients/{patient}/account");
     let body = json!({"login": person.login, "name": person.name});
     let invited = clinician.client.post(&path, &body).await?;

@@ -91,7 +91,8 @@ problems! {
         "The request was refused." "Compare the request with the API description.";
     /// 401: a session that still waits for its second factor or for enrolment.
     SIGN_IN_UNFINISHED = UNAUTHORIZED "sign-in-unfinished" "Sign-in is not finished"
-        "This session has not given its second factor yet." "Give the second factor, or finish enrolling one.";
+        "This session has one factor so far."
+        "Give the second factor, or finish enrolling one; after a recovery code, set up a new one.";
     /// 401: no valid session or token.
     UNAUTHENTICATED = UNAUTHORIZED "unauthenticated" "Not signed in"
         "The request carries no valid session or token." "Sign in and try again.";
