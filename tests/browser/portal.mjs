@@ -119,6 +119,13 @@ async function addPasskey(page, cdp, authenticatorId) {
   assert.ok(credentials[0].isResidentCredential, "it can be found without a login name");
 }
 
+async function removePasskey(page) {
+  assert.equal(await page.locator("#passkeys li").count(), 1);
+  await page.getByRole("button", { name: "Remove the passkey Browser test" }).click();
+  await page.getByRole("status").filter({ hasText: "is removed" }).waitFor();
+  assert.equal(await page.locator("#passkeys li").count(), 0);
+}
+
 async function signOut(page, context, tenant) {
   await page.getByRole("button", { name: "Sign out" }).click();
   await page.waitForURL(`${tenant.base}/sign-in`);
@@ -250,6 +257,8 @@ async function asClinician() {
   const patients = await readChart(page);
   console.log(`read /fhir/R4/Patient?_count=1 with the page's session: ${patients} patient(s)`);
   if (process.env.CAREKEEP_EXPECT_CHART) assert.ok(patients >= 1, "no chart came back");
+  await removePasskey(page);
+  console.log("removed the passkey");
 }
 
 async function asNewcomer() {

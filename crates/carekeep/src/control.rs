@@ -15,9 +15,9 @@ use carekeep_gateway::{
     api::identity::{FirstAdmin, FirstAdminError, check_first_admin, ensure_first_admin},
     problem::{Json, Problem, catalogue},
 };
-use carekeep_identity::storage::PeopleError;
+use carekeep_identity::storage::{PeopleError, PgRepository};
 use carekeep_tenancy::{ControlPlane, NewTenant, TenancyError, TenantRecord};
-use carekeep_vault::Vault;
+use carekeep_vault::{AccessError, Vault};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
@@ -48,6 +48,9 @@ pub struct ControlRoute {
 #[must_use]
 pub fn routes() -> Vec<ControlRoute> {
     const ALL: &str = "/control/tenants";
+    const REQUESTS: &str = "/control/tenants/{slug}/role-requests";
+    const APPROVE: &str = "/control/tenants/{slug}/role-requests/{id}/approve";
+    const REJECT: &str = "/control/tenants/{slug}/role-requests/{id}/reject";
     let route =
         |name, method, path, (success, handler)| ControlRoute { name, method, path, success, handler };
     let (ok, done) = (StatusCode::OK, StatusCode::NO_CONTENT);
@@ -57,6 +60,9 @@ pub fn routes() -> Vec<ControlRoute> {
         route("control.show", Method::GET, "/control/tenants/{slug}", (ok, get(show))),
         route("control.suspend", Method::POST, "/control/tenants/{slug}/suspend", (done, post(suspend))),
         route("control.resume", Method::POST, "/control/tenants/{slug}/resume", (done, post(resume))),
+        route("control.role_requests", Method::GET, REQUESTS, (ok, get(role_requests))),
+        route("control.approve_role", Method::POST, APPROVE, (done, post(approve_role))),
+        route("control.reject_role", Method::POST, REJECT, (done, post(reject_role))),
     ]
 }
 
@@ -139,6 +145,10 @@ enum Refusal {
     NoHost,
     #[error("the tenant is suspended: resume it first")]
     Suspended,
+    #[error("no such open request: look at the list again")]
+    NoRequest,
+    #[error(transparent)]
+    Access(#[from] AccessError),
 }
 
 impl Refusal {
@@ -162,7 +172,8 @@ impl Refusal {
             }
             Self::NoHost => refused(StatusCode::UNPROCESSABLE_ENTITY, "no-host", "No host to invite to"),
             Self::Suspended => refused(StatusCode::CONFLICT, "suspended", "The tenant is suspended"),
-            Self::Tenancy(_) | Self::Admin(_) => Problem::new(
+            Self::NoRequest => refused(StatusCode::NOT_FOUND, "no-request", "No such open request"),
+            Self::Tenancy(_) | Self::Admin(_) | Self::Access(_) => Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "unavailable",
                 "Temporarily unavailable",
@@ -207,6 +218,12 @@ async fn create(State(control): Shared, Json(body): Json<TenantBody>) -> Result<
 }
 
 impl Control {
+    /// The people of a tenant that is served.
+    async fn people(&self, slug: &str) -> Result<PgRepository, Refusal> {
+        let tenant = self.plane.show(slug).await?;
+        Ok(PgRepository::open(&self.vault, tenant.id).await?)
+    }
+
     async fn invite(
         &self,
         tenant: &TenantRecord,
@@ -242,6 +259,64 @@ async fn suspend(State(control): Shared, Path(slug): Path<String>) -> Result<Res
 
 async fn resume(State(control): Shared, Path(slug): Path<String>) -> Result<Response, Refusal> {
     set(&control, &slug, false).await
+}
+
+/// A role that waits for a decision.
+#[derive(Serialize)]
+struct RequestAnswer {
+    id: String,
+    person: String,
+    role: String,
+    requested_by: String,
+    requested: String,
+    expires: String,
+}
+
+/// For a tenant in which nobody else could decide: with one administrator, or when the others are away.
+async fn role_requests(State(control): Shared, Path(slug): Path<String>) -> Result<Response, Refusal> {
+    let waiting = control.people(&slug).await?.waiting().await.map_err(FirstAdminError::People)?;
+    let answers = waiting.into_iter().map(|request| RequestAnswer {
+        id: request.id.to_string(),
+        person: request.person.to_string(),
+        role: request.role,
+        requested_by: request.requested_by.to_string(),
+        requested: request.requested.to_string(),
+        expires: request.expires.to_string(),
+    });
+    Ok(axum::Json(answers.collect::<Vec<_>>()).into_response())
+}
+
+async fn approve_role(
+    State(control): Shared,
+    Path((slug, id)): Path<(String, String)>,
+) -> Result<Response, Refusal> {
+    decide(&control, &slug, &id, true).await
+}
+
+async fn reject_role(
+    State(control): Shared,
+    Path((slug, id)): Path<(String, String)>,
+) -> Result<Response, Refusal> {
+    decide(&control, &slug, &id, false).await
+}
+
+async fn decide(control: &Control, slug: &str, id: &str, approved: bool) -> Result<Response, Refusal> {
+    let id = id.parse().map_err(|_| Refusal::NoRequest)?;
+    let people = control.people(slug).await?;
+    match people.decide_as_operator(id, approved).await {
+        Ok(request) => {
+            tracing::warn!(
+                tenant = slug,
+                request = %request.id,
+                role = request.role,
+                approved,
+                "the operator decided on a role"
+            );
+            Ok(StatusCode::NO_CONTENT.into_response())
+        }
+        Err(PeopleError::NotYours) => Err(Refusal::NoRequest),
+        Err(error) => Err(FirstAdminError::People(error).into()),
+    }
 }
 
 async fn set(control: &Control, slug: &str, suspended: bool) -> Result<Response, Refusal> {

@@ -28,8 +28,12 @@ pub enum Action {
     ListPeople,
     /// Give or take a role.
     GrantRole,
+    /// Decide on a role that somebody else asked for.
+    ApproveRole,
     /// Suspend somebody, or lift that.
     SuspendPerson,
+    /// Let somebody leave for good.
+    RemovePerson,
     /// Give the patient of a chart an account that reads it.
     InvitePatient,
     /// Say who cares for a patient.
@@ -55,7 +59,9 @@ named!("action", Action {
     InvitePerson = "invite_person",
     ListPeople = "list_people",
     GrantRole = "grant_role",
+    ApproveRole = "approve_role",
     SuspendPerson = "suspend_person",
+    RemovePerson = "remove_person",
     InvitePatient = "invite_patient",
     AssignCareTeam = "assign_care_team",
     ReadAudit = "read_audit",

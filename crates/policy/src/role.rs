@@ -103,6 +103,14 @@ named!("role", Role {
     ServiceAccount = "service_account",
 });
 
+impl Role {
+    /// Whether one person alone must not give it: whoever has it decides who may do what, or watches over that.
+    #[must_use]
+    pub const fn needs_approval(self) -> bool {
+        matches!(self, Self::TenantAdmin | Self::PrivacyOfficer)
+    }
+}
+
 /// A set of [`Role`]s: one bit per role, so that it is copied, compared and looked up at no cost.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct RoleSet(u16);

@@ -38,7 +38,32 @@ async function load() {
   at("login").textContent = me.login;
   at("roles").textContent = me.roles.map((role) => role.replaceAll("_", " ")).join(", ");
   at("reenrol").hidden = !me.must_reenrol;
-  await loadSessions();
+  await Promise.all([loadSessions(), loadPasskeys()]);
+}
+
+async function loadPasskeys() {
+  const { passkeys } = await get("/api/v1/passkeys");
+  at("passkeys").replaceChildren(...passkeys.map(passkeyItem));
+}
+
+function passkeyItem(passkey) {
+  const element = document.createElement("li");
+  const text = document.createElement("span");
+  const used = passkey.last_used ? `last used ${new Date(passkey.last_used).toLocaleString()}` : "not used yet";
+  text.textContent = `${passkey.name || "Without a name"}: ${used}.${passkey.copied ? " Also on other devices." : ""}`;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "second";
+  button.textContent = "Remove it";
+  button.setAttribute("aria-label", `Remove the passkey ${passkey.name}`);
+  button.addEventListener("click", () => run(button, () => sensitive(async () => {
+    await call("DELETE", `/api/v1/passkeys/${passkey.id}`);
+    await Promise.all([loadSessions(), loadPasskeys()]);
+    done("The passkey is removed, and all other sessions have ended.");
+    at("passkey-title").scrollIntoView();
+  })));
+  element.append(text, document.createElement("br"), button);
+  return element;
 }
 
 async function loadSessions() {
@@ -85,7 +110,7 @@ onClick("revoke-others", async () => {
 onSubmit("passkey-form", () => sensitive(async () => {
   await addPasskey(at("passkey-name").value);
   at("reenrol").hidden = true;
-  await loadSessions();
+  await Promise.all([loadSessions(), loadPasskeys()]);
   done("The passkey is registered. Next time, choose “Use a passkey”.");
 }));
 

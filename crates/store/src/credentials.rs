@@ -14,6 +14,17 @@ use crate::{
     entity::{passkey, password, recovery_code, totp},
 };
 
+/// What became of taking a factor away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removed {
+    /// It is gone.
+    Done,
+    /// The person has no such factor.
+    Absent,
+    /// It is still there: without it the person could not sign in.
+    LastFactors,
+}
+
 impl Store {
     /// Stores or replaces a password.
     ///
@@ -157,6 +168,51 @@ impl Store {
             .exec(&self.database)
             .await?;
         Ok(changed.rows_affected == 1)
+    }
+
+    /// Gives a passkey another name; `false` when the person has no such passkey.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn rename_passkey(&self, person: PersonId, id: CredentialId, name: &str) -> Answer<bool> {
+        let renamed = passkey::Entity::update_many()
+            .col_expr(passkey::Column::Name, Expr::value(name))
+            .filter(passkey::Column::Id.eq(id.as_uuid()))
+            .filter(passkey::Column::Person.eq(person.as_uuid()))
+            .exec(&self.database)
+            .await?;
+        Ok(renamed.rows_affected == 1)
+    }
+
+    /// Deletes a passkey, unless the person could not sign in with two factors any more. Alone with the person: of two
+    /// deletions at once the second one sees the first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn remove_passkey(&self, person: PersonId, id: CredentialId) -> Answer<Removed> {
+        let Some((transaction, _)) = self.begin_with(person).await? else { return Ok(Removed::Absent) };
+        let passkeys = passkey::Entity::find()
+            .filter(passkey::Column::Person.eq(person.as_uuid()))
+            .all(&transaction)
+            .await?;
+        let password = password::Entity::find_by_id(person.as_uuid()).one(&transaction).await?;
+        let totp = totp::Entity::find()
+            .filter(totp::Column::Person.eq(person.as_uuid()))
+            .filter(totp::Column::ConfirmedAt.is_not_null())
+            .one(&transaction)
+            .await?;
+        let has = passkeys.iter().any(|passkey| passkey.id == id.as_uuid());
+        let others = passkeys.len() > 1 || (password.is_some() && totp.is_some());
+        if !has || !others {
+            transaction.rollback().await?;
+            return Ok(if has { Removed::LastFactors } else { Removed::Absent });
+        }
+        passkey::Entity::delete_many()
+            .filter(passkey::Column::Id.eq(id.as_uuid()))
+            .exec(&transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(Removed::Done)
     }
 
     /// The recovery codes of a person, used ones too.

@@ -14,7 +14,9 @@ mod credentials;
 pub mod entity;
 mod error;
 mod invites;
+mod membership;
 mod people;
+mod role_requests;
 mod sessions;
 mod softlocks;
 
@@ -24,8 +26,10 @@ use sea_orm::{EntityTrait, QuerySelect};
 
 use crate::connection::{Connections, Transaction};
 
+pub use credentials::Removed;
 pub use error::StoreError;
-pub use people::{Member, Names, NewGrant};
+pub use membership::{Changed, NewGrant};
+pub use people::{Member, Names};
 
 /// The answer of every method here.
 pub type Answer<T> = Result<T, StoreError>;

@@ -13,7 +13,6 @@ use crate::{
     Answer, Store,
     columns::Sealed,
     entity::{invite, password, person, role_grant},
-    sessions::revoke_sessions,
 };
 
 /// A person and the roles that the person holds now.
@@ -33,21 +32,6 @@ pub struct Names {
     pub sealed_login: Sealed,
     /// The name that colleagues see.
     pub sealed_name: Sealed,
-}
-
-/// A role to grant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewGrant {
-    /// The id of the grant.
-    pub id: Uuid,
-    /// Who gets it.
-    pub person: PersonId,
-    /// The role's name.
-    pub role: String,
-    /// Who grants it.
-    pub granted_by: PersonId,
-    /// When.
-    pub at: Timestamp,
 }
 
 impl Store {
@@ -161,58 +145,6 @@ impl Store {
         Ok(people.into_iter().map(|person| Member { roles: roles(person.id), person }).collect())
     }
 
-    /// Suspends a person or ends the suspension. Suspending ends all sessions in the same transaction; answers whether
-    /// there is such a person.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn set_suspended(&self, id: PersonId, suspended: bool, now: Timestamp) -> Answer<bool> {
-        let Some((transaction, row)) = self.begin_with(id).await? else { return Ok(false) };
-        let since = suspended.then(|| row.suspended_at.unwrap_or_else(|| now.into()));
-        person::Entity::update_many()
-            .col_expr(person::Column::SuspendedAt, Expr::value(since))
-            .filter(person::Column::Id.eq(id.as_uuid()))
-            .exec(&transaction)
-            .await?;
-        if suspended {
-            revoke_sessions(&transaction, id, None, now).await?;
-        }
-        transaction.commit().await?;
-        Ok(true)
-    }
-
-    /// Grants a role; `false` when the person holds it already.
-    ///
-    /// # Errors
-    /// When the database does not answer, or there is no such person.
-    pub async fn grant_role(&self, grant: NewGrant) -> Answer<bool> {
-        let row = role_grant::Model {
-            id: grant.id,
-            person: grant.person.as_uuid(),
-            role: grant.role,
-            granted_by: Some(grant.granted_by.as_uuid()),
-            granted_at: grant.at.into(),
-            invite: None,
-            revoked_at: None,
-        };
-        insert_grant(&self.database, row).await
-    }
-
-    /// Takes a role away; `false` when the person does not hold it.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn revoke_role(&self, person: PersonId, role: &str, now: Timestamp) -> Answer<bool> {
-        let revoked = role_grant::Entity::update_many()
-            .col_expr(role_grant::Column::RevokedAt, Expr::value(OffsetDateTime::from(now)))
-            .filter(role_grant::Column::Person.eq(person.as_uuid()))
-            .filter(role_grant::Column::Role.eq(role))
-            .filter(role_grant::Column::RevokedAt.is_null())
-            .exec(&self.database)
-            .await?;
-        Ok(revoked.rows_affected == 1)
-    }
-
     /// Notes that the person has two factors, and grants the roles of the invitation that led there. Only the first time
     /// counts: a role that was taken away later does not come back. `new_id` makes the ids of the grants.
     ///
@@ -266,7 +198,7 @@ fn grants_of(invite: &invite::Model, now: Timestamp, new_id: &dyn Fn() -> Uuid) 
     invite.roles.as_array().into_iter().flatten().filter_map(|role| role.as_str()).map(grant).collect()
 }
 
-async fn insert_grant(database: &impl ConnectionTrait, row: role_grant::Model) -> Answer<bool> {
+pub(crate) async fn insert_grant(database: &impl ConnectionTrait, row: role_grant::Model) -> Answer<bool> {
     let held = OnConflict::new().do_nothing().to_owned();
     let added = role_grant::Entity::insert(row.into_active_model())
         .on_conflict(held)

@@ -25,6 +25,7 @@ const DIRECTORY: &[&str] = &[include_str!("../migrations/directory/0001_director
 const OPERATIONS: &[&str] = &[
     include_str!("../migrations/operations/0001_people.sql"),
     include_str!("../migrations/operations/0002_account_of_a_patient.sql"),
+    include_str!("../migrations/operations/0003_role_request.sql"),
 ];
 const CLINICAL: &[&str] = &[include_str!("../migrations/clinical/0001_records.sql")];
 

@@ -7,8 +7,18 @@ use crate::Platform;
 
 /// What a person can change, and what is kept of it. Left out are the ledger, which grows by refusals too, and what
 /// limits guesses or waits for an answer: locks and ceremonies.
-const OPERATIONS: &[&str] =
-    &["person", "role_grant", "password", "totp", "passkey", "recovery_code", "session", "invite", "device"];
+const OPERATIONS: &[&str] = &[
+    "person",
+    "role_grant",
+    "password",
+    "totp",
+    "passkey",
+    "recovery_code",
+    "session",
+    "invite",
+    "device",
+    "role_request",
+];
 const CLINICAL: &[&str] = &["resource", "resource_version", "search_token", "care_relation"];
 const DIRECTORY: &[&str] = &["partner", "tenant", "tenant_host", "tenant_login", "tenant_key"];
 

@@ -78,8 +78,12 @@ actions! {
     InvitePerson => InvitePerson, rows InvitePerson;
     /// Give or take a role.
     GrantRole => GrantRole, rows GrantRole;
+    /// Decide on a role that somebody else asked for.
+    ApproveRole => ApproveRole, rows ApproveRole;
     /// Suspend a person, or end the suspension.
     SuspendPerson => SuspendPerson, rows SuspendPerson;
+    /// Let a person leave for good.
+    RemovePerson => RemovePerson, rows RemovePerson;
     /// Look into the audit ledger.
     ReadAudit => ReadAudit, rows ReadAudit;
     /// Take a copy of the audit ledger away.
@@ -98,7 +102,9 @@ administers! {
     ListPeople: Account,
     InvitePerson: Account,
     GrantRole: Account,
+    ApproveRole: Account,
     SuspendPerson: Account,
+    RemovePerson: Account,
     ReadAudit: AuditLog,
     ExportAudit: AuditLog,
     ManagePolicy: PolicySet,

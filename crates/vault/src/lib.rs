@@ -9,6 +9,7 @@
 //! Invariants (blueprint section 2): no plaintext without a permit; a permit only after Cedar's yes and a durable audit
 //! entry; any failure on the way is a refusal; a connection belongs to one tenant; attributes are loaded, never asserted.
 
+mod account_events;
 mod audit;
 mod authorized;
 mod batch;
@@ -38,6 +39,7 @@ mod vault;
 mod watch;
 mod writing;
 
+pub use account_events::{AccountEvent, AccountHolder};
 pub use authorized::Authorized;
 pub use budget::PoolLimits;
 pub use caller::{Caller, Origin};

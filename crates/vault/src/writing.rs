@@ -16,7 +16,7 @@ use crate::{
     gate::{Gate, Granted},
     records::{
         fetch,
-        write::{Draft, Step},
+        write::{Draft, Relating, Step},
     },
 };
 
@@ -37,6 +37,15 @@ pub enum Planned {
         /// When.
         at: Timestamp,
     },
+    /// Take a person off a patient's care team. What the person wrote stays.
+    Relieve {
+        /// The person.
+        person: PersonId,
+        /// The patient.
+        patient: ResourceId,
+        /// When.
+        at: Timestamp,
+    },
 }
 
 /// A change that may be made, once, by the person whom it was permitted to.
@@ -50,7 +59,14 @@ enum Kind {
     Create(Draft, Permit<Create>),
     Update(Draft, Permit<Update>),
     Delete(Timestamp, Permit<Delete>),
-    Assign(PersonId, Timestamp, Permit<AssignCareTeam>),
+    Team(Membership, Permit<AssignCareTeam>),
+}
+
+/// Who belongs to a care team from some time on, or no longer.
+struct Membership {
+    person: PersonId,
+    at: Timestamp,
+    ends: bool,
 }
 
 /// Relation bit of the care team; see the clinical schema.
@@ -66,7 +82,7 @@ impl Change {
             Kind::Create(_, permit) => permit.projection,
             Kind::Update(_, permit) => permit.projection,
             Kind::Delete(_, permit) => permit.projection,
-            Kind::Assign(_, _, permit) => permit.projection,
+            Kind::Team(_, permit) => permit.projection,
         }
     }
 
@@ -80,7 +96,7 @@ impl Change {
             Kind::Create(_, permit) => (permit.kind, permit.id),
             Kind::Update(_, permit) => (permit.kind, permit.id),
             Kind::Delete(_, permit) => (permit.kind, permit.id),
-            Kind::Assign(_, _, permit) => (permit.kind, permit.id),
+            Kind::Team(_, permit) => (permit.kind, permit.id),
         }
     }
 
@@ -93,14 +109,8 @@ impl Change {
                 let mut steps = vec![Step::Put { draft, entry }];
                 if joins {
                     // Whoever registers a patient to treat them must be able to read what they wrote.
-                    let person = caller.person().as_uuid();
-                    steps.push(Step::Relate {
-                        person,
-                        patient: id,
-                        relation: CARE_TEAM,
-                        at: caller.now(),
-                        entry,
-                    });
+                    let joins = Membership { person: caller.person(), at: caller.now(), ends: false };
+                    steps.push(joins.step(id, entry));
                 }
                 steps
             }
@@ -108,14 +118,15 @@ impl Change {
             Kind::Delete(at, permit) => {
                 vec![Step::Delete { id: permit.id, base: permit.version, at, entry: permit.entry }]
             }
-            Kind::Assign(person, at, permit) => vec![Step::Relate {
-                person: person.as_uuid(),
-                patient: permit.id,
-                relation: CARE_TEAM,
-                at,
-                entry: permit.entry,
-            }],
+            Kind::Team(membership, permit) => vec![membership.step(permit.id, permit.entry)],
         }
+    }
+}
+
+impl Membership {
+    fn step(self, patient: ResourceId, entry: EntryId) -> Step {
+        let Self { person, at, ends } = self;
+        Step::Relate(Relating { person: person.as_uuid(), patient, relation: CARE_TEAM, at, ends, entry })
     }
 }
 
@@ -135,7 +146,9 @@ impl Planned {
             Self::Create(draft) => (draft.kind, draft.id, 0, draft.patient),
             Self::Update(draft, sealed) => (draft.kind, draft.id, sealed.version, sealed.patient),
             Self::Delete(sealed, _) => (sealed.kind, sealed.id, sealed.version, sealed.patient),
-            Self::Assign { patient, .. } => (ResourceKind::Patient, *patient, 0, Some(*patient)),
+            Self::Assign { patient, .. } | Self::Relieve { patient, .. } => {
+                (ResourceKind::Patient, *patient, 0, Some(*patient))
+            }
         }
     }
 
@@ -144,7 +157,7 @@ impl Planned {
             Self::Create(_) => Create::ACTION,
             Self::Update(..) => Update::ACTION,
             Self::Delete(..) => Delete::ACTION,
-            Self::Assign { .. } => AssignCareTeam::ACTION,
+            Self::Assign { .. } | Self::Relieve { .. } => AssignCareTeam::ACTION,
         }
     }
 }
@@ -192,7 +205,7 @@ impl Plans<'_> {
             .iter()
             .filter_map(|plan| match plan {
                 Planned::Create(draft) => draft.patient,
-                Planned::Assign { patient, .. } => Some(*patient),
+                Planned::Assign { patient, .. } | Planned::Relieve { patient, .. } => Some(*patient),
                 Planned::Update(..) | Planned::Delete(..) => None,
             })
             .collect();
@@ -222,7 +235,7 @@ impl Plans<'_> {
                 Err((AccessError::Invalid("a patient is the patient that they are about"), Vec::new()))
             }
             Planned::Create(_) => self.gate.decide::<Create>(&fresh),
-            Planned::Assign { .. } => self.gate.decide::<AssignCareTeam>(&fresh),
+            Planned::Assign { .. } | Planned::Relieve { .. } => self.gate.decide::<AssignCareTeam>(&fresh),
             Planned::Delete(sealed, _) => self.gate.decide::<Delete>(&sealed.attributes(person)),
             Planned::Update(draft, sealed) => {
                 // First of all: what is wrong with the change would tell that the row is there.
@@ -283,9 +296,14 @@ impl Plans<'_> {
             Planned::Delete(_, at) => {
                 Kind::Delete(at, write_permit((tenant, kind, id, version), projection, entry))
             }
-            Planned::Assign { person, at, .. } => {
-                Kind::Assign(person, at, write_permit((tenant, kind, id, version), projection, entry))
-            }
+            Planned::Assign { person, at, .. } => Kind::Team(
+                Membership { person, at, ends: false },
+                write_permit((tenant, kind, id, version), projection, entry),
+            ),
+            Planned::Relieve { person, at, .. } => Kind::Team(
+                Membership { person, at, ends: true },
+                write_permit((tenant, kind, id, version), projection, entry),
+            ),
         };
         Change { kind, tenant, by: self.gate.caller.person() }
     }

@@ -15,6 +15,7 @@ mod bundles;
 mod conditions;
 mod importing;
 mod joining;
+mod leaving;
 mod matrix;
 mod searching;
 mod sessions;

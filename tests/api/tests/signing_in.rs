@@ -1,6 +1,7 @@
 //! I2, I3: wrong and unknown look alike, codes work once, guesses are few.
 
 use carekeep_gateway::limits::{LaneLimit, LimiterConfig};
+use carekeep_ledger::Outcome;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -155,5 +156,52 @@ async fn bar_i5_guesses_at_a_login_are_few_whether_somebody_has_it_or_not() {
         seen.push(answers);
     }
     assert_eq!(seen[0], seen[1]);
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn a1_signing_in_is_on_record_before_a_token_leaves_and_without_a_record_none_does() {
+    let clinic = Clinic::open().await;
+    let admin = clinic.admin().await;
+    let mut seen = 0;
+    let mut news = async || -> Vec<(String, Outcome, u8)> {
+        let entries = clinic.entries().await.split_off(seen);
+        seen += entries.len();
+        entries.into_iter().map(|entry| (entry.action, entry.outcome, entry.actor.aal)).collect()
+    };
+    let event = |action: &str, outcome: Outcome, aal: u8| (action.to_owned(), outcome, aal);
+    let joined = news().await;
+    for (action, aal) in [("accept_invite", 1), ("enrol_password", 1), ("enrol_totp", 2)] {
+        assert!(joined.contains(&event(action, Outcome::Permitted, aal)), "{action}: {joined:?}");
+    }
+
+    let credentials = json!({"login": "ada.admin", "password": PASSWORD});
+    let mut program = clinic.program("acme");
+    program.post("/api/v1/sign-in/password", &credentials).await.expect(StatusCode::OK);
+    let right = clinic.next_code(&admin.secret);
+    let wrong = if right == "000000" { "111111" } else { "000000" };
+    assert_eq!(program.post("/api/v1/sign-in/totp", &json!({"code": wrong})).await.code(), "sign-in-refused");
+    program.post("/api/v1/sign-in/totp", &json!({"code": right})).await.expect(StatusCode::OK);
+    program
+        .post("/api/v1/sign-in/totp", &json!({"code": clinic.next_code(&admin.secret)}))
+        .await
+        .expect(StatusCode::OK);
+    program.post("/api/v1/sign-out", &Value::Null).await.expect(StatusCode::NO_CONTENT);
+    let expected = [
+        event("sign_in", Outcome::Permitted, 1),
+        event("sign_in", Outcome::Denied, 1),
+        event("sign_in", Outcome::Permitted, 2),
+        event("step_up", Outcome::Permitted, 2),
+        event("sign_out", Outcome::Permitted, 2),
+    ];
+    assert_eq!(news().await, expected);
+
+    // The sink is broken: nobody gets in.
+    clinic.as_superuser("clinical", "ALTER TABLE {s}.audit_entry RENAME TO elsewhere").await;
+    let refused = clinic.program("acme").post("/api/v1/sign-in/password", &credentials).await;
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{}", refused.text);
+    assert!(!refused.text.contains("cks_"), "{}", refused.text);
+    clinic.as_superuser("clinical", "ALTER TABLE {s}.elsewhere RENAME TO audit_entry").await;
+    clinic.program("acme").post("/api/v1/sign-in/password", &credentials).await.expect(StatusCode::OK);
     clinic.close().await;
 }

@@ -12,8 +12,12 @@ use carekeep_gateway::{
     limits::{Limiter, LimiterConfig, MonotonicTicks},
     telemetry::Metrics,
 };
-use carekeep_identity::totp::{self, TotpSecret};
+use carekeep_identity::{
+    storage::PgRepository,
+    totp::{self, TotpSecret},
+};
 use carekeep_kernel::{Clock, ManualClock, SystemClock, Timestamp};
+use carekeep_ledger::Entry;
 use carekeep_tenancy::TenantRecord;
 use carekeep_testkit::Platform;
 use carekeep_vault::Vault;
@@ -112,6 +116,23 @@ impl Clinic {
         count
     }
 
+    /// The ledger of acme, in order.
+    pub(crate) async fn entries(&self) -> Vec<Entry> {
+        let sql = format!("SELECT entry FROM {}.audit_entry ORDER BY idx", self.acme.id.schema());
+        let pool = self.platform.superuser("clinical");
+        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&pool).await.unwrap();
+        pool.close().await;
+        rows.iter().map(|row| Entry::decode(row.get(0)).unwrap()).collect()
+    }
+
+    /// Runs statements on a database of acme; `{s}` is its schema there.
+    pub(crate) async fn as_superuser(&self, database: &str, sql: &str) {
+        let pool = self.platform.superuser(database);
+        let sql = sql.replace("{s}", &self.acme.id.schema());
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&pool).await.unwrap();
+        pool.close().await;
+    }
+
     /// A path that goes away with the test.
     pub(crate) fn folder(&self, name: &str) -> std::path::PathBuf {
         self.platform.folder(name)
@@ -150,6 +171,11 @@ impl Clinic {
     pub(crate) async fn member(&self, admin: &mut Member, login: &str, roles: &[&str]) -> Member {
         let body = json!({"login": login, "name": format!("Name of {login}"), "roles": roles});
         let invited = admin.program.post("/api/v1/people", &body).await.expect(StatusCode::CREATED);
+        // Nobody else is there to approve what needs approval: then it is for the platform's operator.
+        for request in invited["requests"].as_array().into_iter().flatten() {
+            let people = PgRepository::open(&self.vault, self.acme.id).await.unwrap();
+            people.decide_as_operator(request["id"].as_str().unwrap().parse().unwrap(), true).await.unwrap();
+        }
         let member = self.join(login, invited["token"].as_str().unwrap()).await;
         assert_eq!(invited["person"], member.id.as_str());
         member

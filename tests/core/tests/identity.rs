@@ -15,7 +15,7 @@ use carekeep_identity::{
     storage::{Invited, NewPerson, PeopleError, PersonStatus, PgRepository},
     totp::{self, Step, TotpSecret},
 };
-use carekeep_kernel::{Clock, ManualClock, PersonId, TenantId, Timestamp};
+use carekeep_kernel::{Clock, CredentialId, ManualClock, PersonId, TenantId, Timestamp};
 use carekeep_policy::{Aal, DenyReason, ResourceKind, Role};
 use carekeep_tenancy::TenantRecord;
 use carekeep_testkit::{PersonSpec, Platform};
@@ -330,11 +330,11 @@ async fn bar_i6_revocation_roles_and_suspension_hold_in_another_process_within_a
     assert!(has(two.clone(), Role::Nurse).await);
 
     let leave = clinic.vault.authorize::<SuspendPerson>(&boss, Some(ada.id)).await.unwrap();
-    assert!(clinic.people().set_suspended(leave, true).await.unwrap());
+    assert!(clinic.people().suspend(leave).await.unwrap());
     within_a_second("suspension", || async { there(two.clone()).await.is_err() }).await;
     assert!(matches!(clinic.password("ada", PASSWORD).await, Err(IdentityError::Refused)));
     let leave = clinic.vault.authorize::<SuspendPerson>(&boss, Some(ada.id)).await.unwrap();
-    assert!(clinic.people().set_suspended(leave, false).await.unwrap());
+    assert!(clinic.people().reinstate(leave).await.unwrap());
     let token = clinic.sign_in(&ada).await.reveal().to_owned();
     assert!(has(token.clone(), Role::Nurse).await && !has(token, Role::Clinician).await);
 }
@@ -372,6 +372,57 @@ async fn i1_a_passkey_signs_in_without_a_login_name_and_its_ceremony_counts_once
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn i1_a_passkey_is_renamed_and_removed_by_its_owner_and_the_last_way_in_stays() {
+    let clinic = Clinic::open().await;
+    let admin = clinic.admin().await;
+    let ada = clinic.person(&admin, "ada", "clinician").await;
+    let identity = &clinic.identity;
+    let mut device = SoftPasskey::new(true);
+    let (mut challenge, ceremony) =
+        identity.begin_passkey_enrolment(&admin.token, "boss", "The Boss").await.unwrap();
+    challenge.public_key.authenticator_selection.as_mut().unwrap().require_resident_key = false;
+    let made = device.do_registration(Url::parse("https://acme.localhost:8443").unwrap(), challenge).unwrap();
+    let enrolled =
+        identity.finish_passkey_enrolment(&admin.token, ceremony, (&made, "laptop")).await.unwrap();
+    let token = enrolled.token.reveal();
+    let mut second = identity.list_passkeys(token).await.unwrap().remove(0);
+    second.id = CredentialId::generate(&*clinic.clock, &*clinic.platform.random);
+    second.credential_id = second.id.as_uuid().as_bytes().to_vec();
+    assert!(clinic.people().add_passkey(&second).await.unwrap());
+    identity.rename_passkey(token, second.id, "  blue\nkey ").await.unwrap();
+    let names = async || -> Vec<String> {
+        let passkeys = identity.list_passkeys(token).await.unwrap();
+        let mut names: Vec<String> = passkeys.into_iter().map(|passkey| passkey.name).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names().await, ["bluekey", "laptop"]);
+    for refused in [
+        identity.rename_passkey(&ada.token, second.id, "mine").await,
+        identity.remove_passkey(&ada.token, second.id).await.map(|_| ()),
+    ] {
+        assert!(matches!(refused, Err(IdentityError::NoFactor)));
+    }
+
+    // Without a password the two passkeys are all there is: of two who remove one each at once, one is refused.
+    let elsewhere = clinic.sign_in(&admin).await.reveal().to_owned();
+    let forget = format!("DELETE FROM {}.password WHERE person = '{}'", clinic.tenant.id.schema(), admin.id);
+    as_superuser(&clinic.platform, "operations", forget).await;
+    let ids: Vec<CredentialId> =
+        identity.list_passkeys(token).await.unwrap().into_iter().map(|passkey| passkey.id).collect();
+    let (one, other) =
+        tokio::join!(identity.remove_passkey(token, ids[0]), identity.remove_passkey(token, ids[1]));
+    assert!(one.is_ok() != other.is_ok(), "one of them is removed");
+    assert!([one, other].iter().any(|one| matches!(one, Err(IdentityError::LastFactors))));
+    assert_eq!(names().await.len(), 1);
+    assert!(clinic.caller(token).await.is_ok());
+    within_a_second("the device in other hands", || async { clinic.caller(&elsewhere).await.is_err() }).await;
+    clinic.clock.advance(Duration::from_secs(6 * 60));
+    let stale = identity.remove_passkey(token, ids[0]).await;
+    assert!(matches!(stale, Err(IdentityError::FreshFactorNeeded)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn i2_a_stranger_and_a_wrong_password_get_the_same_answer() {
     let clinic = Clinic::open().await;
     let admin = clinic.admin().await;
@@ -379,7 +430,7 @@ async fn i2_a_stranger_and_a_wrong_password_get_the_same_answer() {
     let gone = clinic.person(&admin, "gone", "nurse").await;
     let boss = clinic.caller(&admin.token).await.unwrap();
     let leave = clinic.vault.authorize::<SuspendPerson>(&boss, Some(gone.id)).await.unwrap();
-    clinic.people().set_suspended(leave, true).await.unwrap();
+    clinic.people().suspend(leave).await.unwrap();
     let mut answers = Vec::new();
     for (login, password) in [
         ("boss", "not the right words"),

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use carekeep_identity::totp;
+use carekeep_identity::{storage::PgRepository, totp};
 use carekeep_kernel::{Clock, OsRandom, SystemClock, random};
 use carekeep_tenancy::{DemoPerson, TenantFile, TenantRecord};
 use data_encoding::BASE32_NOPAD;
@@ -164,7 +164,7 @@ async fn enrol(
         &admin.name,
     )
     .await
-    .map_err(|error| Failure::message(error.to_string()))?;
+    .map_err(failed)?;
     let id = first.person.to_string();
     let mut sessions = vec![join(visit, admin, &id, first.token.reveal(), tenant).await?];
     for person in others {
@@ -172,9 +172,24 @@ async fn enrol(
         let Some(admin) = sessions.first_mut() else { break };
         let invited = admin.client.post("/api/v1/people", &body).await?;
         let (id, token) = (text(&invited, "person"), text(&invited, "token"));
+        approve(running, record, &invited).await?;
         sessions.push(join(visit, person, &id, &token, tenant).await?);
     }
     Ok(sessions)
+}
+
+/// Approves roles that the administrator cannot give alone, as the platform's operator: nobody else is there yet.
+async fn approve(running: &Running, record: &TenantRecord, invited: &Value) -> Result<(), Failure> {
+    let requests = invited.get("requests").and_then(Value::as_array).into_iter().flatten();
+    for request in requests.filter_map(|request| text(request, "id").parse().ok()) {
+        let people = PgRepository::open(&running.vault, record.id).await.map_err(failed)?;
+        people.decide_as_operator(request, true).await.map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn failed(error: impl std::fmt::Display) -> Failure {
+    Failure::message(error.to_string())
 }
 
 /// What a person does with an invitation.

@@ -111,6 +111,9 @@ problems! {
     /// 409: the passkey is registered already.
     PASSKEY_KNOWN = CONFLICT "passkey-known" "Passkey known"
         "This passkey is registered already." "Use another one.";
+    /// 409: what remains would not let the person in.
+    LAST_FACTORS = CONFLICT "last-factors" "The last way in"
+        "You sign in with this passkey and have no other way in." "Register another passkey first.";
     /// 400: a browser asked for the token that its cookie is to keep.
     TOKEN_IN_BROWSER = BAD_REQUEST "token-in-browser" "No token for browsers"
         "A request of a browser, or with cookies, gets its token in a cookie only."
@@ -157,6 +160,18 @@ problems! {
     /// 409: an administrator invites no patients.
     PATIENTS_ACCOUNT = CONFLICT "patients-account" "A patient's account"
         "This is a patient's account." "Let whoever cares for the patient invite them, from the chart.";
+    /// 409: a tenant never loses its last administrator.
+    LAST_ADMINISTRATOR = CONFLICT "last-administrator" "The last administrator"
+        "Nobody would be left to run this organisation." "Give somebody else the role tenant_admin first.";
+    /// 409: whoever left comes back by a new invitation only.
+    PERSON_LEFT = CONFLICT "person-left" "Left"
+        "This person has left." "Invite them anew, under another login name.";
+    /// 409: four eyes.
+    NOT_YOURS_TO_DECIDE = CONFLICT "not-yours-to-decide" "Not yours to decide"
+        "You asked for this role, or it was decided on already, or it is too old." "Let somebody else decide, or look at the list again.";
+    /// 409: the same role of the same person.
+    ROLE_ASKED_FOR = CONFLICT "role-asked-for" "Asked for already"
+        "This role was asked for already." "Let another administrator or a privacy officer decide on it.";
     /// 409: somebody else was first, or it is there already.
     CONFLICT = CONFLICT "conflict" "Conflict"
         "It changed in the meantime or is there already." "Read it again and repeat the change if it still makes sense.";

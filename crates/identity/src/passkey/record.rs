@@ -33,7 +33,16 @@ pub struct PasskeyRecord {
     pub counter: u32,
 }
 
+/// The most characters of a name that are kept.
+const LONGEST_NAME: usize = 60;
+
 impl PasskeyRecord {
+    /// What an owner calls a passkey, as it is kept: at most 60 characters, none of them a control character.
+    #[must_use]
+    pub fn named(name: &str) -> String {
+        name.trim().chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect()
+    }
+
     /// The passkey for webauthn-rs.
     pub(super) fn passkey(&self) -> Result<Passkey, PasskeyError> {
         let passkey: Passkey = serde_json::from_str(&self.data).map_err(|_| PasskeyError::Corrupt)?;

@@ -18,9 +18,6 @@ use super::{
     checks::{AuthenticatorFlags, refuse_frames},
 };
 
-/// The longest name of a passkey in characters; the rest is cut off.
-const LONGEST_NAME: usize = 60;
-
 /// A tenant as WebAuthn sees it.
 #[derive(Debug, Clone)]
 pub struct RelyingParty {
@@ -135,7 +132,7 @@ impl RelyingParty {
             id: CredentialId::generate(source.0, source.1),
             tenant: self.tenant,
             person,
-            name: name.trim().chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect(),
+            name: PasskeyRecord::named(name),
             credential_id: credential.cred_id.as_slice().to_vec(),
             data,
             created: now,

@@ -46,6 +46,12 @@ pub enum IdentityError {
     /// The passkey is registered already. 409.
     #[error("this passkey is registered already: use another one")]
     PasskeyKnown,
+    /// There is no such factor. 404.
+    #[error("you have no such passkey: look at the list again")]
+    NoFactor,
+    /// What remains would not let the person in. 409.
+    #[error("this is what you sign in with: register another passkey first")]
+    LastFactors,
     /// The QR code cannot be made. 422.
     #[error(transparent)]
     Totp(TotpError),

@@ -1,14 +1,14 @@
 //! Signing in, stepping up and enrolling with passkeys.
 
-use carekeep_kernel::DeviceId;
+use carekeep_kernel::{CredentialId, DeviceId};
 
-use super::{Identity, IdentityError, PersonRecord, Repository, SignedIn};
+use super::{Identity, IdentityError, Live, PersonRecord, Repository, SignedIn, repository::Removed};
 use crate::{
     FactorKind, PlainToken, TokenHash, TokenKind,
     flow::Event,
     passkey::{
         CeremonyId, CeremonyRecord, CreationChallengeResponse, Holder, Mediation, Newcomer, PasskeyError,
-        PublicKeyCredential, Reason, RegisterPublicKeyCredential, RequestChallengeResponse,
+        PasskeyRecord, PublicKeyCredential, Reason, RegisterPublicKeyCredential, RequestChallengeResponse,
     },
     session::{SessionRecord, Who},
     token,
@@ -129,6 +129,49 @@ impl<R: Repository> Identity<R> {
             return Err(IdentityError::PasskeyKnown);
         }
         self.advance(live, event).await
+    }
+
+    /// The passkeys of the person of this token, the oldest first.
+    ///
+    /// # Errors
+    /// When there is no session with two factors.
+    pub async fn list_passkeys(&self, token: &str) -> Result<Vec<PasskeyRecord>, IdentityError> {
+        let live = self.active(token).await?;
+        Ok(self.repository.passkeys(live.person.id).await?)
+    }
+
+    /// Gives one of one's own passkeys another name.
+    ///
+    /// # Errors
+    /// [`IdentityError::NoFactor`], or when there is no session with two factors.
+    pub async fn rename_passkey(
+        &self,
+        token: &str,
+        id: CredentialId,
+        name: &str,
+    ) -> Result<(), IdentityError> {
+        let live = self.active(token).await?;
+        let renamed = self.repository.rename_passkey(live.person.id, id, &PasskeyRecord::named(name)).await?;
+        if renamed { Ok(()) } else { Err(IdentityError::NoFactor) }
+    }
+
+    /// Takes one of one's own passkeys out of use, and ends all other sessions: the device may be in other hands.
+    ///
+    /// # Errors
+    /// [`IdentityError::NoFactor`]; [`IdentityError::LastFactors`] when what remains would not let the person in;
+    /// [`IdentityError::FreshFactorNeeded`] when the last factor is older than five minutes.
+    pub async fn remove_passkey(&self, token: &str, id: CredentialId) -> Result<Live, IdentityError> {
+        let live = self.active(token).await?;
+        if !live.session.may_change_factors(self.now()) {
+            return Err(IdentityError::FreshFactorNeeded);
+        }
+        match self.repository.remove_passkey(live.person.id, id).await? {
+            Removed::Absent => return Err(IdentityError::NoFactor),
+            Removed::LastFactors => return Err(IdentityError::LastFactors),
+            Removed::Done => {}
+        }
+        self.repository.revoke_sessions(live.person.id, Some(live.session.id), self.now()).await?;
+        Ok(live)
     }
 
     /// Somebody else's ceremony is not there: it can neither be told from an absent one nor used up.

@@ -6,6 +6,7 @@
 use std::future::Future;
 
 use carekeep_kernel::{CredentialId, PersonId, SessionId, TenantId, Timestamp};
+pub use carekeep_store::Removed;
 use unicode_normalization::UnicodeNormalization;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -188,6 +189,20 @@ pub trait Repository: Send + Sync {
         passkey: &PasskeyRecord,
         old_counter: u32,
     ) -> impl Future<Output = Answer<bool>> + Send;
+
+    /// Gives a passkey of the person another name; `false` when there is none.
+    fn rename_passkey(
+        &self,
+        person: PersonId,
+        id: CredentialId,
+        name: &str,
+    ) -> impl Future<Output = Answer<bool>> + Send;
+    /// Deletes a passkey of the person, if what remains makes two factors; of two at once the second one sees the first.
+    fn remove_passkey(
+        &self,
+        person: PersonId,
+        id: CredentialId,
+    ) -> impl Future<Output = Answer<Removed>> + Send;
 
     /// The recovery codes of a person, used ones too.
     fn recovery_codes(&self, person: PersonId) -> impl Future<Output = Answer<Vec<RecoveryRecord>>> + Send;

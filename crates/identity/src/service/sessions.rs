@@ -95,7 +95,7 @@ impl<R: Repository> Identity<R> {
         Ok(self.repository.revoke_sessions(person, None, self.now()).await?)
     }
 
-    async fn active(&self, token: &str) -> Result<Live, IdentityError> {
+    pub(super) async fn active(&self, token: &str) -> Result<Live, IdentityError> {
         let live = self.authenticate(token, Activity::Use).await?;
         match live.session.state {
             SessionState::Active { .. } => Ok(live),

@@ -4,6 +4,7 @@
 //! than the record that it is for.
 
 mod people;
+mod roles;
 mod rows;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use zeroize::Zeroizing;
 pub use people::{
     Invited, NewPerson, PeopleError, PersonDetails, PersonStatus, PersonView, Profile, check_name,
 };
+pub use roles::RoleRequest;
 
 use crate::{
     TokenHash,
@@ -25,7 +27,7 @@ use crate::{
     recovery::RecoveryRecord,
     service::{
         Login, LoginName, PersonRecord, Repository, RepositoryError,
-        repository::{LockKey, TotpRecord},
+        repository::{LockKey, Removed, TotpRecord},
     },
     session::SessionRecord,
     softlock::LockState,
@@ -190,6 +192,14 @@ impl Repository for PgRepository {
 
     async fn add_passkey(&self, passkey: &PasskeyRecord) -> Answer<bool> {
         Ok(self.store.add_passkey(rows::passkey_row(passkey)).await?)
+    }
+
+    async fn rename_passkey(&self, person: PersonId, id: CredentialId, name: &str) -> Answer<bool> {
+        Ok(self.store.rename_passkey(person, id, name).await?)
+    }
+
+    async fn remove_passkey(&self, person: PersonId, id: CredentialId) -> Answer<Removed> {
+        Ok(self.store.remove_passkey(person, id).await?)
     }
 
     async fn update_passkey(&self, passkey: &PasskeyRecord, old_counter: u32) -> Answer<bool> {

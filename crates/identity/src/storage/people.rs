@@ -3,11 +3,11 @@
 //! Invariant: each takes an [`Authorized`], the evidence that policy allowed it and that the ledger says so, and spends
 //! it. The one exception is [`PgRepository::found`], which works only while the tenant has nobody.
 
-use carekeep_kernel::{CredentialId, PersonId, ResourceId, Timestamp};
-use carekeep_store::{Member, Names, NewGrant, StoreError, entity};
+use carekeep_kernel::{PersonId, ResourceId, Timestamp};
+use carekeep_store::{Member, Names, StoreError, entity};
 use carekeep_vault::{
     AccessError, Authorized, Caller, SecretColumn,
-    catalogue::{Act, GrantRole, InvitePatient, InvitePerson, ListPeople, SuspendPerson},
+    catalogue::{Act, InvitePatient, InvitePerson, ListPeople},
 };
 use zeroize::Zeroizing;
 
@@ -33,6 +33,18 @@ pub enum PeopleError {
     /// A patient's account is for whoever cares for the patient to give. 409.
     #[error("this is a patient's account: whoever cares for the patient invites them, from the chart")]
     PatientsAccount,
+    /// Nobody would be left to run the tenant. 409.
+    #[error("this is the last person who runs this organisation: give somebody else that role first")]
+    LastAdministrator,
+    /// The person has left. 409.
+    #[error("this person has left: invite them anew")]
+    Left,
+    /// There is no such open request, or it is for somebody else to decide on. 409.
+    #[error("this request is not for you to decide on, or was decided on already: look at the list again")]
+    NotYours,
+    /// The same is asked for already. 409.
+    #[error("this role was asked for already: let somebody else decide on it")]
+    Asked,
     /// The person is set up, or there is no such person. 409.
     #[error("this person is set up already: they sign in, or recover their account")]
     SetUp,
@@ -222,41 +234,6 @@ impl PgRepository {
         self.renew(person, leave.by(), roles).await
     }
 
-    /// Gives a role; `false` when the person holds it already.
-    ///
-    /// # Errors
-    /// [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
-    pub async fn grant_role(&self, leave: Authorized<GrantRole>, role: &str) -> Answer<bool> {
-        let person = self.target(&leave)?;
-        let clock = self.vault.clock();
-        let grant = NewGrant {
-            id: CredentialId::generate(&**clock, self.random()).as_uuid(),
-            person,
-            role: role.to_owned(),
-            granted_by: leave.by(),
-            at: clock.now(),
-        };
-        Ok(self.store.grant_role(grant).await?)
-    }
-
-    /// Takes a role; `false` when the person does not hold it. Holds for every request within a second.
-    ///
-    /// # Errors
-    /// [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
-    pub async fn revoke_role(&self, leave: Authorized<GrantRole>, role: &str) -> Answer<bool> {
-        let person = self.target(&leave)?;
-        Ok(self.store.revoke_role(person, role, self.vault.clock().now()).await?)
-    }
-
-    /// Suspends a person and ends all their sessions, or ends the suspension.
-    ///
-    /// # Errors
-    /// [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
-    pub async fn set_suspended(&self, leave: Authorized<SuspendPerson>, suspended: bool) -> Answer<bool> {
-        let person = self.target(&leave)?;
-        Ok(self.store.set_suspended(person, suspended, self.vault.clock().now()).await?)
-    }
-
     /// Adds the first person of a tenant, whom nobody is there to invite: for whoever operates the platform. Until that
     /// person is set up it can be repeated with the same login name, for a new link.
     ///
@@ -310,11 +287,11 @@ impl PgRepository {
         Ok(Profile { login: text(&login)?, name: text(&name)? })
     }
 
-    fn check<A: Act>(&self, leave: &Authorized<A>) -> Answer<()> {
+    pub(super) fn check<A: Act>(&self, leave: &Authorized<A>) -> Answer<()> {
         if leave.tenant() == self.tenant { Ok(()) } else { Err(PeopleError::OtherEvidence) }
     }
 
-    fn target<A: Act>(&self, leave: &Authorized<A>) -> Answer<PersonId> {
+    pub(super) fn target<A: Act>(&self, leave: &Authorized<A>) -> Answer<PersonId> {
         self.check(leave)?;
         leave.about().ok_or(PeopleError::OtherEvidence)
     }

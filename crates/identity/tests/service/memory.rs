@@ -16,7 +16,7 @@ use carekeep_identity::{
     recovery::RecoveryRecord,
     service::{
         Login, LoginName, PersonRecord, Repository, RepositoryError,
-        repository::{LockKey, TotpRecord},
+        repository::{LockKey, Removed, TotpRecord},
     },
     session::SessionRecord,
     softlock::{LockKind, LockState},
@@ -202,6 +202,32 @@ impl Repository for Memory {
             state.passkeys.push(new.clone());
         }
         Ok(!known)
+    }
+
+    async fn rename_passkey(&self, person: PersonId, id: CredentialId, name: &str) -> Answer<bool> {
+        let mut state = self.state();
+        let mut own = state.passkeys.iter_mut().filter(|passkey| passkey.person == person);
+        Ok(own.find(|passkey| passkey.id == id).map(|passkey| name.clone_into(&mut passkey.name)).is_some())
+    }
+
+    async fn remove_passkey(&self, person: PersonId, id: CredentialId) -> Answer<Removed> {
+        let mut state = self.state();
+        let own: Vec<CredentialId> = state
+            .passkeys
+            .iter()
+            .filter(|passkey| passkey.person == person)
+            .map(|passkey| passkey.id)
+            .collect();
+        let code = state.passwords.contains_key(&person)
+            && state.totps.iter().any(|totp| totp.person == person && totp.confirmed);
+        if !own.contains(&id) {
+            return Ok(Removed::Absent);
+        }
+        if own.len() < 2 && !code {
+            return Ok(Removed::LastFactors);
+        }
+        state.passkeys.retain(|passkey| passkey.id != id);
+        Ok(Removed::Done)
     }
 
     async fn update_passkey(&self, new: &PasskeyRecord, old: u32) -> Answer<bool> {

@@ -45,9 +45,12 @@ fn exists(action: Action, class: Class) -> bool {
         | Action::Create
         | Action::Update
         | Action::Delete => is_chart(class) || class == Class::DirectoryEntry,
-        Action::InvitePerson | Action::ListPeople | Action::GrantRole | Action::SuspendPerson => {
-            class == Class::Account
-        }
+        Action::InvitePerson
+        | Action::ListPeople
+        | Action::GrantRole
+        | Action::ApproveRole
+        | Action::SuspendPerson
+        | Action::RemovePerson => class == Class::Account,
         Action::InvitePatient | Action::AssignCareTeam => class == Class::Patient,
         Action::ReadAudit | Action::ExportAudit => class == Class::AuditLog,
         Action::ManagePolicy => class == Class::PolicySet,
@@ -65,7 +68,9 @@ fn is_sensitive(action: Action) -> bool {
         Action::InvitePerson
             | Action::InvitePatient
             | Action::GrantRole
+            | Action::ApproveRole
             | Action::SuspendPerson
+            | Action::RemovePerson
             | Action::ExportAudit
             | Action::ManagePolicy
             | Action::ManageTenant
@@ -77,7 +82,11 @@ fn forbidden(ask: &Ask) -> bool {
         && ask.resource.id.is_some_and(|id| id.as_uuid() == ask.principal.person.as_uuid());
     ask.principal.tenant != ask.resource.tenant
         || !ask.context.tenant_active
-        || (own_account && matches!(ask.action, Action::GrantRole | Action::SuspendPerson))
+        || (own_account
+            && matches!(
+                ask.action,
+                Action::GrantRole | Action::ApproveRole | Action::SuspendPerson | Action::RemovePerson
+            ))
 }
 
 fn directory(ask: &Ask) -> Option<Projection> {
@@ -168,7 +177,7 @@ fn grant(role: Role, ask: &Ask) -> Option<Projection> {
         },
         Role::PrivacyOfficer => match class {
             Class::AuditLog => full(operations),
-            Class::Account => full(operations && action == Action::ListPeople),
+            Class::Account => full(operations && matches!(action, Action::ListPeople | Action::ApproveRole)),
             Class::Patient => (operations && action == Action::Delete).then_some(Projection::Metadata),
             _ => None,
         },

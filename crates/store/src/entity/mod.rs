@@ -10,6 +10,7 @@ pub mod password;
 pub mod person;
 pub mod recovery_code;
 pub mod role_grant;
+pub mod role_request;
 pub mod session;
 pub mod softlock;
 pub mod totp;

@@ -42,7 +42,18 @@ pub struct Draft {
 pub(crate) enum Step {
     Put { draft: Draft, entry: EntryId },
     Delete { id: ResourceId, base: u32, at: Timestamp, entry: EntryId },
-    Relate { person: Uuid, patient: ResourceId, relation: i16, at: Timestamp, entry: EntryId },
+    Relate(Relating),
+}
+
+/// What a person is to a patient from some time on, or is no longer.
+pub(crate) struct Relating {
+    pub(crate) person: Uuid,
+    pub(crate) patient: ResourceId,
+    /// A bit of the clinical schema's `care_relation.relation`.
+    pub(crate) relation: i16,
+    pub(crate) at: Timestamp,
+    pub(crate) ends: bool,
+    pub(crate) entry: EntryId,
 }
 
 struct SealedDraft {
@@ -72,9 +83,7 @@ pub(crate) async fn commit(cell: &Cell, steps: Vec<Step>) -> Result<(), AccessEr
                 }
             }
             Step::Delete { id, base, at, entry } => others.push(Other::Delete { id, base, at, entry }),
-            Step::Relate { person, patient, relation, at, entry } => {
-                others.push(Other::Relate { person, patient, relation, at, entry });
-            }
+            Step::Relate(relating) => others.push(Other::Relate(relating)),
         }
     }
     let mut lease = bounded(cell.clinical().lease()).await?;
@@ -214,14 +223,14 @@ fn taken_is_conflict(error: AccessError) -> AccessError {
 enum Other {
     Replace(SealedDraft),
     Delete { id: ResourceId, base: u32, at: Timestamp, entry: EntryId },
-    Relate { person: Uuid, patient: ResourceId, relation: i16, at: Timestamp, entry: EntryId },
+    Relate(Relating),
 }
 
 impl Other {
     /// The patient that somebody is to be related to.
     fn relates(&self) -> Option<Uuid> {
         match self {
-            Self::Relate { patient, .. } => Some(patient.as_uuid()),
+            Self::Relate(relating) => (!relating.ends).then(|| relating.patient.as_uuid()),
             Self::Replace(_) | Self::Delete { .. } => None,
         }
     }
@@ -230,22 +239,25 @@ impl Other {
         match self {
             Self::Replace(row) => replace(transaction, row).await,
             Self::Delete { id, base, at, entry } => delete(transaction, id, base, at, entry).await,
-            Self::Relate { person, patient, relation, at, entry } => {
-                let query = sqlx::query(
-                    "INSERT INTO care_relation (person, patient, relation, valid_from, entry)
-                     VALUES ($1, $2, $3, $4, $5)
-                     ON CONFLICT (person, patient, relation)
-                     DO UPDATE SET valid_from = $4, valid_until = NULL, entry = $5",
-                )
-                .bind(person)
-                .bind(patient.as_uuid())
-                .bind(relation)
-                .bind(moment(at))
-                .bind(entry.as_uuid());
-                bounded(query.execute(transaction)).await.map(|_| ())
-            }
+            Self::Relate(relating) => relate(transaction, relating).await,
         }
     }
+}
+
+const BEGIN_RELATION: &str = "INSERT INTO care_relation (person, patient, relation, valid_from, entry)
+  VALUES ($1, $2, $3, $4, $5)
+  ON CONFLICT (person, patient, relation) DO UPDATE SET valid_from = $4, valid_until = NULL, entry = $5";
+const END_RELATION: &str = "UPDATE care_relation SET valid_until = $4, entry = $5
+  WHERE person = $1 AND patient = $2 AND relation = $3 AND (valid_until IS NULL OR valid_until > $4)";
+
+async fn relate(transaction: &mut PgConnection, relating: Relating) -> Result<(), AccessError> {
+    let query = sqlx::query(if relating.ends { END_RELATION } else { BEGIN_RELATION })
+        .bind(relating.person)
+        .bind(relating.patient.as_uuid())
+        .bind(relating.relation)
+        .bind(moment(relating.at))
+        .bind(relating.entry.as_uuid());
+    bounded(query.execute(transaction)).await.map(|_| ())
 }
 
 /// Keeps the present version as history; fails with a conflict when it is not version `base`.

@@ -36,13 +36,18 @@ impl Ids {
             KINDS.iter().map(|kind| (*kind, ResourceId::generate(clock, random).to_string())).collect();
         of.insert("Person", PersonId::generate(clock, random).to_string());
         of.insert("Session", SessionId::generate(clock, random).to_string());
+        of.insert("RoleRequest", ResourceId::generate(clock, random).to_string());
+        of.insert("Passkey", ResourceId::generate(clock, random).to_string());
         Self { origin: "absent", of }
     }
 
-    fn real(origin: &'static str, chart: &Chart, owner: &Credential) -> Self {
+    fn real(origin: &'static str, chart: &Chart, owner: &Credential, made: [String; 2]) -> Self {
         let mut of: BTreeMap<_, _> = KINDS.iter().map(|kind| (*kind, chart.id(kind).to_owned())).collect();
         of.insert("Person", owner.person.as_ref().unwrap().id.to_string());
         of.insert("Session", owner.session.unwrap().to_string());
+        let [request, passkey] = made;
+        of.insert("RoleRequest", request);
+        of.insert("Passkey", passkey);
         Self { origin, of }
     }
 
@@ -117,7 +122,15 @@ fn discloses_nothing(answer: &Answer, about: &str) {
 async fn origins(stage: &Stage) -> (Ids, Ids) {
     let stranger = stage.credential(&stage.stranger).await;
     let scribe = stage.credential(&stage.scribe).await;
-    (Ids::real("foreign", &stage.foreign, &stranger), Ids::real("hidden", &stage.other, &scribe))
+    let asked = async |owner: &Credential| {
+        let person = owner.person.as_ref().unwrap();
+        [stage.role_request(person).await, stage.passkey(person).await]
+    };
+    let (theirs, ours) = (asked(&stranger).await, asked(&scribe).await);
+    (
+        Ids::real("foreign", &stage.foreign, &stranger, theirs),
+        Ids::real("hidden", &stage.other, &scribe, ours),
+    )
 }
 
 #[tokio::test]

@@ -41,13 +41,25 @@ pub(super) const ROUTES: &[(&str, &[&str])] = &[
     ("enrol.passkey_finish", &[""]),
     ("enrol.recovery_codes", &[""]),
     ("me", &[""]),
+    ("passkeys.list", &[""]),
+    ("passkeys.rename", &[""]),
+    ("passkeys.remove", &[""]),
     ("sessions.list", &[""]),
     ("sessions.revoke", &[""]),
     ("sessions.revoke_others", &[""]),
     ("people.list", &[""]),
     ("people.invite", &[""]),
     ("people.invite_again", &[""]),
+    ("people.grant_role", &["at once", "to be approved"]),
+    ("people.revoke_role", &[""]),
+    ("people.suspend", &[""]),
+    ("people.reinstate", &[""]),
+    ("people.remove", &[""]),
+    ("role_requests.list", &[""]),
+    ("role_requests.approve", &[""]),
+    ("role_requests.reject", &[""]),
     ("care_team.assign", &[""]),
+    ("care_team.relieve", &[""]),
     ("patients.invite", &[""]),
     ("openapi", &[""]),
 ];
@@ -144,14 +156,16 @@ impl<'a> Props<'a> {
     }
 
     /// The request that this session makes, with what it needs made before.
-    pub(super) async fn call(&self, name: &str, credential: &Credential) -> Call {
+    pub(super) async fn call(&self, name: &str, variant: &str, credential: &Credential) -> Call {
         match name.split_once('.').map_or(name, |(area, _)| area) {
             "sign_in" | "step_up" | "sign_out" => self.sign_in(name, credential).await,
             "invites" | "enrol" => self.enrol(name, credential).await,
             "me" => Call::get("/api/v1/me"),
             "openapi" => Call::get("/api/v1/openapi.json"),
             "sessions" => self.sessions(name, credential).await,
-            _ => self.members(name).await,
+            "passkeys" => self.passkeys(name, credential).await,
+            "role_requests" => self.requests(name).await,
+            _ => self.members(name, variant).await,
         }
     }
 
@@ -222,6 +236,29 @@ impl<'a> Props<'a> {
         }
     }
 
+    /// One more passkey of the person: what they have besides makes two factors without it.
+    async fn spare_passkey(&self, person: &Person) -> CredentialId {
+        let (people, platform) = (self.people().await, &self.stage.clinic.platform);
+        let mut spare = people.passkeys(person.id).await.unwrap().remove(0);
+        spare.id = CredentialId::generate(&*platform.clock, &*platform.random);
+        spare.credential_id = spare.id.as_uuid().as_bytes().to_vec();
+        assert!(people.add_passkey(&spare).await.unwrap());
+        spare.id
+    }
+
+    async fn passkeys(&self, name: &str, credential: &Credential) -> Call {
+        if name == "passkeys.list" {
+            return Call::get("/api/v1/passkeys");
+        }
+        let owner = self.known(credential).filter(|person| self.device.has_key_of(person));
+        let path = format!("/api/v1/passkeys/{}", self.spare_passkey(owner.unwrap_or(&self.door)).await);
+        match name {
+            "passkeys.rename" => Call::new(Method::PUT, path, Body::Json(json!({"name": "Blue key"}))),
+            "passkeys.remove" => Call::new(Method::DELETE, path, Body::None),
+            other => panic!("{other} has no request"),
+        }
+    }
+
     async fn sessions(&self, name: &str, credential: &Credential) -> Call {
         match name {
             "sessions.list" => Call::get("/api/v1/sessions"),
@@ -235,7 +272,22 @@ impl<'a> Props<'a> {
         }
     }
 
-    async fn members(&self, name: &str) -> Call {
+    /// A role that needs approval, asked for by the administrator for somebody who was invited.
+    async fn requested(&self) -> Value {
+        let person = self.invited().await["person"].as_str().unwrap().to_owned();
+        let path = format!("/api/v1/people/{person}/roles/privacy_officer");
+        self.stage.done(&self.stage.boss, Call::new(Method::PUT, path, Body::None)).await["request"].clone()
+    }
+
+    async fn requests(&self, name: &str) -> Call {
+        let Some((_, decision @ ("approve" | "reject"))) = name.split_once('.') else {
+            return Call::get("/api/v1/role-requests");
+        };
+        let id = self.requested().await["id"].as_str().unwrap().to_owned();
+        Call::new(Method::POST, format!("/api/v1/role-requests/{id}/{decision}"), Body::None)
+    }
+
+    async fn members(&self, name: &str, variant: &str) -> Call {
         match name {
             "people.list" => Call::get("/api/v1/people?limit=200"),
             "people.invite" => {
@@ -246,10 +298,26 @@ impl<'a> Props<'a> {
                 let person = self.invited().await["person"].as_str().unwrap().to_owned();
                 Call::post(format!("/api/v1/people/{person}/invite"), json!({"roles": ["nurse"]}))
             }
-            "care_team.assign" => {
+            "people.grant_role" | "people.revoke_role" => {
+                let person = self.invited().await["person"].as_str().unwrap().to_owned();
+                let role = if variant == "to be approved" { "tenant_admin" } else { "reception" };
+                let method = if name == "people.grant_role" { Method::PUT } else { Method::DELETE };
+                Call::new(method, format!("/api/v1/people/{person}/roles/{role}"), Body::None)
+            }
+            "people.suspend" | "people.reinstate" => {
+                let person = self.invited().await["person"].as_str().unwrap().to_owned();
+                let what = name.trim_start_matches("people.");
+                Call::new(Method::POST, format!("/api/v1/people/{person}/{what}"), Body::None)
+            }
+            "people.remove" => {
+                let person = self.invited().await["person"].as_str().unwrap().to_owned();
+                Call::new(Method::DELETE, format!("/api/v1/people/{person}"), Body::None)
+            }
+            "care_team.assign" | "care_team.relieve" => {
                 let (patient, person) = (self.stage.own.id("Patient"), self.door.id);
                 let path = format!("/api/v1/patients/{patient}/care-team/{person}");
-                Call::new(Method::PUT, path, Body::None)
+                let method = if name == "care_team.assign" { Method::PUT } else { Method::DELETE };
+                Call::new(method, path, Body::None)
             }
             "patients.invite" => {
                 let body = json!({"login": self.login(), "name": "Pat Ient"});

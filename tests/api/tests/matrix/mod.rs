@@ -125,7 +125,7 @@ async fn bar_z3_each_principal_gets_from_the_identity_routes_what_the_table_says
         for actor in &stage.cast {
             // Many of these end or change the session that they come with.
             let credential = stage.credential(actor).await;
-            let call = props.call(row.name, &credential).await;
+            let call = props.call(row.name, row.variant, &credential).await;
             let call = Call { method: row.method.clone(), ..call };
             cells.push((actor.name, scene.play(&credential, &call).await));
         }

@@ -267,6 +267,38 @@ impl Stage {
         made["id"].as_str().unwrap().to_owned()
     }
 
+    /// A role that somebody of the person's tenant asked for, for them.
+    pub(super) async fn role_request(&self, person: &Person) -> String {
+        let (clock, random) = (&*self.clinic.platform.clock, &*self.clinic.platform.random);
+        let id = ResourceId::generate(clock, random).to_string();
+        let sql = format!(
+            "INSERT INTO {}.role_request (id, person, role, requested_by, requested_at, expires_at)
+             VALUES ('{id}', '{}', 'privacy_officer', '{id}', to_timestamp(0), to_timestamp(4e9))",
+            person.tenant.schema(),
+            person.id
+        );
+        let pool = self.clinic.platform.superuser("operations");
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&pool).await.unwrap();
+        pool.close().await;
+        id
+    }
+
+    /// A passkey of somebody, of which nobody has the private half.
+    pub(super) async fn passkey(&self, person: &Person) -> String {
+        let (clock, random) = (&*self.clinic.platform.clock, &*self.clinic.platform.random);
+        let id = ResourceId::generate(clock, random).to_string();
+        let sql = format!(
+            "INSERT INTO {}.passkey (id, person, name, credential_id, data, backup_eligible, backup_state, counter,
+               created_at) VALUES ('{id}', '{}', 'Theirs', '{id}', '{{}}', false, false, 0, to_timestamp(0))",
+            person.tenant.schema(),
+            person.id
+        );
+        let pool = self.clinic.platform.superuser("operations");
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&pool).await.unwrap();
+        pool.close().await;
+        id
+    }
+
     /// A patient who has no account, to whom everybody is what they are to the patient of acme's first chart.
     pub(super) async fn newcomer(&self) -> String {
         let id = self.create(&self.scribe, "Patient", "").await;

@@ -5,11 +5,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use carekeep_identity::{PlainToken, flow::SessionState, service::SignedIn};
+use carekeep_vault::AccountEvent;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::visit::{Delivery, HOLDER_COOKIE};
+use super::visit::{Delivery, HOLDER_COOKIE, Visit};
 use crate::{
     api::session::COOKIE,
     problem::{Problem, catalogue},
@@ -70,17 +71,27 @@ impl Step {
     }
 }
 
-/// The answer of a step that gave a new token.
-pub(super) fn stepped(delivery: Delivery, signed_in: &SignedIn) -> Result<Response, Problem> {
-    stepped_with(delivery, &signed_in.token, Step::of(signed_in.session.state))
+/// The answer of a step that gave a new token, once the step is on record.
+pub(super) async fn stepped(
+    visit: &Visit,
+    event: AccountEvent,
+    signed_in: &SignedIn,
+) -> Result<Response, Problem> {
+    stepped_with(visit, event, signed_in, Step::of(signed_in.session.state)).await
 }
 
 /// As [`stepped`], with more to say.
-pub(super) fn stepped_with(
-    delivery: Delivery,
-    token: &PlainToken,
-    mut step: Step,
+pub(super) async fn stepped_with(
+    visit: &Visit,
+    event: AccountEvent,
+    signed_in: &SignedIn,
+    step: Step,
 ) -> Result<Response, Problem> {
+    visit.record(event, &signed_in.session).await?;
+    deliver(visit.delivery, &signed_in.token, step)
+}
+
+fn deliver(delivery: Delivery, token: &PlainToken, mut step: Step) -> Result<Response, Problem> {
     if delivery == Delivery::Body {
         step.token = Some(token.reveal().to_owned());
         return Ok(Json(step).into_response());

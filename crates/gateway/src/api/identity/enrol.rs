@@ -4,6 +4,7 @@ use axum::{
     Json,
     response::{IntoResponse, Response},
 };
+use carekeep_vault::AccountEvent;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
@@ -53,7 +54,7 @@ pub(super) async fn accept(
     let token = Zeroizing::new(body.token);
     let signed_in = visit.identity.accept_invite(&token, None).await?;
     visit.end_previous().await?;
-    stepped(visit.delivery, &signed_in)
+    stepped(&visit, AccountEvent::AcceptInvite, &signed_in).await
 }
 
 /// `POST /api/v1/enrol/password`
@@ -67,7 +68,7 @@ pub(super) async fn password(
     // Copies: the judge keeps them for milliseconds.
     let context = vec![profile.login.to_string(), profile.name.to_string(), visit.brand.clone()];
     let signed_in = visit.identity.set_password(visit.token()?, password, context).await?;
-    stepped(visit.delivery, &signed_in)
+    stepped(&visit, AccountEvent::EnrolPassword, &signed_in).await
 }
 
 /// `POST /api/v1/enrol/totp/begin`
@@ -89,9 +90,11 @@ pub(super) async fn totp_confirm(
     problem::Json(body): problem::Json<Code>,
 ) -> Result<Response, Problem> {
     let code = Zeroizing::new(body.code);
-    visit.count_guess(&visit.live().await?, "totp")?;
-    let signed_in = visit.identity.confirm_totp(visit.token()?, &code).await?;
-    stepped(visit.delivery, &signed_in)
+    let live = visit.live().await?;
+    visit.count_guess(&live, "totp")?;
+    let tried = visit.identity.confirm_totp(visit.token()?, &code).await;
+    let signed_in = visit.tried(&live, AccountEvent::EnrolTotp, tried).await?;
+    stepped(&visit, AccountEvent::EnrolTotp, &signed_in).await
 }
 
 /// `POST /api/v1/enrol/recovery-codes`
@@ -99,5 +102,5 @@ pub(super) async fn recovery_codes(visit: Visit) -> Result<Response, Problem> {
     let (signed_in, codes) = visit.identity.new_recovery_codes(visit.token()?).await?;
     let mut step = Step::of(signed_in.session.state);
     step.codes = Some(codes.iter().map(|code| code.reveal().to_owned()).collect());
-    stepped_with(visit.delivery, &signed_in.token, step)
+    stepped_with(&visit, AccountEvent::NewRecoveryCodes, &signed_in, step).await
 }

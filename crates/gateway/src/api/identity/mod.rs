@@ -10,6 +10,7 @@ mod passkeys;
 mod patients;
 mod people;
 mod problems;
+mod roles;
 mod sessions;
 mod sign_in;
 mod visit;
@@ -30,9 +31,10 @@ pub use first_admin::{
 use self::{
     answer::Step,
     enrol::{Accept, NewPassword, TotpSetup},
-    passkeys::{Begun, Finish, Registration},
+    passkeys::{Begun, Finish, Passkeys, Registration, Renamed},
     patients::PatientAccount,
     people::{Invitation, NewMember, People, Roles},
+    roles::{Given, Requests},
     sessions::{Me, Revoked, Sessions},
     sign_in::{Code, Password},
 };
@@ -53,11 +55,18 @@ const SMALL: RoutePolicy = RoutePolicy { body_bytes: 64 << 10, kinds: BodyKinds:
 
 /// The identity routes.
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    [sign_in_endpoints(), enrol_endpoints(), session_endpoints(), people_endpoints()]
-        .into_iter()
-        .flatten()
-        .map(|endpoint| endpoint.body(SMALL))
-        .collect()
+    [
+        sign_in_endpoints(),
+        enrol_endpoints(),
+        session_endpoints(),
+        people_endpoints(),
+        role_endpoints(),
+        patient_endpoints(),
+    ]
+    .into_iter()
+    .flatten()
+    .map(|endpoint| endpoint.body(SMALL))
+    .collect()
 }
 
 fn sign_in_endpoints() -> Vec<Endpoint> {
@@ -188,6 +197,16 @@ fn session_endpoints() -> Vec<Endpoint> {
         Endpoint::new(Method::GET, "/api/v1/me", "me", get(sessions::me))
             .says("Who is signed in.")
             .gives::<Me>(),
+        Endpoint::new(Method::GET, "/api/v1/passkeys", "passkeys.list", get(passkeys::list))
+            .says("Your own passkeys, the oldest first.")
+            .gives::<Passkeys>(),
+        Endpoint::new(Method::PUT, "/api/v1/passkeys/{id}", "passkeys.rename", put(passkeys::rename))
+            .says("Give one of your own passkeys another name.")
+            .takes::<Renamed>()
+            .answers(StatusCode::NO_CONTENT),
+        Endpoint::new(Method::DELETE, "/api/v1/passkeys/{id}", "passkeys.remove", delete(passkeys::remove))
+            .says("Take one of your own passkeys out of use; all your other sessions end. Needs a factor of the last five minutes.")
+            .answers(StatusCode::NO_CONTENT),
         Endpoint::new(Method::GET, "/api/v1/sessions", "sessions.list", get(sessions::list))
             .says("Your own live sessions, the newest first.")
             .gives::<Sessions>(),
@@ -226,6 +245,44 @@ fn people_endpoints() -> Vec<Endpoint> {
         .takes::<Roles>()
         .gives::<Invitation>()
         .answers(StatusCode::CREATED),
+    ]
+}
+
+fn role_endpoints() -> Vec<Endpoint> {
+    const ROLE: &str = "/api/v1/people/{id}/roles/{role}";
+    const APPROVE: &str = "/api/v1/role-requests/{id}/approve";
+    const REJECT: &str = "/api/v1/role-requests/{id}/reject";
+    let done = StatusCode::NO_CONTENT;
+    vec![
+        Endpoint::new(Method::PUT, ROLE, "people.grant_role", put(roles::grant))
+            .says("Give a person a role; tenant_admin and privacy_officer are given when somebody else approves.")
+            .gives::<Given>(),
+        Endpoint::new(Method::DELETE, ROLE, "people.revoke_role", delete(roles::revoke))
+            .says("Take a role from a person. It holds for every request within a second.")
+            .answers(done),
+        Endpoint::new(Method::POST, "/api/v1/people/{id}/suspend", "people.suspend", post(roles::suspend))
+            .says("Suspend a person: all their sessions end within a second, and they cannot sign in.")
+            .answers(done),
+        Endpoint::new(Method::POST, "/api/v1/people/{id}/reinstate", "people.reinstate", post(roles::reinstate))
+            .says("End a suspension.")
+            .answers(done),
+        Endpoint::new(Method::DELETE, "/api/v1/people/{id}", "people.remove", delete(roles::remove))
+            .says("Let a person leave for good: their sessions, roles and invitations end; what they did stays on record.")
+            .answers(done),
+        Endpoint::new(Method::GET, "/api/v1/role-requests", "role_requests.list", get(roles::requests))
+            .says("Roles that wait for a decision, the oldest first.")
+            .gives::<Requests>(),
+        Endpoint::new(Method::POST, APPROVE, "role_requests.approve", post(roles::approve))
+            .says("Grant a role that somebody else asked for.")
+            .answers(done),
+        Endpoint::new(Method::POST, REJECT, "role_requests.reject", post(roles::reject))
+            .says("Refuse a role that somebody else asked for.")
+            .answers(done),
+    ]
+}
+
+fn patient_endpoints() -> Vec<Endpoint> {
+    vec![
         Endpoint::new(
             Method::PUT,
             "/api/v1/patients/{id}/care-team/{person}",
@@ -233,6 +290,14 @@ fn people_endpoints() -> Vec<Endpoint> {
             put(patients::assign),
         )
         .says("Put a person on a patient's care team.")
+        .answers(StatusCode::NO_CONTENT),
+        Endpoint::new(
+            Method::DELETE,
+            "/api/v1/patients/{id}/care-team/{person}",
+            "care_team.relieve",
+            delete(patients::relieve),
+        )
+        .says("Take a person off a patient's care team. It holds for the next request.")
         .answers(StatusCode::NO_CONTENT),
         Endpoint::new(
             Method::POST,

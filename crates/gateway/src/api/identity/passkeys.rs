@@ -7,16 +7,24 @@ use axum::{
     Json,
     response::{IntoResponse, Response},
 };
-use carekeep_identity::passkey::{CeremonyId, Mediation, PublicKeyCredential, RegisterPublicKeyCredential};
+use carekeep_identity::passkey::{
+    CeremonyId, Mediation, PasskeyRecord, PublicKeyCredential, RegisterPublicKeyCredential,
+};
+use carekeep_vault::AccountEvent;
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{
     answer::{hold, release, stepped},
+    sign_in::proven,
     visit::{Delivery, Visit},
 };
-use crate::problem::{self, Problem, catalogue};
+use crate::{
+    api::SignedIn,
+    problem::{self, Path, Problem, catalogue},
+};
 
 /// A ceremony that has begun.
 #[derive(Serialize, ToSchema)]
@@ -95,7 +103,7 @@ pub(super) async fn finish_sign_in(
     let signed_in =
         visit.identity.finish_passkey_sign_in(body.ceremony, holder, &body.credential, None).await?;
     visit.end_previous().await?;
-    let mut response = stepped(visit.delivery, &signed_in)?;
+    let mut response = stepped(&visit, AccountEvent::SignIn, &signed_in).await?;
     if visit.delivery == Delivery::Cookie {
         release(&mut response);
     }
@@ -113,9 +121,10 @@ pub(super) async fn finish_step(
     visit: Visit,
     problem::Json(body): problem::Json<Finish>,
 ) -> Result<Response, Problem> {
-    let signed_in =
-        visit.identity.finish_passkey_step(visit.token()?, body.ceremony, &body.credential).await?;
-    stepped(visit.delivery, &signed_in)
+    let live = visit.live().await?;
+    let event = proven(&live);
+    let tried = visit.identity.finish_passkey_step(visit.token()?, body.ceremony, &body.credential).await;
+    stepped(&visit, event, &visit.tried(&live, event, tried).await?).await
 }
 
 /// `POST /api/v1/enrol/passkey/begin`
@@ -134,5 +143,76 @@ pub(super) async fn finish_enrolment(
 ) -> Result<Response, Problem> {
     let made = (&body.credential, body.name.as_str());
     let signed_in = visit.identity.finish_passkey_enrolment(visit.token()?, body.ceremony, made).await?;
-    stepped(visit.delivery, &signed_in)
+    stepped(&visit, AccountEvent::EnrolPasskey, &signed_in).await
+}
+
+/// One's own passkeys.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Passkeys {
+    /// The oldest first.
+    #[schema(inline)]
+    passkeys: Vec<PasskeyView>,
+}
+
+/// A passkey.
+#[derive(Serialize, ToSchema)]
+struct PasskeyView {
+    /// Its id.
+    #[schema(format = "uuid")]
+    id: String,
+    /// What its owner calls it.
+    name: String,
+    /// When it was registered.
+    #[schema(format = "date-time")]
+    created: String,
+    /// When it was last used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "date-time")]
+    last_used: Option<String>,
+    /// Whether it can be copied to other devices by its keeper; otherwise it is bound to one.
+    can_be_copied: bool,
+    /// Whether it has been copied.
+    copied: bool,
+}
+
+/// Another name.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Renamed {
+    /// At most 60 characters are kept.
+    name: String,
+}
+
+/// `GET /api/v1/passkeys`
+pub(super) async fn list(_: SignedIn, visit: Visit) -> Result<Response, Problem> {
+    let passkeys = visit.identity.list_passkeys(visit.token()?).await?;
+    let view = |passkey: PasskeyRecord| PasskeyView {
+        id: passkey.id.to_string(),
+        name: passkey.name,
+        created: passkey.created.to_string(),
+        last_used: passkey.last_used.map(|used| used.to_string()),
+        can_be_copied: passkey.backup_eligible,
+        copied: passkey.backup_state,
+    };
+    Ok(Json(Passkeys { passkeys: passkeys.into_iter().map(view).collect() }).into_response())
+}
+
+/// `PUT /api/v1/passkeys/{id}`
+pub(super) async fn rename(
+    _: SignedIn,
+    visit: Visit,
+    Path(id): Path<String>,
+    problem::Json(body): problem::Json<Renamed>,
+) -> Result<Response, Problem> {
+    let id = id.parse().map_err(|_| catalogue::NOT_FOUND)?;
+    visit.identity.rename_passkey(visit.token()?, id, &body.name).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// `DELETE /api/v1/passkeys/{id}`
+pub(super) async fn remove(_: SignedIn, visit: Visit, Path(id): Path<String>) -> Result<Response, Problem> {
+    let id = id.parse().map_err(|_| catalogue::NOT_FOUND)?;
+    let live = visit.identity.remove_passkey(visit.token()?, id).await?;
+    visit.record(AccountEvent::RemovePasskey, &live.session).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -8,7 +8,7 @@ use carekeep_identity::{
 use carekeep_kernel::{PersonId, ResourceId};
 use carekeep_policy::{ResourceKind, Role};
 use carekeep_vault::{
-    Planned,
+    Caller, Planned,
     catalogue::{AssignCareTeam, InvitePatient},
 };
 use http::StatusCode;
@@ -37,18 +37,40 @@ pub(super) async fn assign(
     visit: Visit,
     Path((patient, person)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
+    let (patient, person) = known(&caller, &visit, (&patient, &person)).await?;
+    change(&caller, &visit, Planned::Assign { person, patient, at: caller.now() }).await
+}
+
+/// `DELETE /api/v1/patients/{id}/care-team/{person}`
+pub(super) async fn relieve(
+    SignedIn(caller): SignedIn,
+    visit: Visit,
+    Path((patient, person)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let (patient, person) = known(&caller, &visit, (&patient, &person)).await?;
+    change(&caller, &visit, Planned::Relieve { person, patient, at: caller.now() }).await
+}
+
+/// A patient and a person who are there. A patient who is not answers like one that the caller may not know of, and is on
+/// record.
+async fn known(
+    caller: &Caller,
+    visit: &Visit,
+    (patient, person): (&str, &str),
+) -> Result<(ResourceId, PersonId), Problem> {
     let patient: ResourceId = patient.parse().map_err(|_| catalogue::NOT_FOUND)?;
     let person: PersonId = person.parse().map_err(|_| catalogue::NOT_FOUND)?;
-    let vault = &visit.api.vault;
-    // A patient who is not there answers like one that the caller may not know of, and is on record.
-    vault.fetch::<AssignCareTeam>(&caller, ResourceKind::Patient, patient).await?;
+    visit.api.vault.fetch::<AssignCareTeam>(caller, ResourceKind::Patient, patient).await?;
     let known = visit.identity.repository().person(person).await;
-    if known.map_err(carekeep_identity::service::IdentityError::from)?.is_none() {
-        return Err(catalogue::NOT_FOUND);
+    match known.map_err(carekeep_identity::service::IdentityError::from)? {
+        Some(_) => Ok((patient, person)),
+        None => Err(catalogue::NOT_FOUND),
     }
-    let planned = vec![Planned::Assign { person, patient, at: caller.now() }];
-    let changes = vault.permit_changes(&caller, planned).await?;
-    vault.commit(&caller, changes).await?;
+}
+
+async fn change(caller: &Caller, visit: &Visit, planned: Planned) -> Result<Response, Problem> {
+    let changes = visit.api.vault.permit_changes(caller, vec![planned]).await?;
+    visit.api.vault.commit(caller, changes).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -70,5 +92,5 @@ pub(super) async fn invite(
         practitioner: None,
     };
     let invited = visit.identity.repository().invite_patient(leave, new).await?;
-    Ok(invitation(&visit, &invited))
+    Ok(invitation(&visit, &invited, Vec::new()))
 }

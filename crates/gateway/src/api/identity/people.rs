@@ -15,7 +15,10 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::visit::Visit;
+use super::{
+    roles::{Request, ask_all},
+    visit::Visit,
+};
 use crate::{
     api::SignedIn,
     problem::{self, Path, Problem, Query, catalogue},
@@ -54,6 +57,10 @@ pub(super) struct Invitation {
     /// Until when it is good.
     #[schema(format = "date-time")]
     expires: String,
+    /// Roles that somebody else has to approve: the person gets them then.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(inline)]
+    requests: Vec<Request>,
 }
 
 /// Which people.
@@ -157,10 +164,11 @@ pub(super) async fn invite(
     let login = LoginName::parse(&body.login).map_err(|_| catalogue::LOGIN_NOT_ALLOWED)?;
     let (roles, audience) = known(&body.roles)?;
     let leave = visit.api.vault.authorize::<InvitePerson>(&caller, None).await?;
-    let roles = names(&roles);
-    let new = NewPerson { login: &login, name: &body.name, audience, roles, practitioner: None };
+    let new =
+        NewPerson { login: &login, name: &body.name, audience, roles: names(&roles), practitioner: None };
     let invited = visit.identity.repository().invite_person(leave, new).await?;
-    Ok(invitation(&visit, &invited))
+    let requests = ask_all(&caller, &visit, invited.person, &roles).await?;
+    Ok(invitation(&visit, &invited, requests))
 }
 
 /// `POST /api/v1/people/{id}/invite`
@@ -174,7 +182,8 @@ pub(super) async fn invite_again(
     let (roles, _) = known(&body.roles)?;
     let leave = visit.api.vault.authorize::<InvitePerson>(&caller, Some(person)).await?;
     let invited = visit.identity.repository().invite_again(leave, names(&roles)).await?;
-    Ok(invitation(&visit, &invited))
+    let requests = ask_all(&caller, &visit, invited.person, &roles).await?;
+    Ok(invitation(&visit, &invited, requests))
 }
 
 /// The roles that these names are, and whose limits apply to who has them: staff limits are the stricter ones.
@@ -194,17 +203,19 @@ fn known(names: &[String]) -> Result<(Vec<Role>, Audience), Problem> {
     Ok((roles, if outside { Audience::Patient } else { Audience::Staff }))
 }
 
+/// The roles that come with the invitation itself.
 fn names(roles: &[Role]) -> Vec<String> {
-    roles.iter().map(|role| role.as_str().to_owned()).collect()
+    roles.iter().filter(|role| !role.needs_approval()).map(|role| role.as_str().to_owned()).collect()
 }
 
-pub(super) fn invitation(visit: &Visit, invited: &Invited) -> Response {
+pub(super) fn invitation(visit: &Visit, invited: &Invited, requests: Vec<Request>) -> Response {
     let token = invited.token.reveal();
     let body = Invitation {
         person: invited.person.to_string(),
         token: token.to_owned(),
         link: format!("{}/join#{token}", visit.origin),
         expires: invited.invite.expires.to_string(),
+        requests,
     };
     (StatusCode::CREATED, Json(body)).into_response()
 }

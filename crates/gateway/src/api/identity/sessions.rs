@@ -5,6 +5,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use carekeep_identity::{FactorKind, flow::SessionState};
+use carekeep_vault::AccountEvent;
 use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -125,7 +126,9 @@ const fn name(kind: FactorKind) -> &'static str {
 /// `DELETE /api/v1/sessions/{id}`
 pub(super) async fn revoke(_: SignedIn, visit: Visit, Path(id): Path<String>) -> Result<Response, Problem> {
     let id = id.parse().map_err(|_| catalogue::NOT_FOUND)?;
+    let live = visit.live().await?;
     if visit.identity.revoke_session(visit.token()?, id).await? {
+        visit.record(AccountEvent::EndSessions, &live.session).await?;
         Ok(StatusCode::NO_CONTENT.into_response())
     } else {
         Err(catalogue::NOT_FOUND)
@@ -135,5 +138,6 @@ pub(super) async fn revoke(_: SignedIn, visit: Visit, Path(id): Path<String>) ->
 /// `POST /api/v1/sessions/revoke-others`
 pub(super) async fn revoke_others(_: SignedIn, visit: Visit) -> Result<Response, Problem> {
     let revoked = visit.identity.revoke_other_sessions(visit.token()?).await?;
+    visit.record(AccountEvent::EndSessions, &visit.live().await?.session).await?;
     Ok(Json(Revoked { revoked }).into_response())
 }

@@ -1,7 +1,11 @@
 //! Signing in with a password and a code, and signing out.
 
 use axum::response::Response;
-use carekeep_identity::service::{IdentityError, Repository};
+use carekeep_identity::{
+    flow::SessionState,
+    service::{IdentityError, Live, Repository},
+};
+use carekeep_vault::AccountEvent;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
@@ -38,7 +42,7 @@ pub(super) async fn password(visit: Visit, Json(body): Json<Password>) -> Result
     let mut step = Step::of(signed_in.session.state);
     step.factors = Some(factors(&visit, signed_in.session.person).await?);
     visit.end_previous().await?;
-    stepped_with(visit.delivery, &signed_in.token, step)
+    stepped_with(&visit, AccountEvent::SignIn, &signed_in, step).await
 }
 
 /// What the person can give as second factor. Told only after the first one was right.
@@ -63,17 +67,29 @@ async fn factors(
 /// `POST /api/v1/sign-in/totp`
 pub(super) async fn totp(visit: Visit, Json(body): Json<Code>) -> Result<Response, Problem> {
     let code = Zeroizing::new(body.code);
-    visit.count_guess(&visit.live().await?, "totp")?;
-    let signed_in = visit.identity.prove_code(visit.token()?, &code).await?;
-    stepped(visit.delivery, &signed_in)
+    let live = visit.live().await?;
+    visit.count_guess(&live, "totp")?;
+    let event = proven(&live);
+    let tried = visit.identity.prove_code(visit.token()?, &code).await;
+    stepped(&visit, event, &visit.tried(&live, event, tried).await?).await
 }
 
 /// `POST /api/v1/sign-in/recovery-code`
 pub(super) async fn recovery_code(visit: Visit, Json(body): Json<Code>) -> Result<Response, Problem> {
     let code = Zeroizing::new(body.code);
-    visit.count_guess(&visit.live().await?, "recovery")?;
-    let signed_in = visit.identity.prove_recovery_code(visit.token()?, &code).await?;
-    stepped(visit.delivery, &signed_in)
+    let live = visit.live().await?;
+    visit.count_guess(&live, "recovery")?;
+    let event = proven(&live);
+    let tried = visit.identity.prove_recovery_code(visit.token()?, &code).await;
+    stepped(&visit, event, &visit.tried(&live, event, tried).await?).await
+}
+
+/// What it means that a factor is proven in this session.
+pub(super) const fn proven(live: &Live) -> AccountEvent {
+    match live.session.state {
+        SessionState::Active { .. } => AccountEvent::StepUp,
+        SessionState::PendingSecondFactor | SessionState::Enrolling(_) => AccountEvent::SignIn,
+    }
 }
 
 /// `POST /api/v1/sign-out`

@@ -6,16 +6,18 @@ use axum::extract::FromRequestParts;
 use carekeep_identity::{
     passkey::RelyingParty,
     service::{Identity, IdentityError, Live, TenantSettings},
-    session::Activity,
+    session::{Activity, SessionRecord},
     storage::PgRepository,
 };
 use carekeep_kernel::TenantId;
+use carekeep_policy::Aal;
+use carekeep_vault::{AccountEvent, AccountHolder, Origin};
 use http::{HeaderMap, HeaderName, header, request::Parts};
 
 use crate::{
     api::{
         Api,
-        session::{cookie, token},
+        session::{cookie, origin, token},
     },
     edge::{ClientAddr, TenantRoute},
     limits::Lane,
@@ -63,6 +65,7 @@ pub(super) struct Visit {
     pub(super) identity: Identity<PgRepository>,
     pub(super) holder: Option<String>,
     address: IpAddr,
+    from: Origin,
     token: Option<String>,
 }
 
@@ -88,6 +91,7 @@ impl FromRequestParts<Api> for Visit {
             identity: Identity::new(repository, party, TenantSettings::default(), api.identity.clone()),
             holder: cookie(&parts.headers, HOLDER_COOKIE).map(str::to_owned),
             address,
+            from: origin(parts)?,
             token: token(&parts.headers).map(str::to_owned),
         })
     }
@@ -107,10 +111,40 @@ impl Visit {
     /// Ends the session that the request came with, because another one has begun in its place (ASVS 5.0 section 7.2.4).
     pub(super) async fn end_previous(&self) -> Result<(), Problem> {
         let Ok(token) = self.token() else { return Ok(()) };
-        match self.identity.sign_out(token).await {
-            Ok(()) | Err(IdentityError::NoSession) => Ok(()),
+        let ended = match self.identity.authenticate(token, Activity::Background).await {
+            Ok(live) => self.identity.sign_out(token).await.map(|()| live),
+            Err(error) => Err(error),
+        };
+        match ended {
+            Ok(live) => self.record(AccountEvent::SignOut, &live.session).await,
+            Err(IdentityError::NoSession) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Records what was done in a session. Only then its token leaves.
+    pub(super) async fn record(&self, event: AccountEvent, session: &SessionRecord) -> Result<(), Problem> {
+        self.note(session, (event, true)).await
+    }
+
+    /// Passes on what became of proving a factor; that one was refused is recorded first.
+    pub(super) async fn tried<T>(
+        &self,
+        live: &Live,
+        event: AccountEvent,
+        tried: Result<T, IdentityError>,
+    ) -> Result<T, Problem> {
+        if matches!(tried, Err(IdentityError::Refused | IdentityError::Passkey(_))) {
+            self.note(&live.session, (event, false)).await?;
+        }
+        Ok(tried?)
+    }
+
+    async fn note(&self, session: &SessionRecord, what: (AccountEvent, bool)) -> Result<(), Problem> {
+        let aal = if session.state.aal() == carekeep_identity::Aal::Two { Aal::Two } else { Aal::One };
+        let holder = AccountHolder { tenant: self.tenant, person: session.person, session: session.id, aal };
+        self.api.vault.record_account_event(holder, self.from, what).await?;
+        Ok(())
     }
 
     /// Counts an attempt to sign in: by address and by login name.

@@ -146,17 +146,26 @@ pub(super) fn about(stage: &Stage, ids: &Ids) -> Vec<Probe> {
     probes
 }
 
-/// Somebody's session.
+/// Somebody's session and passkey.
 pub(super) fn sessions(ids: &Ids) -> Vec<Probe> {
     let path = format!("/api/v1/sessions/{}", ids.get("Session"));
-    vec![probe("end a session", Call::new(Method::DELETE, path, Body::None))]
+    let passkey = format!("/api/v1/passkeys/{}", ids.get("Passkey"));
+    let renamed = Body::Json(json!({"name": "Mine"}));
+    vec![
+        probe("end a session", Call::new(Method::DELETE, path, Body::None)),
+        probe("rename a passkey", Call::new(Method::PUT, passkey.clone(), renamed)),
+        probe("remove a passkey", Call::new(Method::DELETE, passkey, Body::None)),
+    ]
 }
 
 /// People, and charts of patients that people are given.
 pub(super) fn members(stage: &Stage, ids: &Ids) -> Vec<Probe> {
     let (patient, person) = (ids.get("Patient"), ids.get("Person"));
     let (own, colleague) = (stage.own.id("Patient"), stage.scribe.person().id);
+    let request = ids.get("RoleRequest");
     let put = |path: String| Call::new(Method::PUT, path, Body::None);
+    let post = |path: String| Call::new(Method::POST, path, Body::None);
+    let delete = |path: String| Call::new(Method::DELETE, path, Body::None);
     let team = |patient: &str, person: &str| put(format!("/api/v1/patients/{patient}/care-team/{person}"));
     let join = json!({"login": "new.comer", "name": "New Comer"});
     vec![
@@ -166,6 +175,15 @@ pub(super) fn members(stage: &Stage, ids: &Ids) -> Vec<Probe> {
         probe("invite the patient of a chart", {
             Call::post(format!("/api/v1/patients/{patient}/account"), join)
         }),
+        probe("give somebody a role", put(format!("/api/v1/people/{person}/roles/nurse"))),
+        probe("ask for a role for somebody", put(format!("/api/v1/people/{person}/roles/tenant_admin"))),
+        probe("take somebody's role", delete(format!("/api/v1/people/{person}/roles/nurse"))),
+        probe("suspend somebody", post(format!("/api/v1/people/{person}/suspend"))),
+        probe("reinstate somebody", post(format!("/api/v1/people/{person}/reinstate"))),
+        probe("remove somebody", delete(format!("/api/v1/people/{person}"))),
+        probe("approve a role", post(format!("/api/v1/role-requests/{request}/approve"))),
+        probe("reject a role", post(format!("/api/v1/role-requests/{request}/reject"))),
+        probe("take somebody off a team", delete(format!("/api/v1/patients/{own}/care-team/{person}"))),
         probe("put a colleague on a team", team(patient, &colleague.to_string())),
         probe("put somebody on a team", team(own, person)),
         probe("put somebody on another team", team(patient, person)),

@@ -1,0 +1,219 @@
+//! Roles given and taken, people suspended and let go.
+
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
+use carekeep_identity::storage::{PeopleError, RoleRequest};
+use carekeep_kernel::PersonId;
+use carekeep_policy::Role;
+use carekeep_vault::{
+    Caller,
+    catalogue::{ApproveRole, GrantRole, ListPeople, RemovePerson, SuspendPerson},
+};
+use http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::visit::Visit;
+use crate::{
+    api::SignedIn,
+    problem::{Path, Problem, catalogue},
+};
+
+/// A role that waits for somebody else's decision.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Request {
+    /// Its id.
+    #[schema(format = "uuid")]
+    id: String,
+    /// Who is to get the role.
+    #[schema(format = "uuid")]
+    person: String,
+    /// The role.
+    role: String,
+    /// Who asked for it.
+    #[schema(format = "uuid")]
+    requested_by: String,
+    /// When.
+    #[schema(format = "date-time")]
+    requested: String,
+    /// Until when somebody can decide on it.
+    #[schema(format = "date-time")]
+    expires: String,
+}
+
+impl From<RoleRequest> for Request {
+    fn from(request: RoleRequest) -> Self {
+        Self {
+            id: request.id.to_string(),
+            person: request.person.to_string(),
+            role: request.role,
+            requested_by: request.requested_by.to_string(),
+            requested: request.requested.to_string(),
+            expires: request.expires.to_string(),
+        }
+    }
+}
+
+/// What became of a role.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Given {
+    /// `granted`, `held` when the person had it already, or `requested`: somebody else has to approve it.
+    state: &'static str,
+    /// The request, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(inline)]
+    request: Option<Request>,
+}
+
+/// Roles that wait for a decision.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Requests {
+    /// The oldest first.
+    #[schema(inline)]
+    requests: Vec<Request>,
+}
+
+/// `PUT /api/v1/people/{id}/roles/{role}`
+pub(super) async fn grant(
+    SignedIn(caller): SignedIn,
+    visit: Visit,
+    Path((id, role)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let (person, role) = (person(&id)?, known(&role)?);
+    let given = if role.needs_approval() {
+        Given { state: "requested", request: Some(ask(&caller, &visit, person, role).await?.into()) }
+    } else {
+        let leave = visit.api.vault.authorize::<GrantRole>(&caller, Some(person)).await?;
+        let granted = visit.identity.repository().grant_role(leave, role.as_str()).await?;
+        Given { state: if granted { "granted" } else { "held" }, request: None }
+    };
+    Ok(Json(given).into_response())
+}
+
+async fn ask(caller: &Caller, visit: &Visit, person: PersonId, role: Role) -> Result<RoleRequest, Problem> {
+    let leave = visit.api.vault.authorize::<GrantRole>(caller, Some(person)).await?;
+    Ok(visit.identity.repository().request_role(leave, role.as_str()).await?)
+}
+
+/// Asks for those of a newcomer's roles that need approval; what was asked for before stays asked for.
+pub(super) async fn ask_all(
+    caller: &Caller,
+    visit: &Visit,
+    person: PersonId,
+    roles: &[Role],
+) -> Result<Vec<Request>, Problem> {
+    let mut requests = Vec::new();
+    for role in roles.iter().filter(|role| role.needs_approval()) {
+        let leave = visit.api.vault.authorize::<GrantRole>(caller, Some(person)).await?;
+        match visit.identity.repository().request_role(leave, role.as_str()).await {
+            Ok(request) => requests.push(request.into()),
+            Err(PeopleError::Asked) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(requests)
+}
+
+/// `DELETE /api/v1/people/{id}/roles/{role}`
+pub(super) async fn revoke(
+    SignedIn(caller): SignedIn,
+    visit: Visit,
+    Path((id, role)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    // Any role, so that one that was granted by mistake can be taken, whatever it is.
+    let (person, role) = (person(&id)?, role.parse::<Role>().map_err(|_| catalogue::NOT_FOUND)?);
+    let leave = visit.api.vault.authorize::<GrantRole>(&caller, Some(person)).await?;
+    visit.identity.repository().revoke_role(leave, role.as_str()).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// `POST /api/v1/people/{id}/suspend`
+pub(super) async fn suspend(
+    SignedIn(caller): SignedIn,
+    visit: Visit,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let leave = visit.api.vault.authorize::<SuspendPerson>(&caller, Some(person(&id)?)).await?;
+    visit.identity.repository().suspend(leave).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// `POST /api/v1/people/{id}/reinstate`
+pub(super) async fn reinstate(
+    SignedIn(caller): SignedIn,
+    visit: Visit,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let leave = visit.api.vault.authorize::<SuspendPerson>(&caller, Some(person(&id)?)).await?;
+    visit.identity.repository().reinstate(leave).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// `DELETE /api/v1/people/{id}`
+pub(super) async fn remove(
+    SignedIn(caller): SignedIn,
+    visit: Visit,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let leave = visit.api.vault.authorize::<RemovePerson>(&caller, Some(person(&id)?)).await?;
+    visit.identity.repository().remove(leave).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// `GET /api/v1/role-requests`
+pub(super) async fn requests(SignedIn(caller): SignedIn, visit: Visit) -> Result<Response, Problem> {
+    let leave = visit.api.vault.authorize::<ListPeople>(&caller, None).await?;
+    if !leave.shows_names() {
+        return Err(catalogue::FORBIDDEN);
+    }
+    let requests = visit.identity.repository().role_requests(leave).await?;
+    Ok(Json(Requests { requests: requests.into_iter().map(Request::from).collect() }).into_response())
+}
+
+/// `POST /api/v1/role-requests/{id}/approve`
+pub(super) async fn approve(
+    SignedIn(caller): SignedIn,
+    visit: Visit,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    decide(&caller, &visit, &id, true).await
+}
+
+/// `POST /api/v1/role-requests/{id}/reject`
+pub(super) async fn reject(
+    SignedIn(caller): SignedIn,
+    visit: Visit,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    decide(&caller, &visit, &id, false).await
+}
+
+async fn decide(caller: &Caller, visit: &Visit, id: &str, approved: bool) -> Result<Response, Problem> {
+    let (vault, repository) = (&visit.api.vault, visit.identity.repository());
+    let request = match id.parse::<Uuid>() {
+        Ok(id) => repository.role_request(id).await?,
+        Err(_) => None,
+    };
+    // Whoever may decide on none learns nothing of which there are.
+    let leave =
+        vault.authorize::<ApproveRole>(caller, request.as_ref().map(|request| request.person)).await?;
+    let request = request.ok_or(catalogue::NOT_FOUND)?;
+    repository.decide(leave, &request, approved).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+fn person(id: &str) -> Result<PersonId, Problem> {
+    id.parse().map_err(|_| catalogue::NOT_FOUND)
+}
+
+/// A role that is given here: a patient's comes with the account that is made from the chart.
+fn known(name: &str) -> Result<Role, Problem> {
+    match name.parse() {
+        Ok(Role::Patient) => Err(catalogue::PATIENTS_ACCOUNT),
+        Ok(role) => Ok(role),
+        Err(_) => Err(catalogue::ROLES_NOT_ALLOWED),
+    }
+}

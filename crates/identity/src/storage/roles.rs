@@ -1,0 +1,213 @@
+//! What becomes of people, for those who run the tenant: roles, suspension, leaving.
+//!
+//! Invariant: a role that needs approval is granted by [`PgRepository::decide`] and by nothing else once the tenant has its
+//! first administrator. Which roles those are, the caller says: identity knows roles by their names only.
+
+use carekeep_kernel::{CredentialId, PersonId, Timestamp};
+use carekeep_store::{Changed, NewGrant, entity::role_request};
+use carekeep_vault::{
+    Authorized,
+    catalogue::{ApproveRole, GrantRole, ListPeople, RemovePerson, SuspendPerson},
+};
+use std::time::Duration;
+use uuid::Uuid;
+
+use super::{PgRepository, people::PeopleError};
+
+type Answer<T> = Result<T, PeopleError>;
+
+/// How long a request waits for somebody to decide on it.
+const REQUEST_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// The longest list of requests in one answer.
+const LONGEST_LIST: u64 = 200;
+
+/// A role that somebody asked for and nobody decided on yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleRequest {
+    /// Its id.
+    pub id: Uuid,
+    /// Who is to get the role.
+    pub person: PersonId,
+    /// The role's name.
+    pub role: String,
+    /// Who asked.
+    pub requested_by: PersonId,
+    /// When.
+    pub requested: Timestamp,
+    /// When it is void.
+    pub expires: Timestamp,
+}
+
+impl From<role_request::Model> for RoleRequest {
+    fn from(row: role_request::Model) -> Self {
+        Self {
+            id: row.id,
+            person: PersonId::from_uuid(row.person),
+            role: row.role,
+            requested_by: PersonId::from_uuid(row.requested_by),
+            requested: row.requested_at.into(),
+            expires: row.expires_at.into(),
+        }
+    }
+}
+
+fn done(changed: Changed) -> Answer<bool> {
+    match changed {
+        Changed::Done => Ok(true),
+        Changed::Nothing => Ok(false),
+        Changed::LastAdministrator => Err(PeopleError::LastAdministrator),
+    }
+}
+
+impl PgRepository {
+    /// Gives a role; `false` when the person holds it already.
+    ///
+    /// # Errors
+    /// [`PeopleError::Left`], [`PeopleError::PatientsAccount`], [`PeopleError::OtherEvidence`],
+    /// [`PeopleError::Unavailable`].
+    pub async fn grant_role(&self, leave: Authorized<GrantRole>, role: &str) -> Answer<bool> {
+        let person = self.works_here(self.target(&leave)?).await?;
+        Ok(self.store.grant_role(self.grant(person, role, Some(leave.by()))).await?)
+    }
+
+    /// Asks for a role that somebody else has to approve.
+    ///
+    /// # Errors
+    /// [`PeopleError::Asked`], [`PeopleError::Left`], [`PeopleError::PatientsAccount`], [`PeopleError::OtherEvidence`],
+    /// [`PeopleError::Unavailable`].
+    pub async fn request_role(&self, leave: Authorized<GrantRole>, role: &str) -> Answer<RoleRequest> {
+        let person = self.works_here(self.target(&leave)?).await?;
+        let now = self.vault.clock().now();
+        let row = role_request::Model {
+            id: self.fresh_id(),
+            person: person.as_uuid(),
+            role: role.to_owned(),
+            requested_by: leave.by().as_uuid(),
+            requested_at: now.into(),
+            expires_at: (now + REQUEST_LIFE).into(),
+            decided_at: None,
+            approved: None,
+            decided_by: None,
+        };
+        if self.store.add_role_request(row.clone()).await? { Ok(row.into()) } else { Err(PeopleError::Asked) }
+    }
+
+    /// The requests that wait for a decision, the oldest first, 200 at most.
+    ///
+    /// # Errors
+    /// [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
+    pub async fn role_requests(&self, leave: Authorized<ListPeople>) -> Answer<Vec<RoleRequest>> {
+        self.check(&leave)?;
+        self.waiting().await
+    }
+
+    /// The requests that wait for a decision, for the platform's operator.
+    ///
+    /// # Errors
+    /// [`PeopleError::Unavailable`].
+    pub async fn waiting(&self) -> Answer<Vec<RoleRequest>> {
+        let rows = self.store.role_requests(self.vault.clock().now(), LONGEST_LIST).await?;
+        Ok(rows.into_iter().map(RoleRequest::from).collect())
+    }
+
+    /// Whom a request is about, to ask whether somebody may decide on it.
+    ///
+    /// # Errors
+    /// [`PeopleError::Unavailable`].
+    pub async fn role_request(&self, id: Uuid) -> Answer<Option<RoleRequest>> {
+        Ok(self.store.role_request(id).await?.map(RoleRequest::from))
+    }
+
+    /// Decides on a request: a yes grants the role.
+    ///
+    /// # Errors
+    /// [`PeopleError::NotYours`] when it was decided on, has expired, or was asked for by the very person or for them;
+    /// [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
+    pub async fn decide(
+        &self,
+        leave: Authorized<ApproveRole>,
+        request: &RoleRequest,
+        approved: bool,
+    ) -> Answer<()> {
+        if self.target(&leave)? != request.person {
+            return Err(PeopleError::OtherEvidence);
+        }
+        self.settle(request, (Some(leave.by()), approved)).await
+    }
+
+    /// Decides on a request as the platform's operator: for a tenant in which nobody else could.
+    ///
+    /// # Errors
+    /// [`PeopleError::NotYours`] when there is no such open request, [`PeopleError::Unavailable`].
+    pub async fn decide_as_operator(&self, id: Uuid, approved: bool) -> Answer<RoleRequest> {
+        let request = self.role_request(id).await?.ok_or(PeopleError::NotYours)?;
+        self.settle(&request, (None, approved)).await?;
+        Ok(request)
+    }
+
+    async fn settle(&self, request: &RoleRequest, decision: (Option<PersonId>, bool)) -> Answer<()> {
+        let grant = decision.1.then(|| self.grant(request.person, &request.role, decision.0));
+        let now = self.vault.clock().now();
+        let first = self.store.decide_role_request(request.id, decision, grant, now).await?;
+        if first { Ok(()) } else { Err(PeopleError::NotYours) }
+    }
+
+    /// Takes a role; `false` when the person does not hold it. Holds for every request within a second.
+    ///
+    /// # Errors
+    /// [`PeopleError::LastAdministrator`], [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
+    pub async fn revoke_role(&self, leave: Authorized<GrantRole>, role: &str) -> Answer<bool> {
+        let person = self.target(&leave)?;
+        done(self.store.revoke_role(person, role, self.vault.clock().now()).await?)
+    }
+
+    /// Suspends a person and ends all their sessions, within a second everywhere; `false` when they are suspended already.
+    ///
+    /// # Errors
+    /// [`PeopleError::LastAdministrator`], [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
+    pub async fn suspend(&self, leave: Authorized<SuspendPerson>) -> Answer<bool> {
+        let person = self.target(&leave)?;
+        done(self.store.suspend(person, self.vault.clock().now()).await?)
+    }
+
+    /// Ends a suspension; `false` when there is none.
+    ///
+    /// # Errors
+    /// [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
+    pub async fn reinstate(&self, leave: Authorized<SuspendPerson>) -> Answer<bool> {
+        let person = self.target(&leave)?;
+        done(self.store.reinstate(person).await?)
+    }
+
+    /// Lets a person leave for good, with all sessions, roles and invitations; `false` when they have left already.
+    ///
+    /// # Errors
+    /// [`PeopleError::LastAdministrator`], [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
+    pub async fn remove(&self, leave: Authorized<RemovePerson>) -> Answer<bool> {
+        let person = self.target(&leave)?;
+        done(self.store.leave(person, self.vault.clock().now()).await?)
+    }
+
+    /// Roles are for those who work here and have not left; a patient's account is for the chart that it was made for.
+    async fn works_here(&self, person: PersonId) -> Answer<PersonId> {
+        match self.store.person(person).await? {
+            Some(row) if row.patient.is_some() => Err(PeopleError::PatientsAccount),
+            Some(row) if row.left_at.is_none() => Ok(person),
+            _ => Err(PeopleError::Left),
+        }
+    }
+
+    fn grant(&self, person: PersonId, role: &str, granted_by: Option<PersonId>) -> NewGrant {
+        NewGrant {
+            id: self.fresh_id(),
+            person,
+            role: role.to_owned(),
+            granted_by,
+            at: self.vault.clock().now(),
+        }
+    }
+
+    fn fresh_id(&self) -> Uuid {
+        CredentialId::generate(&**self.vault.clock(), self.random()).as_uuid()
+    }
+}

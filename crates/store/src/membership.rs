@@ -1,0 +1,189 @@
+//! What becomes of people: roles given and taken, suspension, leaving.
+//!
+//! Invariant: a tenant never loses its last administrator. Whatever could take one away is done while nobody else does
+//! such a thing (the founder's row is the lock), and only if another one remains.
+
+use carekeep_kernel::{PersonId, Timestamp};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, sea_query::Expr};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::{
+    Answer, Store,
+    connection::Transaction,
+    entity::{invite, person, role_grant},
+    people::insert_grant,
+    sessions::revoke_sessions,
+};
+
+/// The role of those who run a tenant, as it is stored.
+pub(crate) const ADMINISTRATOR: &str = "tenant_admin";
+
+/// A role to grant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewGrant {
+    /// The id of the grant.
+    pub id: Uuid,
+    /// Who gets it.
+    pub person: PersonId,
+    /// The role's name.
+    pub role: String,
+    /// Who grants it; `None` for the platform's operator.
+    pub granted_by: Option<PersonId>,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl NewGrant {
+    pub(crate) fn row(self) -> role_grant::Model {
+        role_grant::Model {
+            id: self.id,
+            person: self.person.as_uuid(),
+            role: self.role,
+            granted_by: self.granted_by.map(|person| person.as_uuid()),
+            granted_at: self.at.into(),
+            invite: None,
+            revoked_at: None,
+        }
+    }
+}
+
+/// What became of a change to a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Changed {
+    /// It was made.
+    Done,
+    /// It was so already, or there is no such person.
+    Nothing,
+    /// It was not made: nobody would be left to run the tenant.
+    LastAdministrator,
+}
+
+impl Changed {
+    const fn of(rows: u64) -> Self {
+        if rows == 0 { Self::Nothing } else { Self::Done }
+    }
+}
+
+impl Store {
+    /// Suspends a person and ends all their sessions, in one transaction.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn suspend(&self, id: PersonId, now: Timestamp) -> Answer<Changed> {
+        let Some(transaction) = self.begin_without(id).await? else { return Ok(Changed::LastAdministrator) };
+        let suspended = person::Entity::update_many()
+            .col_expr(person::Column::SuspendedAt, Expr::value(OffsetDateTime::from(now)))
+            .filter(person::Column::Id.eq(id.as_uuid()))
+            .filter(person::Column::SuspendedAt.is_null())
+            .exec(&transaction)
+            .await?;
+        revoke_sessions(&transaction, id, None, now).await?;
+        transaction.commit().await?;
+        Ok(Changed::of(suspended.rows_affected))
+    }
+
+    /// Ends a suspension.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn reinstate(&self, id: PersonId) -> Answer<Changed> {
+        let reinstated = person::Entity::update_many()
+            .col_expr(person::Column::SuspendedAt, Expr::value(None::<OffsetDateTime>))
+            .filter(person::Column::Id.eq(id.as_uuid()))
+            .filter(person::Column::SuspendedAt.is_not_null())
+            .exec(&self.database)
+            .await?;
+        Ok(Changed::of(reinstated.rows_affected))
+    }
+
+    /// Lets a person leave for good: sessions, roles and open invitations end with it, in one transaction.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn leave(&self, id: PersonId, now: Timestamp) -> Answer<Changed> {
+        let Some(transaction) = self.begin_without(id).await? else { return Ok(Changed::LastAdministrator) };
+        let at = || Expr::value(OffsetDateTime::from(now));
+        let left = person::Entity::update_many()
+            .col_expr(person::Column::LeftAt, at())
+            .filter(person::Column::Id.eq(id.as_uuid()))
+            .filter(person::Column::LeftAt.is_null())
+            .exec(&transaction)
+            .await?;
+        revoke_sessions(&transaction, id, None, now).await?;
+        role_grant::Entity::update_many()
+            .col_expr(role_grant::Column::RevokedAt, at())
+            .filter(role_grant::Column::Person.eq(id.as_uuid()))
+            .filter(role_grant::Column::RevokedAt.is_null())
+            .exec(&transaction)
+            .await?;
+        invite::Entity::update_many()
+            .col_expr(invite::Column::WithdrawnAt, at())
+            .filter(invite::Column::Person.eq(id.as_uuid()))
+            .filter(invite::Column::WithdrawnAt.is_null())
+            .exec(&transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(Changed::of(left.rows_affected))
+    }
+
+    /// Grants a role; `false` when the person holds it already.
+    ///
+    /// # Errors
+    /// When the database does not answer, or there is no such person.
+    pub async fn grant_role(&self, grant: NewGrant) -> Answer<bool> {
+        insert_grant(&self.database, grant.row()).await
+    }
+
+    /// Takes a role away.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn revoke_role(&self, person: PersonId, role: &str, now: Timestamp) -> Answer<Changed> {
+        let begun =
+            if role == ADMINISTRATOR { self.begin_without(person).await? } else { Some(self.begin().await?) };
+        let Some(transaction) = begun else { return Ok(Changed::LastAdministrator) };
+        let revoked = role_grant::Entity::update_many()
+            .col_expr(role_grant::Column::RevokedAt, Expr::value(OffsetDateTime::from(now)))
+            .filter(role_grant::Column::Person.eq(person.as_uuid()))
+            .filter(role_grant::Column::Role.eq(role))
+            .filter(role_grant::Column::RevokedAt.is_null())
+            .exec(&transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(Changed::of(revoked.rows_affected))
+    }
+
+    /// Begins a transaction in which a person may cease to run the tenant; `None` when nobody else does.
+    async fn begin_without(&self, id: PersonId) -> Answer<Option<Transaction>> {
+        let transaction = self.begin().await?;
+        person::Entity::find()
+            .filter(person::Column::Founder.eq(true))
+            .lock_exclusive()
+            .one(&transaction)
+            .await?;
+        let administrators: Vec<Uuid> = role_grant::Entity::find()
+            .filter(role_grant::Column::Role.eq(ADMINISTRATOR))
+            .filter(role_grant::Column::RevokedAt.is_null())
+            .all(&transaction)
+            .await?
+            .into_iter()
+            .map(|grant| grant.person)
+            .collect();
+        let others = administrators.iter().copied().filter(|other| *other != id.as_uuid());
+        let remains = person::Entity::find()
+            .filter(person::Column::Id.is_in(others))
+            .filter(person::Column::ActivatedAt.is_not_null())
+            .filter(person::Column::SuspendedAt.is_null())
+            .filter(person::Column::LeftAt.is_null())
+            .limit(1)
+            .one(&transaction)
+            .await?
+            .is_some();
+        if remains || !administrators.contains(&id.as_uuid()) {
+            return Ok(Some(transaction));
+        }
+        transaction.rollback().await?;
+        Ok(None)
+    }
+}

@@ -1,0 +1,112 @@
+//! Entries for what happens to accounts: signing in, factors, sessions. Policy does not decide on these: identity's state
+//! machine does, and the ledger says what it did. The session that came of it is told to nobody before that is durable.
+
+use carekeep_kernel::{EntryId, PersonId, ResourceId, SessionId, TenantId};
+use carekeep_ledger::Outcome;
+use carekeep_policy::{Aal, Principal, Purpose, RoleSet};
+
+use crate::{
+    AccessError, Caller, Origin, Vault,
+    audit::{Note, reference},
+    gate::Gate,
+};
+
+/// What happened to an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccountEvent {
+    /// An invitation was used.
+    AcceptInvite,
+    /// A factor was proven on the way in.
+    SignIn,
+    /// A factor was proven again, in a session that is in.
+    StepUp,
+    /// A password was set.
+    EnrolPassword,
+    /// A code generator was set up.
+    EnrolTotp,
+    /// A passkey was registered.
+    EnrolPasskey,
+    /// A passkey was taken out of use.
+    RemovePasskey,
+    /// Recovery codes were made.
+    NewRecoveryCodes,
+    /// A session ended because its person said so.
+    SignOut,
+    /// Other sessions of the person ended because the person said so.
+    EndSessions,
+}
+
+impl AccountEvent {
+    /// The action's name in the ledger.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AcceptInvite => "accept_invite",
+            Self::SignIn => "sign_in",
+            Self::StepUp => "step_up",
+            Self::EnrolPassword => "enrol_password",
+            Self::EnrolTotp => "enrol_totp",
+            Self::EnrolPasskey => "enrol_passkey",
+            Self::RemovePasskey => "remove_passkey",
+            Self::NewRecoveryCodes => "new_recovery_codes",
+            Self::SignOut => "sign_out",
+            Self::EndSessions => "end_sessions",
+        }
+    }
+}
+
+/// Whose account it is, and in which session it happened.
+#[derive(Debug, Clone, Copy)]
+pub struct AccountHolder {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The person.
+    pub person: PersonId,
+    /// The session.
+    pub session: SessionId,
+    /// What the session is worth now.
+    pub aal: Aal,
+}
+
+impl Vault {
+    /// Records what happened to an account, or was tried and refused. When this returns `Ok`, the entry is durable.
+    ///
+    /// # Errors
+    /// [`AccessError::Unavailable`] when the tenant or the audit is away: then the session is told to nobody.
+    pub async fn record_account_event(
+        &self,
+        holder: AccountHolder,
+        origin: Origin,
+        (event, done): (AccountEvent, bool),
+    ) -> Result<EntryId, AccessError> {
+        let AccountHolder { tenant, person, session, aal } = holder;
+        let cell = self.cell(tenant).await?;
+        let now = self.clock().now();
+        // Never leaves this function: it is who acts, for the entry, and may do nothing.
+        let principal = Principal { tenant, person, suspended: false, patient: None, roles: RoleSet::EMPTY };
+        let purpose = Purpose::Operations;
+        let caller = Caller {
+            principal,
+            session,
+            aal,
+            factor_at: now,
+            device: None,
+            purpose,
+            tenant_active: true,
+            origin,
+            now,
+        };
+        let gate: Gate<'_> = self.gate(&cell, &caller);
+        let note = Note {
+            action: event.as_str(),
+            kind: "Account",
+            resources: vec![reference(ResourceId::from_uuid(person.as_uuid()), 0)],
+            patients: Vec::new(),
+            outcome: if done { Outcome::Permitted } else { Outcome::Denied },
+            policies: Vec::new(),
+            policy_digest: gate.policy.load().digest(),
+            detail: gate.detail(None).await?,
+        };
+        cell.recorder.record(&caller, note).await
+    }
+}
