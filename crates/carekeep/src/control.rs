@@ -147,6 +147,8 @@ enum Refusal {
     Suspended,
     #[error("no such open request: look at the list again")]
     NoRequest,
+    #[error("the person has not joined yet: approve when they have")]
+    NotJoined,
     #[error(transparent)]
     Access(#[from] AccessError),
 }
@@ -172,6 +174,7 @@ impl Refusal {
             }
             Self::NoHost => refused(StatusCode::UNPROCESSABLE_ENTITY, "no-host", "No host to invite to"),
             Self::Suspended => refused(StatusCode::CONFLICT, "suspended", "The tenant is suspended"),
+            Self::NotJoined => refused(StatusCode::CONFLICT, "not-joined", "The person has not joined yet"),
             Self::NoRequest => refused(StatusCode::NOT_FOUND, "no-request", "No such open request"),
             Self::Tenancy(_) | Self::Admin(_) | Self::Access(_) => Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -270,6 +273,8 @@ struct RequestAnswer {
     requested_by: String,
     requested: String,
     expires: String,
+    /// Nobody until the person has joined.
+    invited_by: Option<String>,
 }
 
 /// For a tenant in which nobody else could decide: with one administrator, or when the others are away.
@@ -282,6 +287,7 @@ async fn role_requests(State(control): Shared, Path(slug): Path<String>) -> Resu
         requested_by: request.requested_by.to_string(),
         requested: request.requested.to_string(),
         expires: request.expires.to_string(),
+        invited_by: request.invited_by.map(|person| person.to_string()),
     });
     Ok(axum::Json(answers.collect::<Vec<_>>()).into_response())
 }
@@ -315,6 +321,7 @@ async fn decide(control: &Control, slug: &str, id: &str, approved: bool) -> Resu
             Ok(StatusCode::NO_CONTENT.into_response())
         }
         Err(PeopleError::NotYours) => Err(Refusal::NoRequest),
+        Err(PeopleError::NotJoined) => Err(Refusal::NotJoined),
         Err(error) => Err(FirstAdminError::People(error).into()),
     }
 }

@@ -66,7 +66,7 @@ pub enum Aal {
 named!("assurance level", Aal { One = "aal1", Two = "aal2", Three = "aal3" });
 
 /// Why (HL7 v3 PurposeOfUse).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Purpose {
     /// Treatment.

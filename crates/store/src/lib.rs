@@ -30,6 +30,7 @@ pub use credentials::Removed;
 pub use error::StoreError;
 pub use membership::{Changed, NewGrant};
 pub use people::{Member, Names};
+pub use role_requests::Decided;
 
 /// The answer of every method here.
 pub type Answer<T> = Result<T, StoreError>;

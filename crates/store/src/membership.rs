@@ -4,14 +4,14 @@
 //! such a thing (the founder's row is the lock), and only if another one remains.
 
 use carekeep_kernel::{PersonId, Timestamp};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, sea_query::Expr};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect, QueryTrait, sea_query::Expr};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
     Answer, Store,
     connection::Transaction,
-    entity::{invite, person, role_grant},
+    entity::{invite, person, role_grant, role_request},
     people::insert_grant,
     sessions::revoke_sessions,
 };
@@ -79,6 +79,7 @@ impl Store {
             .exec(&transaction)
             .await?;
         revoke_sessions(&transaction, id, None, now).await?;
+        end_what_was_begun(&transaction, id, now).await?;
         transaction.commit().await?;
         Ok(Changed::of(suspended.rows_affected))
     }
@@ -123,6 +124,7 @@ impl Store {
             .filter(invite::Column::WithdrawnAt.is_null())
             .exec(&transaction)
             .await?;
+        end_what_was_begun(&transaction, id, now).await?;
         transaction.commit().await?;
         Ok(Changed::of(left.rows_affected))
     }
@@ -186,4 +188,33 @@ impl Store {
         transaction.rollback().await?;
         Ok(None)
     }
+}
+
+/// Withdraws the invitations that a person made to people who have not joined, and rejects the roles asked for by or for the
+/// person: whoever may not act any more must not come back by what they left behind.
+async fn end_what_was_begun(transaction: &Transaction, id: PersonId, now: Timestamp) -> Answer<()> {
+    let at = || Expr::value(OffsetDateTime::from(now));
+    let newcomers = person::Entity::find()
+        .select_only()
+        .column(person::Column::Id)
+        .filter(person::Column::ActivatedAt.is_null())
+        .into_query();
+    invite::Entity::update_many()
+        .col_expr(invite::Column::WithdrawnAt, at())
+        .filter(invite::Column::InvitedBy.eq(id.as_uuid()))
+        .filter(invite::Column::WithdrawnAt.is_null())
+        .filter(invite::Column::Person.in_subquery(newcomers))
+        .exec(transaction)
+        .await?;
+    let of = Condition::any()
+        .add(role_request::Column::RequestedBy.eq(id.as_uuid()))
+        .add(role_request::Column::Person.eq(id.as_uuid()));
+    role_request::Entity::update_many()
+        .col_expr(role_request::Column::DecidedAt, at())
+        .col_expr(role_request::Column::Approved, Expr::value(false))
+        .filter(role_request::Column::DecidedAt.is_null())
+        .filter(of)
+        .exec(transaction)
+        .await?;
+    Ok(())
 }

@@ -146,7 +146,8 @@ impl Store {
     }
 
     /// Notes that the person has two factors, and grants the roles of the invitation that led there. Only the first time
-    /// counts: a role that was taken away later does not come back. `new_id` makes the ids of the grants.
+    /// counts: a role that was taken away later does not come back. `false` when no invitation counts any more. `new_id` makes
+    /// the ids of the grants.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -155,10 +156,11 @@ impl Store {
         id: PersonId,
         now: Timestamp,
         new_id: &(dyn Fn() -> Uuid + Send + Sync),
-    ) -> Answer<()> {
-        let Some((transaction, row)) = self.begin_with(id).await? else { return Ok(()) };
+    ) -> Answer<bool> {
+        let Some((transaction, row)) = self.begin_with(id).await? else { return Ok(false) };
         if row.activated_at.is_some() {
-            return Ok(transaction.rollback().await?);
+            transaction.rollback().await?;
+            return Ok(true);
         }
         person::Entity::update_many()
             .col_expr(person::Column::ActivatedAt, Expr::value(OffsetDateTime::from(now)))
@@ -172,10 +174,15 @@ impl Store {
             .order_by_desc(invite::Column::AcceptedAt)
             .one(&transaction)
             .await?;
-        for row in accepted.iter().flat_map(|invite| grants_of(invite, now, new_id)).collect::<Vec<_>>() {
+        let Some(accepted) = accepted.filter(|_| row.left_at.is_none()) else {
+            transaction.rollback().await?;
+            return Ok(false);
+        };
+        for row in grants_of(&accepted, now, new_id) {
             insert_grant(&transaction, row).await?;
         }
-        Ok(transaction.commit().await?)
+        transaction.commit().await?;
+        Ok(true)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Roles that one person asks for and another decides on.
 
+use std::collections::HashMap;
+
 use carekeep_kernel::{PersonId, Timestamp};
 use sea_orm::{
     ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, TryInsertResult,
@@ -8,7 +10,12 @@ use sea_orm::{
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{Answer, NewGrant, Store, entity::role_request, people::insert_grant};
+use crate::{
+    Answer, NewGrant, Store,
+    connection::Transaction,
+    entity::{invite, person, role_request},
+    people::insert_grant,
+};
 
 impl Store {
     /// Adds a request; `false` when there is an open one for the same role of the same person. One that has expired makes
@@ -58,7 +65,6 @@ impl Store {
     }
 
     /// Decides on a request, once; a yes grants the role in the same transaction. `by` is `None` for the platform's operator.
-    /// `false` when it was decided on already, has expired, or is for `by` to ask for or to get and not to decide on.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -68,7 +74,7 @@ impl Store {
         (by, approved): (Option<PersonId>, bool),
         grant: Option<NewGrant>,
         now: Timestamp,
-    ) -> Answer<bool> {
+    ) -> Answer<Decided> {
         let transaction = self.begin().await?;
         let mut update = role_request::Entity::update_many()
             .col_expr(role_request::Column::DecidedAt, Expr::value(OffsetDateTime::from(now)))
@@ -84,12 +90,64 @@ impl Store {
         }
         if update.exec(&transaction).await?.rows_affected != 1 {
             transaction.rollback().await?;
-            return Ok(false);
+            return Ok(Decided::NotYours);
+        }
+        // What is approved is a person whom others know, not an invitation that somebody may still use.
+        if let Some(grant) = &grant
+            && !joined(&transaction, grant.person, by).await?
+        {
+            transaction.rollback().await?;
+            return Ok(Decided::NotJoined);
         }
         if let Some(grant) = grant {
             insert_grant(&transaction, grant.row()).await?;
         }
         transaction.commit().await?;
-        Ok(true)
+        Ok(Decided::Done)
     }
+
+    /// Who made the invitations by which these people joined; nobody for those who have not joined.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn inviters(&self, people: Vec<Uuid>) -> Answer<HashMap<Uuid, Uuid>> {
+        let joined = person::Entity::find()
+            .filter(person::Column::Id.is_in(people))
+            .filter(person::Column::ActivatedAt.is_not_null())
+            .all(&self.database)
+            .await?;
+        let invites = invite::Entity::find()
+            .filter(invite::Column::Person.is_in(joined.iter().map(|person| person.id)))
+            .filter(invite::Column::AcceptedAt.is_not_null())
+            .all(&self.database)
+            .await?;
+        Ok(invites.into_iter().map(|invite| (invite.person, invite.invited_by)).collect())
+    }
+}
+
+/// What became of a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decided {
+    /// It counts.
+    Done,
+    /// It was decided on already, has expired, or was asked for by or for the person who decides.
+    NotYours,
+    /// The person has not joined, may not sign in, or was invited by the person who decides: a yes would go to whoever has
+    /// the link.
+    NotJoined,
+}
+
+/// Whether somebody signs in here who was not let in by `by`. Alone with the person until the transaction ends.
+async fn joined(transaction: &Transaction, id: PersonId, by: Option<PersonId>) -> Answer<bool> {
+    let row = person::Entity::find_by_id(id.as_uuid()).lock_exclusive().one(transaction).await?;
+    let signs_in = row
+        .is_some_and(|row| row.activated_at.is_some() && row.suspended_at.is_none() && row.left_at.is_none());
+    let Some(by) = by.filter(|_| signs_in) else { return Ok(signs_in) };
+    let own = invite::Entity::find()
+        .filter(invite::Column::Person.eq(id.as_uuid()))
+        .filter(invite::Column::AcceptedAt.is_not_null())
+        .filter(invite::Column::InvitedBy.eq(by.as_uuid()))
+        .one(transaction)
+        .await?;
+    Ok(own.is_none())
 }

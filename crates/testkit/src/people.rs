@@ -20,7 +20,7 @@ pub struct PersonSpec<'a> {
     pub aal: i16,
     /// The person's own chart.
     pub patient: Option<ResourceId>,
-    /// `invited`, `active`, `suspended` or `left`.
+    /// `invited` (with an invitation that was opened), `active`, `suspended` or `left`.
     pub status: &'a str,
 }
 
@@ -71,6 +71,9 @@ impl Platform {
         for role in spec.roles {
             self.grant(tenant, id, *role).await;
         }
+        if spec.status == "invited" {
+            self.opened_invitation(tenant, id).await;
+        }
         sqlx::query(AssertSqlSafe(format!(
             "INSERT INTO {schema}.session (id, person, token_hash, state, detail, aal, created_at, last_seen_at,
                factor_at, factors)
@@ -85,6 +88,23 @@ impl Platform {
         .await
         .unwrap();
         Person { tenant, id, session, token }
+    }
+
+    /// An invitation whose link the person has opened: what an enrolment rests on until it is complete.
+    async fn opened_invitation(&self, tenant: TenantId, person: PersonId) {
+        let sql = format!(
+            "INSERT INTO {}.invite (id, person, invited_by, token_hash, roles, created_at, expires_at, accepted_at)
+             VALUES ($1, $2, $1, $3, '[]', $4, $4 + interval '1 day', $4)",
+            tenant.schema()
+        );
+        sqlx::query(AssertSqlSafe(sql))
+            .bind(PersonId::generate(&*self.clock, &*self.random).as_uuid())
+            .bind(person.as_uuid())
+            .bind(&random::bytes::<32>(&*self.random)[..])
+            .bind(OffsetDateTime::from(self.clock.now()))
+            .execute(&self.people)
+            .await
+            .unwrap();
     }
 
     /// Gives a person a login name and a name, sealed as the product seals them.

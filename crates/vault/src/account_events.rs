@@ -3,13 +3,26 @@
 
 use carekeep_kernel::{EntryId, PersonId, ResourceId, SessionId, TenantId};
 use carekeep_ledger::Outcome;
-use carekeep_policy::{Aal, Principal, Purpose, RoleSet};
+use carekeep_policy::{Aal, Principal, RoleSet};
 
 use crate::{
     AccessError, Caller, Origin, Vault,
-    audit::{Note, reference},
+    audit::{Grounds, Note, reference},
     gate::Gate,
 };
+
+/// What was proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Factor {
+    /// A password.
+    Password,
+    /// A code of an authenticator app.
+    Totp,
+    /// A passkey.
+    Passkey,
+    /// A recovery code.
+    RecoveryCode,
+}
 
 /// What happened to an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,9 +30,9 @@ pub enum AccountEvent {
     /// An invitation was used.
     AcceptInvite,
     /// A factor was proven on the way in.
-    SignIn,
+    SignIn(Factor),
     /// A factor was proven again, in a session that is in.
-    StepUp,
+    StepUp(Factor),
     /// A password was set.
     EnrolPassword,
     /// A code generator was set up.
@@ -42,8 +55,14 @@ impl AccountEvent {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AcceptInvite => "accept_invite",
-            Self::SignIn => "sign_in",
-            Self::StepUp => "step_up",
+            Self::SignIn(Factor::Password) => "sign_in_by_password",
+            Self::SignIn(Factor::Totp) => "sign_in_by_totp",
+            Self::SignIn(Factor::Passkey) => "sign_in_by_passkey",
+            Self::SignIn(Factor::RecoveryCode) => "sign_in_by_recovery_code",
+            Self::StepUp(Factor::Password) => "step_up_by_password",
+            Self::StepUp(Factor::Totp) => "step_up_by_totp",
+            Self::StepUp(Factor::Passkey) => "step_up_by_passkey",
+            Self::StepUp(Factor::RecoveryCode) => "step_up_by_recovery_code",
             Self::EnrolPassword => "enrol_password",
             Self::EnrolTotp => "enrol_totp",
             Self::EnrolPasskey => "enrol_passkey",
@@ -84,14 +103,12 @@ impl Vault {
         let now = self.clock().now();
         // Never leaves this function: it is who acts, for the entry, and may do nothing.
         let principal = Principal { tenant, person, suspended: false, patient: None, roles: RoleSet::EMPTY };
-        let purpose = Purpose::Operations;
         let caller = Caller {
             principal,
             session,
             aal,
             factor_at: now,
             device: None,
-            purpose,
             tenant_active: true,
             origin,
             now,
@@ -103,7 +120,7 @@ impl Vault {
             resources: vec![reference(ResourceId::from_uuid(person.as_uuid()), 0)],
             patients: Vec::new(),
             outcome: if done { Outcome::Permitted } else { Outcome::Denied },
-            policies: Vec::new(),
+            grounds: Grounds::default(),
             policy_digest: gate.policy.load().digest(),
             detail: gate.detail(None).await?,
         };

@@ -13,6 +13,7 @@ use carekeep_ledger::{
     Actor, Checkpoint, Entry, Frontier, LeafHash, Outcome, ResourceRef, SealedDetail, SignedCheckpoint,
     leaf_hash,
 };
+use carekeep_policy::Purpose;
 use sqlx::{PgConnection, Row};
 
 use crate::{
@@ -31,10 +32,38 @@ pub(crate) struct Note {
     pub(crate) resources: Vec<ResourceRef>,
     pub(crate) patients: Vec<[u8; 16]>,
     pub(crate) outcome: Outcome,
-    pub(crate) policies: Vec<String>,
+    pub(crate) grounds: Grounds,
     pub(crate) policy_digest: [u8; 32],
     /// Sealed by the caller of the recorder: address, query text.
     pub(crate) detail: Option<Vec<u8>>,
+}
+
+/// What a decision rests on.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Grounds {
+    /// The policies that determined it.
+    pub(crate) policies: Vec<String>,
+    /// The purposes for which it was asked; none stands for the caller's first one.
+    pub(crate) purposes: Vec<Purpose>,
+}
+
+impl Grounds {
+    /// Several decisions in one entry: each policy and purpose once.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.policies.extend(other.policies);
+        self.policies.sort_unstable();
+        self.policies.dedup();
+        self.purposes.extend(other.purposes);
+        self.purposes.sort_unstable();
+        self.purposes.dedup();
+    }
+
+    fn purpose(&self, caller: &Caller) -> String {
+        if self.purposes.is_empty() {
+            return caller.purpose().as_str().to_owned();
+        }
+        self.purposes.iter().map(|purpose| purpose.as_str()).collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// One resource in an entry.
@@ -88,11 +117,11 @@ impl Recorder {
             kind: note.kind.to_owned(),
             resources: note.resources,
             patients: note.patients,
-            purpose: caller.purpose.as_str().to_owned(),
+            purpose: note.grounds.purpose(caller),
             consent: None,
             break_glass: false,
             outcome: note.outcome,
-            policies: note.policies,
+            policies: note.grounds.policies,
             policy_digest: note.policy_digest,
             detail: note.detail.map(SealedDetail),
         };

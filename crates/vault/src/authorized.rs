@@ -11,7 +11,7 @@ use carekeep_policy::{Projection, Relation, Resource, ResourceKind};
 
 use crate::{
     AccessError, Caller, Vault,
-    audit::{Note, reference},
+    audit::{Grounds, Note, reference},
     catalogue::{Act, Administers, ConcernsChart},
     cell::Cell,
     gate::Gate,
@@ -80,6 +80,20 @@ impl Vault {
         caller: &Caller,
         about: Option<PersonId>,
     ) -> Result<Authorized<A>, AccessError> {
+        self.authorize_deed(caller, about, None).await
+    }
+
+    /// As [`Vault::authorize`], and the entry says what is to be done, for example which role is given; sealed, as a search's
+    /// question is.
+    ///
+    /// # Errors
+    /// As [`Vault::authorize`].
+    pub async fn authorize_deed<A: Administers>(
+        &self,
+        caller: &Caller,
+        about: Option<PersonId>,
+        deed: Option<&str>,
+    ) -> Result<Authorized<A>, AccessError> {
         let cell = self.cell(caller.tenant()).await?;
         let gate = self.gate(&cell, caller);
         gate.precheck::<A>(A::KIND).await?;
@@ -97,7 +111,8 @@ impl Vault {
         };
         match gate.ask::<A>(&resource) {
             Ok(granted) => {
-                let entry = record::<A>(&gate, &resource, Outcome::Permitted, granted.policies).await?;
+                let entry =
+                    record::<A>(&gate, &resource, (Outcome::Permitted, deed), granted.grounds).await?;
                 Ok(Authorized {
                     tenant: cell.tenant(),
                     by: caller.person(),
@@ -109,8 +124,8 @@ impl Vault {
                 })
             }
             // Who may deal with accounts at all may know why this one is refused.
-            Err((reason, policies)) => {
-                record::<A>(&gate, &resource, Outcome::Denied, policies).await?;
+            Err((reason, grounds)) => {
+                record::<A>(&gate, &resource, (Outcome::Denied, deed), grounds).await?;
                 Err(AccessError::Forbidden(reason))
             }
         }
@@ -135,7 +150,7 @@ impl Vault {
         let gate = self.gate(&cell, caller);
         let granted = gate.granted::<A>(&sealed).await?;
         let outcome = if sealed.is_deleted() { Outcome::NotFound } else { Outcome::Permitted };
-        let entry = gate.record_row::<A>(&sealed, outcome, granted.policies).await?;
+        let entry = gate.record_row::<A>(&sealed, outcome, granted.grounds).await?;
         if sealed.is_deleted() {
             return Err(AccessError::Gone);
         }
@@ -163,8 +178,8 @@ async fn exists(cell: &Cell, person: PersonId) -> Result<bool, AccessError> {
 async fn record<A: Administers>(
     gate: &Gate<'_>,
     resource: &Resource,
-    outcome: Outcome,
-    policies: Vec<String>,
+    (outcome, deed): (Outcome, Option<&str>),
+    grounds: Grounds,
 ) -> Result<EntryId, AccessError> {
     let note = Note {
         action: A::ACTION.as_str(),
@@ -172,9 +187,9 @@ async fn record<A: Administers>(
         resources: resource.id.map(|id| reference(id, 0)).into_iter().collect(),
         patients: Vec::new(),
         outcome,
-        policies,
+        grounds,
         policy_digest: gate.policy.load().digest(),
-        detail: gate.detail(None).await?,
+        detail: gate.detail(deed).await?,
     };
     gate.cell.recorder.record(gate.caller, note).await
 }

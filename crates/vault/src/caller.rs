@@ -23,7 +23,6 @@ pub struct Caller {
     pub(crate) aal: Aal,
     pub(crate) factor_at: Timestamp,
     pub(crate) device: Option<DeviceId>,
-    pub(crate) purpose: Purpose,
     pub(crate) tenant_active: bool,
     pub(crate) origin: Origin,
     pub(crate) now: Timestamp,
@@ -78,29 +77,43 @@ impl Caller {
         self.origin.request
     }
 
-    pub(crate) fn context(&self) -> Context {
+    /// For what the person may ask, in the order in which it is tried.
+    pub(crate) fn purposes(&self) -> impl Iterator<Item = Purpose> {
+        purposes_of(self.principal.roles)
+    }
+
+    /// What stands in the ledger where no decision was made for a purpose.
+    pub(crate) fn purpose(&self) -> Purpose {
+        self.purposes().next().unwrap_or(Purpose::Operations)
+    }
+
+    pub(crate) fn context(&self, purpose: Purpose) -> Context {
         let age = self.now.since(self.factor_at).as_secs();
         Context {
             aal: self.aal,
             factor_age_seconds: u32::try_from(age).unwrap_or(u32::MAX),
-            purpose: self.purpose,
+            purpose,
             tenant_active: self.tenant_active,
             known_device: self.device.is_some(),
         }
     }
 }
 
-/// The purpose of use that follows from a person's roles (HL7 v3 PurposeOfUse). Care comes first: a clinician who also
-/// manages the clinic reads charts to treat.
-pub(crate) fn purpose_of(roles: RoleSet) -> Purpose {
-    let has = |role| roles.contains(role);
-    if has(Role::Clinician) || has(Role::Nurse) {
-        Purpose::Treatment
-    } else if has(Role::Patient) || has(Role::Proxy) {
-        Purpose::PatientRequest
-    } else if has(Role::Billing) {
-        Purpose::Payment
-    } else {
-        Purpose::Operations
-    }
+/// The purposes of use that follow from a person's roles (HL7 v3 PurposeOfUse), in the order in which they are tried: care
+/// comes first, so that a clinician who also manages the clinic reads charts to treat.
+fn purposes_of(roles: RoleSet) -> impl Iterator<Item = Purpose> {
+    const CARE: RoleSet = RoleSet::EMPTY.with(Role::Clinician).with(Role::Nurse);
+    const OWN: RoleSet = RoleSet::EMPTY.with(Role::Patient).with(Role::Proxy);
+    const PAYMENT: RoleSet = RoleSet::EMPTY.with(Role::Billing);
+    let some = move |among: RoleSet| !roles.intersection(among).is_empty();
+    let others = roles.iter().any(|role| !CARE.union(OWN).union(PAYMENT).contains(role));
+    [
+        (Purpose::Treatment, some(CARE)),
+        (Purpose::PatientRequest, some(OWN)),
+        (Purpose::Payment, some(PAYMENT)),
+        // Somebody without a role may look into the directory.
+        (Purpose::Operations, others || roles.is_empty()),
+    ]
+    .into_iter()
+    .filter_map(|(purpose, applies)| applies.then_some(purpose))
 }

@@ -10,7 +10,7 @@ use carekeep_policy::{Projection, Relation, Resource};
 
 use crate::{
     AccessError, Permit, Sealed,
-    audit::{Note, reference},
+    audit::{Grounds, Note, reference},
     catalogue::{Opens, Search},
     gate::Gate,
     header,
@@ -75,7 +75,7 @@ pub(crate) async fn permit_rows<A: Opens>(
     query: Option<&RecordQuery>,
 ) -> Result<Vec<(Sealed, Permit<A>)>, AccessError> {
     let mut allowed = Vec::with_capacity(rows.len());
-    let mut policies = Vec::new();
+    let mut grounds = Grounds::default();
     let mut refused = Vec::new();
     let kind = query.map(|query| query.kind).or_else(|| rows.first().map(|row| row.kind));
     for sealed in rows {
@@ -94,11 +94,9 @@ pub(crate) async fn permit_rows<A: Opens>(
         {
             continue;
         }
-        policies.extend(granted.policies);
+        grounds.add(granted.grounds);
         allowed.push(Allowed { sealed, projection: granted.projection, key });
     }
-    policies.sort_unstable();
-    policies.dedup();
     let Some(kind) = kind else { return Ok(Vec::new()) };
     // A search that found nothing was permitted; named rows of which none is shown were not.
     let (outcome, resources) = match (query, refused.is_empty()) {
@@ -120,7 +118,7 @@ pub(crate) async fn permit_rows<A: Opens>(
                 resources,
                 patients: patients(gate, &allowed).await?,
                 outcome,
-                policies,
+                grounds,
                 policy_digest: gate.policy.load().digest(),
                 detail: gate.detail(query.map(|query| query.asked.as_str())).await?,
             },

@@ -13,7 +13,7 @@ use carekeep_policy::{
 
 use crate::{
     AccessError, Caller, Permit, Sealed,
-    audit::{Note, reference},
+    audit::{Grounds, Note, reference},
     catalogue::{Act, Opens},
     cell::Cell,
 };
@@ -28,7 +28,7 @@ pub(crate) struct Gate<'a> {
 /// What Cedar said yes to, not yet recorded.
 pub(crate) struct Granted {
     pub(crate) projection: Projection,
-    pub(crate) policies: Vec<String>,
+    pub(crate) grounds: Grounds,
 }
 
 impl Gate<'_> {
@@ -77,35 +77,48 @@ impl Gate<'_> {
     }
 
     /// Asks Cedar about one row.
-    pub(crate) fn decide<A: Act>(&self, resource: &Resource) -> Result<Granted, (AccessError, Vec<String>)> {
-        self.ask::<A>(resource).map_err(|(reason, policies)| {
+    pub(crate) fn decide<A: Act>(&self, resource: &Resource) -> Result<Granted, (AccessError, Grounds)> {
+        self.ask::<A>(resource).map_err(|(reason, grounds)| {
             let error = match reason {
                 DenyReason::NeedsFreshFactor => AccessError::Forbidden(reason),
                 // That a row is there but not for this caller must look like no row.
                 _ => AccessError::Invisible,
             };
-            (error, policies)
+            (error, grounds)
         })
     }
 
-    /// Asks Cedar; the reason of a refusal may tell that the row is there.
-    pub(crate) fn ask<A: Act>(&self, resource: &Resource) -> Result<Granted, (DenyReason, Vec<String>)> {
+    /// Asks Cedar, for each purpose that the person may have until one is permitted: whoever holds several roles does what
+    /// each of them may do. The reason of a refusal may tell that the row is there.
+    pub(crate) fn ask<A: Act>(&self, resource: &Resource) -> Result<Granted, (DenyReason, Grounds)> {
         let engine = self.policy.load();
-        let context = self.caller.context();
-        let request = AccessRequest {
-            principal: &self.caller.principal,
-            action: A::ROW_ACTION,
-            resource,
-            context: &context,
-        };
-        let names =
-            |policies: &carekeep_policy::PolicyIds| policies.iter().map(|id| id.to_string()).collect();
-        match engine.decide(&request) {
-            Decision::Allow { projection, policies } => {
-                Ok(Granted { projection, policies: names(&policies) })
+        let mut refused: Option<(DenyReason, Grounds)> = None;
+        for purpose in self.caller.purposes() {
+            let context = self.caller.context(purpose);
+            let request = AccessRequest {
+                principal: &self.caller.principal,
+                action: A::ROW_ACTION,
+                resource,
+                context: &context,
+            };
+            let grounds = |policies: &carekeep_policy::PolicyIds| Grounds {
+                policies: policies.iter().map(|id| id.to_string()).collect(),
+                purposes: vec![purpose],
+            };
+            match engine.decide(&request) {
+                Decision::Allow { projection, policies } => {
+                    return Ok(Granted { projection, grounds: grounds(&policies) });
+                }
+                Decision::Deny { reason, policies } => {
+                    // What would help is worth telling; what no policy permits is said only if there is nothing else.
+                    let tells = refused.as_ref().is_none_or(|(known, _)| *known == DenyReason::NoPermit);
+                    if tells {
+                        refused = Some((reason, grounds(&policies)));
+                    }
+                }
             }
-            Decision::Deny { reason, policies } => Err((reason, names(&policies))),
         }
+        Err(refused.unwrap_or((DenyReason::NoPermit, Grounds::default())))
     }
 
     /// How much the caller would see of one row, or refuses; a refusal is on record when this returns.
@@ -117,8 +130,8 @@ impl Gate<'_> {
     pub(crate) async fn granted<A: Act>(&self, sealed: &Sealed) -> Result<Granted, AccessError> {
         match self.decide::<A>(&sealed.attributes(self.caller.person())) {
             Ok(granted) => Ok(granted),
-            Err((error, policies)) => {
-                Box::pin(self.record_row::<A>(sealed, Outcome::Denied, policies)).await?;
+            Err((error, grounds)) => {
+                Box::pin(self.record_row::<A>(sealed, Outcome::Denied, grounds)).await?;
                 Err(error)
             }
         }
@@ -128,11 +141,11 @@ impl Gate<'_> {
     pub(crate) async fn permit<A: Opens>(&self, sealed: &Sealed) -> Result<Permit<A>, AccessError> {
         let granted = self.granted::<A>(sealed).await?;
         let Some(envelope) = &sealed.envelope else {
-            Box::pin(self.record_row::<A>(sealed, Outcome::NotFound, granted.policies)).await?;
+            Box::pin(self.record_row::<A>(sealed, Outcome::NotFound, granted.grounds)).await?;
             return Err(AccessError::Gone);
         };
         let key = self.cell.key_of(KeyPurpose::Data, envelope).await?;
-        let entry = self.record_row::<A>(sealed, Outcome::Permitted, granted.policies).await?;
+        let entry = self.record_row::<A>(sealed, Outcome::Permitted, granted.grounds).await?;
         Ok(mint(sealed, granted.projection, Some(key), entry))
     }
 
@@ -147,7 +160,7 @@ impl Gate<'_> {
         &self,
         sealed: &Sealed,
         outcome: Outcome,
-        policies: Vec<String>,
+        grounds: Grounds,
     ) -> Result<carekeep_kernel::EntryId, AccessError> {
         let patients = match sealed.patient {
             Some(patient) => vec![self.cell.pseudonym(patient).await?],
@@ -159,7 +172,7 @@ impl Gate<'_> {
             resources: vec![reference(sealed.id, sealed.version)],
             patients,
             outcome,
-            policies,
+            grounds,
             policy_digest: self.policy.load().digest(),
             detail: self.detail(None).await?,
         };
@@ -177,7 +190,7 @@ impl Gate<'_> {
             resources: about.iter().map(|(_, id)| reference(*id, 0)).collect(),
             patients: Vec::new(),
             outcome: Outcome::Failed,
-            policies: Vec::new(),
+            grounds: Grounds::default(),
             policy_digest: self.policy.load().digest(),
             detail: self.detail(None).await?,
         };
@@ -197,7 +210,7 @@ impl Gate<'_> {
             resources: Vec::new(),
             patients: Vec::new(),
             outcome,
-            policies: Vec::new(),
+            grounds: Grounds::default(),
             policy_digest: self.policy.load().digest(),
             detail: self.detail(None).await?,
         };

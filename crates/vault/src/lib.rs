@@ -39,7 +39,7 @@ mod vault;
 mod watch;
 mod writing;
 
-pub use account_events::{AccountEvent, AccountHolder};
+pub use account_events::{AccountEvent, AccountHolder, Factor};
 pub use authorized::Authorized;
 pub use budget::PoolLimits;
 pub use caller::{Caller, Origin};

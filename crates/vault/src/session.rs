@@ -9,10 +9,7 @@ use carekeep_kernel::{DeviceId, PersonId, ResourceId, SessionId, Timestamp};
 use carekeep_policy::{Aal, Principal, Role, RoleSet};
 use sqlx::{Row, postgres::PgRow};
 
-use crate::{
-    AccessError, Origin, caller::Caller, caller::purpose_of, cell::Cell, operations::OperationsConnections,
-    sqlstate,
-};
+use crate::{AccessError, Origin, caller::Caller, cell::Cell, operations::OperationsConnections, sqlstate};
 
 /// How long a session row may be trusted without another look.
 pub(crate) const TRUST: Duration = Duration::from_millis(900);
@@ -142,7 +139,6 @@ impl SessionRow {
             aal: self.aal,
             factor_at: self.factor_at,
             device: self.device,
-            purpose: purpose_of(self.principal.roles),
             tenant_active,
             origin,
             now,

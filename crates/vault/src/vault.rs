@@ -4,11 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use carekeep_kernel::{Clock, Random, ResourceId, TenantId};
 use carekeep_keys::KeyCache;
+use carekeep_ledger::Outcome;
 use carekeep_policy::{ActivePolicy, Projection, ResourceKind};
 use sqlx::PgPool;
 
 use crate::{
     AccessError, Caller, Origin, Permit, Sealed, SessionError, VaultConfig,
+    audit::Grounds,
     budget::Budget,
     catalogue::{Act, Match, Opens, Search},
     cell::{Cell, CellMaker},
@@ -300,6 +302,17 @@ impl Vault {
     pub async fn may<A: Act>(&self, caller: &Caller, sealed: &Sealed) -> Result<Projection, AccessError> {
         let cell = self.cell(caller.tenant()).await?;
         self.gate(&cell, caller).may::<A>(sealed).await
+    }
+
+    /// Records that what the caller may deal with is deleted, and gives the error that says so.
+    ///
+    /// # Errors
+    /// [`AccessError::Unavailable`] when the tenant or the audit is away.
+    pub async fn gone<A: Act>(&self, caller: &Caller, sealed: &Sealed) -> Result<AccessError, AccessError> {
+        let cell = self.cell(caller.tenant()).await?;
+        let gate = self.gate(&cell, caller);
+        gate.record_row::<A>(sealed, Outcome::NotFound, Grounds::default()).await?;
+        Ok(AccessError::Gone)
     }
 
     /// Permits opening several rows with one entry in the ledger that names each of them; rows that policy hides are

@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use carekeep_kernel::{EntryId, PersonId, ResourceId, TenantId, Timestamp};
 use carekeep_ledger::Outcome;
-use carekeep_policy::{Action, Projection, Relation, Resource, ResourceKind, Role};
+use carekeep_policy::{Action, Projection, Purpose, Relation, Resource, ResourceKind};
 
 use crate::{
     AccessError, Caller, Permit, Sealed,
-    audit::{Note, reference},
+    audit::{Grounds, Note, reference},
     catalogue::{Act, AssignCareTeam, Create, Delete, Update},
     gate::{Gate, Granted},
     records::{
@@ -56,7 +56,8 @@ pub struct Change {
 }
 
 enum Kind {
-    Create(Draft, Permit<Create>),
+    /// Whether it was permitted for treatment: then whoever registers a patient cares for them.
+    Create(Draft, Permit<Create>, bool),
     Update(Draft, Permit<Update>),
     Delete(Timestamp, Permit<Delete>),
     Team(Membership, Permit<AssignCareTeam>),
@@ -79,7 +80,7 @@ impl Change {
     #[must_use]
     pub const fn projection(&self) -> Projection {
         match &self.kind {
-            Kind::Create(_, permit) => permit.projection,
+            Kind::Create(_, permit, _) => permit.projection,
             Kind::Update(_, permit) => permit.projection,
             Kind::Delete(_, permit) => permit.projection,
             Kind::Team(_, permit) => permit.projection,
@@ -93,7 +94,7 @@ impl Change {
 
     pub(crate) fn about(&self) -> (ResourceKind, ResourceId) {
         match &self.kind {
-            Kind::Create(_, permit) => (permit.kind, permit.id),
+            Kind::Create(_, permit, _) => (permit.kind, permit.id),
             Kind::Update(_, permit) => (permit.kind, permit.id),
             Kind::Delete(_, permit) => (permit.kind, permit.id),
             Kind::Team(_, permit) => (permit.kind, permit.id),
@@ -102,9 +103,8 @@ impl Change {
 
     pub(crate) fn into_steps(self, caller: &Caller) -> Vec<Step> {
         match self.kind {
-            Kind::Create(draft, permit) => {
-                let joins = draft.kind == ResourceKind::Patient
-                    && [Role::Clinician, Role::Nurse].iter().any(|role| caller.roles().contains(*role));
+            Kind::Create(draft, permit, treats) => {
+                let joins = draft.kind == ResourceKind::Patient && treats;
                 let (id, entry) = (draft.id, permit.entry);
                 let mut steps = vec![Step::Put { draft, entry }];
                 if joins {
@@ -175,8 +175,8 @@ impl Plans<'_> {
             let (kind, ..) = plan.about();
             let granted = match self.decide(&plan, &relations) {
                 Ok(granted) => granted,
-                Err((error, policies)) => {
-                    self.record((plan.action(), kind), &[&plan], policies, Outcome::Denied).await?;
+                Err((error, grounds)) => {
+                    self.record((plan.action(), kind), &[&plan], grounds, Outcome::Denied).await?;
                     return Err(error);
                 }
             };
@@ -187,12 +187,10 @@ impl Plans<'_> {
             while !decided.is_empty() {
                 let rest = decided.split_off(decided.len().min(ENTRY_RESOURCES));
                 let chunk = std::mem::replace(&mut decided, rest);
-                let mut policies: Vec<String> =
-                    chunk.iter().flat_map(|d| d.granted.policies.iter().cloned()).collect();
-                policies.sort_unstable();
-                policies.dedup();
+                let mut grounds = Grounds::default();
+                chunk.iter().for_each(|decided| grounds.add(decided.granted.grounds.clone()));
                 let plans: Vec<&Planned> = chunk.iter().map(|decided| &decided.planned).collect();
-                let entry = self.record(about, &plans, policies, Outcome::Permitted).await?;
+                let entry = self.record(about, &plans, grounds, Outcome::Permitted).await?;
                 changes.extend(chunk.into_iter().map(|decided| self.mint(decided, entry)));
             }
         }
@@ -219,7 +217,7 @@ impl Plans<'_> {
         &self,
         plan: &Planned,
         relations: &BTreeMap<ResourceId, Relation>,
-    ) -> Result<Granted, (AccessError, Vec<String>)> {
+    ) -> Result<Granted, (AccessError, Grounds)> {
         let (kind, id, _, patient) = plan.about();
         let relation = patient.and_then(|patient| relations.get(&patient).copied()).unwrap_or_default();
         let fresh = Resource { tenant: self.gate.cell.tenant(), kind, id: Some(id), patient, relation };
@@ -227,12 +225,15 @@ impl Plans<'_> {
         match plan {
             // Otherwise leave to create would write over what is there, or into a chart by another door.
             Planned::Create(draft) if draft.base != 0 => {
-                Err((AccessError::Invalid("a new resource replaces no version"), Vec::new()))
+                Err((AccessError::Invalid("a new resource replaces no version"), Grounds::default()))
             }
             Planned::Create(draft)
                 if draft.kind == ResourceKind::Patient && draft.patient != Some(draft.id) =>
             {
-                Err((AccessError::Invalid("a patient is the patient that they are about"), Vec::new()))
+                Err((
+                    AccessError::Invalid("a patient is the patient that they are about"),
+                    Grounds::default(),
+                ))
             }
             Planned::Create(_) => self.gate.decide::<Create>(&fresh),
             Planned::Assign { .. } | Planned::Relieve { .. } => self.gate.decide::<AssignCareTeam>(&fresh),
@@ -243,12 +244,12 @@ impl Plans<'_> {
                 if draft.patient != sealed.patient || draft.kind != sealed.kind || draft.id != sealed.id {
                     let moved =
                         AccessError::Invalid("a resource stays with its patient: create a new one instead");
-                    return Err((moved, granted.policies));
+                    return Err((moved, granted.grounds));
                 }
                 if draft.base == sealed.version {
                     Ok(granted)
                 } else {
-                    Err((AccessError::Conflict, Vec::new()))
+                    Err((AccessError::Conflict, Grounds::default()))
                 }
             }
         }
@@ -258,7 +259,7 @@ impl Plans<'_> {
         &self,
         (action, kind): (Action, ResourceKind),
         plans: &[&Planned],
-        policies: Vec<String>,
+        grounds: Grounds,
         outcome: Outcome,
     ) -> Result<EntryId, AccessError> {
         let mut patients = Vec::new();
@@ -275,20 +276,21 @@ impl Plans<'_> {
                 .collect(),
             patients,
             outcome,
-            policies,
+            grounds,
             policy_digest: self.gate.policy.load().digest(),
-            detail: self.gate.detail(None).await?,
+            detail: self.gate.detail(membership(plans).as_deref()).await?,
         };
         self.gate.cell.recorder.record(self.gate.caller, note).await
     }
 
     fn mint(&self, decided: Decided, entry: EntryId) -> Change {
-        let Decided { planned, granted: Granted { projection, .. } } = decided;
+        let Decided { planned, granted: Granted { projection, grounds } } = decided;
+        let treats = grounds.purposes.contains(&Purpose::Treatment);
         let (kind, id, version, _) = planned.about();
         let tenant = self.gate.cell.tenant();
         let kind = match planned {
             Planned::Create(draft) => {
-                Kind::Create(draft, write_permit((tenant, kind, id, version), projection, entry))
+                Kind::Create(draft, write_permit((tenant, kind, id, version), projection, entry), treats)
             }
             Planned::Update(draft, _) => {
                 Kind::Update(draft, write_permit((tenant, kind, id, version), projection, entry))
@@ -307,6 +309,17 @@ impl Plans<'_> {
         };
         Change { kind, tenant, by: self.gate.caller.person() }
     }
+}
+
+/// Who joins or leaves care teams, for the entry: the patient alone would not say whom it let in.
+fn membership(plans: &[&Planned]) -> Option<String> {
+    let said = plans.iter().filter_map(|plan| match plan {
+        Planned::Assign { person, .. } => Some(format!("assign {person}")),
+        Planned::Relieve { person, .. } => Some(format!("relieve {person}")),
+        Planned::Create(_) | Planned::Update(..) | Planned::Delete(..) => None,
+    });
+    let said: Vec<String> = said.collect();
+    (!said.is_empty()).then(|| said.join(", "))
 }
 
 fn write_permit<A: Act>(

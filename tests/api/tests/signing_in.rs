@@ -188,10 +188,10 @@ async fn a1_signing_in_is_on_record_before_a_token_leaves_and_without_a_record_n
         .expect(StatusCode::OK);
     program.post("/api/v1/sign-out", &Value::Null).await.expect(StatusCode::NO_CONTENT);
     let expected = [
-        event("sign_in", Outcome::Permitted, 1),
-        event("sign_in", Outcome::Denied, 1),
-        event("sign_in", Outcome::Permitted, 2),
-        event("step_up", Outcome::Permitted, 2),
+        event("sign_in_by_password", Outcome::Permitted, 1),
+        event("sign_in_by_totp", Outcome::Denied, 1),
+        event("sign_in_by_totp", Outcome::Permitted, 2),
+        event("step_up_by_totp", Outcome::Permitted, 2),
         event("sign_out", Outcome::Permitted, 2),
     ];
     assert_eq!(news().await, expected);

@@ -171,13 +171,19 @@ impl Clinic {
     pub(crate) async fn member(&self, admin: &mut Member, login: &str, roles: &[&str]) -> Member {
         let body = json!({"login": login, "name": format!("Name of {login}"), "roles": roles});
         let invited = admin.program.post("/api/v1/people", &body).await.expect(StatusCode::CREATED);
+        let mut member = self.join(login, invited["token"].as_str().unwrap()).await;
+        assert_eq!(invited["person"], member.id.as_str());
         // Nobody else is there to approve what needs approval: then it is for the platform's operator.
         for request in invited["requests"].as_array().into_iter().flatten() {
             let people = PgRepository::open(&self.vault, self.acme.id).await.unwrap();
             people.decide_as_operator(request["id"].as_str().unwrap().parse().unwrap(), true).await.unwrap();
         }
-        let member = self.join(login, invited["token"].as_str().unwrap()).await;
-        assert_eq!(invited["person"], member.id.as_str());
+        // A session that is open learns of its new role within a second.
+        while member.program.get("/api/v1/me").await.expect(StatusCode::OK)["roles"].as_array().unwrap().len()
+            < roles.len()
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         member
     }
 

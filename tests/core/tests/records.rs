@@ -3,9 +3,12 @@
 use carekeep_kernel::index::{IndexValue, ParamId, Scope};
 use carekeep_policy::{DenyReason, Projection, ResourceKind, Role};
 use carekeep_testkit::{PersonSpec, Platform};
-use carekeep_vault::{AccessError, OrderBy, Planned, RecordQuery};
+use carekeep_vault::{
+    AccessError, Caller, OrderBy, Planned, RecordQuery,
+    catalogue::{ListPeople, Read},
+};
 
-use crate::support::{NEWEST, draft, named, query, read, write};
+use crate::support::{NEWEST, draft, entries, named, query, read, write};
 
 #[tokio::test]
 async fn p1_a_clinician_reads_what_is_theirs_and_nothing_else_is_there() {
@@ -194,4 +197,66 @@ async fn p4_a_row_whose_projection_hides_what_is_asked_for_is_as_one_that_does_n
     }
     let rows = vault.find(&ann, &asked(&all[1..2])).await.unwrap();
     assert_eq!(rows.found.len(), 1, "the control: the clinician sees all of it");
+}
+
+#[tokio::test]
+async fn i10_whoever_holds_several_roles_does_what_each_may_do_and_the_ledger_says_for_which_purpose() {
+    let platform = Platform::start().await;
+    let acme = platform.tenant("acme").await.id;
+    let vault = platform.vault().await;
+    let person =
+        async |roles: &[Role]| platform.person(acme, PersonSpec { roles, ..Default::default() }).await;
+    let caller = async |roles: &[Role]| person(roles).await.caller(&vault).await.unwrap();
+    let ann = caller(&[Role::Clinician]).await;
+    let (own, foreign) = (
+        draft(&platform, ResourceKind::Patient, None, "Gertrude"),
+        draft(&platform, ResourceKind::Patient, None, "Hilda"),
+    );
+    let (own_id, foreign_id) = (own.id, foreign.id);
+    write(&vault, &ann, vec![Planned::Create(own), Planned::Create(foreign)]).await.unwrap();
+    let condition = draft(&platform, ResourceKind::Condition, Some(foreign_id), "E11");
+    let condition_id = condition.id;
+    write(&vault, &ann, vec![Planned::Create(condition)]).await.unwrap();
+    let purpose = async || entries(&platform, acme, 0).await.pop().unwrap().purpose;
+    let shown = async |caller: &Caller, id| {
+        let sealed = vault.fetch::<Read>(caller, ResourceKind::Patient, id).await.unwrap();
+        let permit = vault.permit::<Read>(caller, &sealed).await.unwrap();
+        sealed.open(permit).unwrap().expose().projection
+    };
+
+    // A nurse who also runs the tenant does both; a nurse does not.
+    let person_both = person(&[Role::Nurse, Role::TenantAdmin]).await;
+    let both = person_both.caller(&vault).await.unwrap();
+    let _ = vault.authorize::<ListPeople>(&both, None).await.unwrap();
+    assert_eq!(purpose().await, "HOPERAT");
+    platform.relate(acme, person_both.id, own_id, 1).await;
+    let both = person_both.caller(&vault).await.unwrap();
+    assert_eq!(shown(&both, own_id).await, Projection::Full);
+    assert_eq!(purpose().await, "TREAT");
+    let nurse = caller(&[Role::Nurse]).await;
+    assert!(vault.authorize::<ListPeople>(&nurse, None).await.is_err());
+
+    // A clinician who also sits at the desk: own patients in full, everybody's contact data, nobody else's diagnosis.
+    let desk = person(&[Role::Clinician, Role::Reception]).await;
+    platform.relate(acme, desk.id, own_id, 1).await;
+    let desk = desk.caller(&vault).await.unwrap();
+    assert_eq!(shown(&desk, own_id).await, Projection::Full);
+    assert_eq!(shown(&desk, foreign_id).await, Projection::Contact);
+    assert_eq!(purpose().await, "HOPERAT");
+    let denied = read(&vault, &desk, ResourceKind::Condition, condition_id).await;
+    assert!(matches!(denied, Err(AccessError::Invisible)));
+    let found = vault.find(&desk, &query(ResourceKind::Patient)).await.unwrap().found;
+    assert_eq!(found.len(), 2);
+    assert_eq!(purpose().await, "TREAT HOPERAT");
+    // Registering at the desk is no treatment: a nurse may not register, and does not come to care for whom reception does.
+    let nurse_at_desk = caller(&[Role::Nurse, Role::Reception]).await;
+    let walk_in = draft(&platform, ResourceKind::Patient, None, "Ida");
+    let walk_in_id = walk_in.id;
+    write(&vault, &nurse_at_desk, vec![Planned::Create(walk_in)]).await.unwrap();
+    assert_eq!(shown(&nurse_at_desk, walk_in_id).await, Projection::Contact);
+
+    // What contact data hides finds own patients only.
+    let hidden = RecordQuery { shown_by: vec![Projection::Full], ..query(ResourceKind::Patient) };
+    let found = vault.find(&desk, &hidden).await.unwrap().found;
+    assert_eq!(found.iter().map(|(sealed, _)| sealed.id()).collect::<Vec<_>>(), [own_id]);
 }

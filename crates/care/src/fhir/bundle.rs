@@ -252,7 +252,7 @@ impl Fhir<'_> {
                 // Now, as for an update: the next entry's fault would tell that this one's target is there.
                 self.vault.may::<catalogue::Delete>(self.caller, &sealed).await?;
                 if sealed.is_deleted() {
-                    return Err(AccessError::Gone.into());
+                    return Err(self.vault.gone::<catalogue::Delete>(self.caller, &sealed).await?.into());
                 }
                 (sealed.version(), Planned::Delete(sealed, at))
             }

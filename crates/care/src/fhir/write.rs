@@ -10,7 +10,7 @@ use carekeep_fhir::{
 };
 use carekeep_kernel::{ResourceId, Timestamp};
 use carekeep_policy::Projection;
-use carekeep_vault::{AccessError, Change, Draft, Phi, Plain, Planned, Sealed, catalogue};
+use carekeep_vault::{Change, Draft, Phi, Plain, Planned, Sealed, catalogue};
 
 use super::{
     Answer, Fhir, FhirError,
@@ -173,7 +173,7 @@ impl Fhir<'_> {
         // Only a privacy officer takes a Patient out of use; a clinician's next update is no way around that. What a clinician
         // may delete, they may bring back (R4, "update": a deleted resource may be brought back to life).
         if sealed.is_deleted() && kind == ResourceType::Patient {
-            return Err(AccessError::Gone.into());
+            return Err(self.vault.gone::<catalogue::Update>(self.caller, sealed).await?.into());
         }
         // Whoever sees metadata only (an importer) has read nothing that could be sent back: what they send is the whole.
         if !matches!(seen, Projection::Contact | Projection::Schedule) {

@@ -172,8 +172,8 @@ async fn enrol(
         let Some(admin) = sessions.first_mut() else { break };
         let invited = admin.client.post("/api/v1/people", &body).await?;
         let (id, token) = (text(&invited, "person"), text(&invited, "token"));
-        approve(running, record, &invited).await?;
         sessions.push(join(visit, person, &id, &token, tenant).await?);
+        approve(running, record, &invited).await?;
     }
     Ok(sessions)
 }

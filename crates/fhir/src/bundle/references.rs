@@ -1,8 +1,11 @@
 //! References inside a bundle: finding them and pointing them at what the bundle becomes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
-use crate::{json::Json, types::Target};
+use crate::{
+    json::Json,
+    types::{ResourceType, Target},
+};
 
 /// Calls `visit` with the text of every `Reference.reference` in a document (contained resources included), to change it.
 pub(super) fn each_reference(value: &mut Json, visit: &mut dyn FnMut(&mut Json)) {
@@ -24,15 +27,20 @@ pub(super) fn each_reference(value: &mut Json, visit: &mut dyn FnMut(&mut Json))
     }
 }
 
-/// Whether a document refers to something by a search (`Practitioner?identifier=...`), which R4 knows in transactions only.
+/// Whether a document refers by a search to something that is served (`Practitioner?identifier=...`), which R4 knows in
+/// transactions only. References to types that are not served stay what they were when they were imported.
 #[must_use]
 pub fn has_conditional(document: &mut Json, base: &str) -> bool {
     let mut found = false;
     each_reference(document, &mut |reference| {
         let target = reference.as_str().map(|text| Target::read(text, base));
-        found |= matches!(target, Some(Target::Conditional(_)));
+        found |= matches!(target, Some(Target::Conditional(query)) if is_served(query));
     });
     found
+}
+
+fn is_served(query: &str) -> bool {
+    query.split('?').next().is_some_and(|name| name.parse::<ResourceType>().is_ok())
 }
 
 /// Addresses inside the bundle and what they become (`Type/id`).
@@ -45,7 +53,13 @@ pub(super) struct Addresses {
 impl Addresses {
     /// `false` if the address is taken.
     pub(super) fn add_full_url(&mut self, address: &str, target: String) -> bool {
-        self.by_full_url.insert(address.to_owned(), target).is_none()
+        match self.by_full_url.entry(address.to_owned()) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(place) => {
+                place.insert(target);
+                true
+            }
+        }
     }
 
     /// `Type/id` of a resource that gets another id here. The first one wins.

@@ -165,10 +165,13 @@ problems! {
         "Nobody would be left to run this organisation." "Give somebody else the role tenant_admin first.";
     /// 409: whoever left comes back by a new invitation only.
     PERSON_LEFT = CONFLICT "person-left" "Left"
-        "This person has left." "Invite them anew, under another login name.";
+        "This person has left, or may not sign in." "Invite them anew, under another login name, or end the suspension.";
     /// 409: four eyes.
     NOT_YOURS_TO_DECIDE = CONFLICT "not-yours-to-decide" "Not yours to decide"
         "You asked for this role, or it was decided on already, or it is too old." "Let somebody else decide, or look at the list again.";
+    /// 409: a yes would go to whoever has the invitation.
+    NOT_JOINED = CONFLICT "not-joined" "Not joined yet"
+        "This person has not joined, may not sign in, or was invited by you." "Let them join, and let somebody else decide.";
     /// 409: the same role of the same person.
     ROLE_ASKED_FOR = CONFLICT "role-asked-for" "Asked for already"
         "This role was asked for already." "Let another administrator or a privacy officer decide on it.";

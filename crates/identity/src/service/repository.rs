@@ -135,8 +135,9 @@ pub trait Repository: Send + Sync {
     fn login(&self, name: &LoginName) -> impl Future<Output = Answer<Option<Login>>> + Send;
     /// A person.
     fn person(&self, id: PersonId) -> impl Future<Output = Answer<Option<PersonRecord>>> + Send;
-    /// Sets `activated` if it is not set, and grants the roles of the accepted invitation, in one transaction.
-    fn activate(&self, person: PersonId, now: Timestamp) -> impl Future<Output = Answer<()>> + Send;
+    /// Sets `activated` if it is not set, and grants the roles of the accepted invitation, in one transaction; `false` when no
+    /// invitation counts any more.
+    fn activate(&self, person: PersonId, now: Timestamp) -> impl Future<Output = Answer<bool>> + Send;
 
     /// The state of a guess limit and its version; a new state with version 0 when there is none.
     fn lock(&self, key: LockKey<'_>) -> impl Future<Output = Answer<(LockState, u64)>> + Send;

@@ -127,9 +127,9 @@ impl<R: Repository> Identity<R> {
         let (session, token) = live.session.advance(event, self.now(), self.random())?;
         let finished = matches!(state, SessionState::Enrolling(_))
             && matches!(session.state, SessionState::Active { .. });
-        if finished {
-            // First of all: whatever happens next, the invitation is no way in any more.
-            self.repository.activate(session.person, self.now()).await?;
+        // First of all: whatever happens next, the invitation is no way in any more. It may have been withdrawn meanwhile.
+        if finished && !self.repository.activate(session.person, self.now()).await? {
+            return Err(IdentityError::NoSession);
         }
         if !self.repository.replace_session(&session, old).await? {
             return Err(IdentityError::NoSession);

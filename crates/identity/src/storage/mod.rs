@@ -125,7 +125,7 @@ impl Repository for PgRepository {
         Ok(self.store.person(id).await?.map(|row| rows::person(self.tenant, &row)))
     }
 
-    async fn activate(&self, person: PersonId, now: Timestamp) -> Answer<()> {
+    async fn activate(&self, person: PersonId, now: Timestamp) -> Answer<bool> {
         let (clock, random) = (Arc::clone(self.vault.clock()), Arc::clone(self.vault.random()));
         let new_id = move || CredentialId::generate(&*clock, &*random).as_uuid();
         Ok(self.store.activate(person, now, &new_id).await?)

@@ -42,6 +42,9 @@ pub enum PeopleError {
     /// There is no such open request, or it is for somebody else to decide on. 409.
     #[error("this request is not for you to decide on, or was decided on already: look at the list again")]
     NotYours,
+    /// A yes would go to whoever has the invitation. 409.
+    #[error("this person has not joined, or you invited them: let them join, and somebody else decide")]
+    NotJoined,
     /// The same is asked for already. 409.
     #[error("this role was asked for already: let somebody else decide on it")]
     Asked,
@@ -334,9 +337,12 @@ impl PgRepository {
     }
 
     async fn renew(&self, person: PersonId, by: PersonId, roles: Vec<String>) -> Answer<Invited> {
-        let set_up = |row: &entity::person::Model| row.activated_at.is_some();
-        if self.store.person(person).await?.as_ref().is_none_or(set_up) {
-            return Err(PeopleError::SetUp);
+        match self.store.person(person).await? {
+            Some(row) if row.left_at.is_some() || row.suspended_at.is_some() => {
+                return Err(PeopleError::Left);
+            }
+            Some(row) if row.activated_at.is_none() => {}
+            _ => return Err(PeopleError::SetUp),
         }
         self.store.withdraw_invites(person, self.vault.clock().now()).await?;
         let (invite, token) = self.issue(person, by, roles);

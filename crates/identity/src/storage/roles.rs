@@ -4,7 +4,7 @@
 //! first administrator. Which roles those are, the caller says: identity knows roles by their names only.
 
 use carekeep_kernel::{CredentialId, PersonId, Timestamp};
-use carekeep_store::{Changed, NewGrant, entity::role_request};
+use carekeep_store::{Changed, Decided, NewGrant, entity::role_request};
 use carekeep_vault::{
     Authorized,
     catalogue::{ApproveRole, GrantRole, ListPeople, RemovePerson, SuspendPerson},
@@ -36,6 +36,8 @@ pub struct RoleRequest {
     pub requested: Timestamp,
     /// When it is void.
     pub expires: Timestamp,
+    /// Who invited the person; nobody until the person has joined.
+    pub invited_by: Option<PersonId>,
 }
 
 impl From<role_request::Model> for RoleRequest {
@@ -47,6 +49,7 @@ impl From<role_request::Model> for RoleRequest {
             requested_by: PersonId::from_uuid(row.requested_by),
             requested: row.requested_at.into(),
             expires: row.expires_at.into(),
+            invited_by: None,
         }
     }
 }
@@ -107,7 +110,12 @@ impl PgRepository {
     /// [`PeopleError::Unavailable`].
     pub async fn waiting(&self) -> Answer<Vec<RoleRequest>> {
         let rows = self.store.role_requests(self.vault.clock().now(), LONGEST_LIST).await?;
-        Ok(rows.into_iter().map(RoleRequest::from).collect())
+        let inviters = self.store.inviters(rows.iter().map(|row| row.person).collect()).await?;
+        let with_inviter = |row: role_request::Model| RoleRequest {
+            invited_by: inviters.get(&row.person).copied().map(PersonId::from_uuid),
+            ..row.into()
+        };
+        Ok(rows.into_iter().map(with_inviter).collect())
     }
 
     /// Whom a request is about, to ask whether somebody may decide on it.
@@ -122,6 +130,7 @@ impl PgRepository {
     ///
     /// # Errors
     /// [`PeopleError::NotYours`] when it was decided on, has expired, or was asked for by the very person or for them;
+    /// [`PeopleError::NotJoined`] for a yes to somebody who has not joined, or whom the very person invited;
     /// [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
     pub async fn decide(
         &self,
@@ -138,7 +147,8 @@ impl PgRepository {
     /// Decides on a request as the platform's operator: for a tenant in which nobody else could.
     ///
     /// # Errors
-    /// [`PeopleError::NotYours`] when there is no such open request, [`PeopleError::Unavailable`].
+    /// [`PeopleError::NotYours`] when there is no such open request, [`PeopleError::NotJoined`],
+    /// [`PeopleError::Unavailable`].
     pub async fn decide_as_operator(&self, id: Uuid, approved: bool) -> Answer<RoleRequest> {
         let request = self.role_request(id).await?.ok_or(PeopleError::NotYours)?;
         self.settle(&request, (None, approved)).await?;
@@ -148,8 +158,11 @@ impl PgRepository {
     async fn settle(&self, request: &RoleRequest, decision: (Option<PersonId>, bool)) -> Answer<()> {
         let grant = decision.1.then(|| self.grant(request.person, &request.role, decision.0));
         let now = self.vault.clock().now();
-        let first = self.store.decide_role_request(request.id, decision, grant, now).await?;
-        if first { Ok(()) } else { Err(PeopleError::NotYours) }
+        match self.store.decide_role_request(request.id, decision, grant, now).await? {
+            Decided::Done => Ok(()),
+            Decided::NotYours => Err(PeopleError::NotYours),
+            Decided::NotJoined => Err(PeopleError::NotJoined),
+        }
     }
 
     /// Takes a role; `false` when the person does not hold it. Holds for every request within a second.

@@ -119,13 +119,13 @@ impl Repository for Memory {
         Ok(self.state().people.iter().map(|(_, person)| *person).find(|person| person.id == id))
     }
 
-    async fn activate(&self, id: PersonId, now: Timestamp) -> Answer<()> {
+    async fn activate(&self, id: PersonId, now: Timestamp) -> Answer<bool> {
         let mut state = self.state();
         let person = state.people.iter_mut().map(|(_, person)| person).find(|person| person.id == id);
         if let Some(person) = person {
             person.activated.get_or_insert(now);
         }
-        Ok(())
+        Ok(true)
     }
 
     async fn lock(&self, key: LockKey<'_>) -> Answer<(LockState, u64)> {

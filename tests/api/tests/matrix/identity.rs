@@ -272,9 +272,10 @@ impl<'a> Props<'a> {
         }
     }
 
-    /// A role that needs approval, asked for by the administrator for somebody who was invited.
+    /// A role that needs approval, asked for by the administrator for somebody who has joined.
     async fn requested(&self) -> Value {
-        let person = self.invited().await["person"].as_str().unwrap().to_owned();
+        let spec = PersonSpec { roles: &[Role::Auditor], ..PersonSpec::default() };
+        let person = self.stage.hiring().hire(self.stage.clinic.acme.id, &self.login(), spec).await.id;
         let path = format!("/api/v1/people/{person}/roles/privacy_officer");
         self.stage.done(&self.stage.boss, Call::new(Method::PUT, path, Body::None)).await["request"].clone()
     }

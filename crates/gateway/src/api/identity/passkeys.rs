@@ -10,7 +10,7 @@ use axum::{
 use carekeep_identity::passkey::{
     CeremonyId, Mediation, PasskeyRecord, PublicKeyCredential, RegisterPublicKeyCredential,
 };
-use carekeep_vault::AccountEvent;
+use carekeep_vault::{AccountEvent, Factor};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -103,7 +103,7 @@ pub(super) async fn finish_sign_in(
     let signed_in =
         visit.identity.finish_passkey_sign_in(body.ceremony, holder, &body.credential, None).await?;
     visit.end_previous().await?;
-    let mut response = stepped(&visit, AccountEvent::SignIn, &signed_in).await?;
+    let mut response = stepped(&visit, AccountEvent::SignIn(Factor::Passkey), &signed_in).await?;
     if visit.delivery == Delivery::Cookie {
         release(&mut response);
     }
@@ -122,7 +122,8 @@ pub(super) async fn finish_step(
     problem::Json(body): problem::Json<Finish>,
 ) -> Result<Response, Problem> {
     let live = visit.live().await?;
-    let event = proven(&live);
+    visit.count_guess(&live, "passkey")?;
+    let event = proven(&live, Factor::Passkey);
     let tried = visit.identity.finish_passkey_step(visit.token()?, body.ceremony, &body.credential).await;
     stepped(&visit, event, &visit.tried(&live, event, tried).await?).await
 }
@@ -212,7 +213,8 @@ pub(super) async fn rename(
 /// `DELETE /api/v1/passkeys/{id}`
 pub(super) async fn remove(_: SignedIn, visit: Visit, Path(id): Path<String>) -> Result<Response, Problem> {
     let id = id.parse().map_err(|_| catalogue::NOT_FOUND)?;
-    let live = visit.identity.remove_passkey(visit.token()?, id).await?;
-    visit.record(AccountEvent::RemovePasskey, &live.session).await?;
+    // On record first: an entry without the removal may be, the other way round not.
+    visit.record(AccountEvent::RemovePasskey, &visit.live().await?.session).await?;
+    visit.identity.remove_passkey(visit.token()?, id).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

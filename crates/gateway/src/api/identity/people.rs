@@ -163,7 +163,8 @@ pub(super) async fn invite(
 ) -> Result<Response, Problem> {
     let login = LoginName::parse(&body.login).map_err(|_| catalogue::LOGIN_NOT_ALLOWED)?;
     let (roles, audience) = known(&body.roles)?;
-    let leave = visit.api.vault.authorize::<InvitePerson>(&caller, None).await?;
+    let deed = format!("invite {}", all(&roles));
+    let leave = visit.api.vault.authorize_deed::<InvitePerson>(&caller, None, Some(&deed)).await?;
     let new =
         NewPerson { login: &login, name: &body.name, audience, roles: names(&roles), practitioner: None };
     let invited = visit.identity.repository().invite_person(leave, new).await?;
@@ -180,7 +181,8 @@ pub(super) async fn invite_again(
 ) -> Result<Response, Problem> {
     let person: PersonId = id.parse().map_err(|_| catalogue::NOT_FOUND)?;
     let (roles, _) = known(&body.roles)?;
-    let leave = visit.api.vault.authorize::<InvitePerson>(&caller, Some(person)).await?;
+    let deed = format!("invite again {}", all(&roles));
+    let leave = visit.api.vault.authorize_deed::<InvitePerson>(&caller, Some(person), Some(&deed)).await?;
     let invited = visit.identity.repository().invite_again(leave, names(&roles)).await?;
     let requests = ask_all(&caller, &visit, invited.person, &roles).await?;
     Ok(invitation(&visit, &invited, requests))
@@ -201,6 +203,10 @@ fn known(names: &[String]) -> Result<(Vec<Role>, Audience), Problem> {
     }
     let outside = roles == [Role::Proxy];
     Ok((roles, if outside { Audience::Patient } else { Audience::Staff }))
+}
+
+fn all(roles: &[Role]) -> String {
+    roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(" ")
 }
 
 /// The roles that come with the invitation itself.

@@ -78,6 +78,7 @@ impl From<PeopleError> for Problem {
             PeopleError::LastAdministrator => catalogue::LAST_ADMINISTRATOR,
             PeopleError::Left => catalogue::PERSON_LEFT,
             PeopleError::NotYours => catalogue::NOT_YOURS_TO_DECIDE,
+            PeopleError::NotJoined => catalogue::NOT_JOINED,
             PeopleError::Asked => catalogue::ROLE_ASKED_FOR,
             PeopleError::Name => catalogue::NAME_NOT_ALLOWED,
             PeopleError::OtherEvidence => catalogue::FORBIDDEN,

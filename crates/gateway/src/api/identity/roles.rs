@@ -42,6 +42,10 @@ pub(super) struct Request {
     /// Until when somebody can decide on it.
     #[schema(format = "date-time")]
     expires: String,
+    /// Who invited the person; absent until the person has joined, and until then nobody can say yes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "uuid")]
+    invited_by: Option<String>,
 }
 
 impl From<RoleRequest> for Request {
@@ -53,6 +57,7 @@ impl From<RoleRequest> for Request {
             requested_by: request.requested_by.to_string(),
             requested: request.requested.to_string(),
             expires: request.expires.to_string(),
+            invited_by: request.invited_by.map(|person| person.to_string()),
         }
     }
 }
@@ -86,7 +91,8 @@ pub(super) async fn grant(
     let given = if role.needs_approval() {
         Given { state: "requested", request: Some(ask(&caller, &visit, person, role).await?.into()) }
     } else {
-        let leave = visit.api.vault.authorize::<GrantRole>(&caller, Some(person)).await?;
+        let deed = format!("grant {role}");
+        let leave = visit.api.vault.authorize_deed::<GrantRole>(&caller, Some(person), Some(&deed)).await?;
         let granted = visit.identity.repository().grant_role(leave, role.as_str()).await?;
         Given { state: if granted { "granted" } else { "held" }, request: None }
     };
@@ -94,7 +100,8 @@ pub(super) async fn grant(
 }
 
 async fn ask(caller: &Caller, visit: &Visit, person: PersonId, role: Role) -> Result<RoleRequest, Problem> {
-    let leave = visit.api.vault.authorize::<GrantRole>(caller, Some(person)).await?;
+    let deed = format!("request {role}");
+    let leave = visit.api.vault.authorize_deed::<GrantRole>(caller, Some(person), Some(&deed)).await?;
     Ok(visit.identity.repository().request_role(leave, role.as_str()).await?)
 }
 
@@ -107,7 +114,8 @@ pub(super) async fn ask_all(
 ) -> Result<Vec<Request>, Problem> {
     let mut requests = Vec::new();
     for role in roles.iter().filter(|role| role.needs_approval()) {
-        let leave = visit.api.vault.authorize::<GrantRole>(caller, Some(person)).await?;
+        let deed = format!("request {role}");
+        let leave = visit.api.vault.authorize_deed::<GrantRole>(caller, Some(person), Some(&deed)).await?;
         match visit.identity.repository().request_role(leave, role.as_str()).await {
             Ok(request) => requests.push(request.into()),
             Err(PeopleError::Asked) => {}
@@ -125,7 +133,8 @@ pub(super) async fn revoke(
 ) -> Result<Response, Problem> {
     // Any role, so that one that was granted by mistake can be taken, whatever it is.
     let (person, role) = (person(&id)?, role.parse::<Role>().map_err(|_| catalogue::NOT_FOUND)?);
-    let leave = visit.api.vault.authorize::<GrantRole>(&caller, Some(person)).await?;
+    let deed = format!("revoke {role}");
+    let leave = visit.api.vault.authorize_deed::<GrantRole>(&caller, Some(person), Some(&deed)).await?;
     visit.identity.repository().revoke_role(leave, role.as_str()).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -136,7 +145,8 @@ pub(super) async fn suspend(
     visit: Visit,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    let leave = visit.api.vault.authorize::<SuspendPerson>(&caller, Some(person(&id)?)).await?;
+    let deed = Some("suspend");
+    let leave = visit.api.vault.authorize_deed::<SuspendPerson>(&caller, Some(person(&id)?), deed).await?;
     visit.identity.repository().suspend(leave).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -147,7 +157,8 @@ pub(super) async fn reinstate(
     visit: Visit,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    let leave = visit.api.vault.authorize::<SuspendPerson>(&caller, Some(person(&id)?)).await?;
+    let deed = Some("reinstate");
+    let leave = visit.api.vault.authorize_deed::<SuspendPerson>(&caller, Some(person(&id)?), deed).await?;
     visit.identity.repository().reinstate(leave).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -198,8 +209,11 @@ async fn decide(caller: &Caller, visit: &Visit, id: &str, approved: bool) -> Res
         Err(_) => None,
     };
     // Whoever may decide on none learns nothing of which there are.
-    let leave =
-        vault.authorize::<ApproveRole>(caller, request.as_ref().map(|request| request.person)).await?;
+    let deed = request.as_ref().map(|request| {
+        format!("{} {} {}", if approved { "approve" } else { "reject" }, request.role, request.id)
+    });
+    let about = request.as_ref().map(|request| request.person);
+    let leave = vault.authorize_deed::<ApproveRole>(caller, about, deed.as_deref()).await?;
     let request = request.ok_or(catalogue::NOT_FOUND)?;
     repository.decide(leave, &request, approved).await?;
     Ok(StatusCode::NO_CONTENT.into_response())

@@ -126,9 +126,8 @@ const fn name(kind: FactorKind) -> &'static str {
 /// `DELETE /api/v1/sessions/{id}`
 pub(super) async fn revoke(_: SignedIn, visit: Visit, Path(id): Path<String>) -> Result<Response, Problem> {
     let id = id.parse().map_err(|_| catalogue::NOT_FOUND)?;
-    let live = visit.live().await?;
+    visit.record(AccountEvent::EndSessions, &visit.live().await?.session).await?;
     if visit.identity.revoke_session(visit.token()?, id).await? {
-        visit.record(AccountEvent::EndSessions, &live.session).await?;
         Ok(StatusCode::NO_CONTENT.into_response())
     } else {
         Err(catalogue::NOT_FOUND)
@@ -137,7 +136,7 @@ pub(super) async fn revoke(_: SignedIn, visit: Visit, Path(id): Path<String>) ->
 
 /// `POST /api/v1/sessions/revoke-others`
 pub(super) async fn revoke_others(_: SignedIn, visit: Visit) -> Result<Response, Problem> {
-    let revoked = visit.identity.revoke_other_sessions(visit.token()?).await?;
     visit.record(AccountEvent::EndSessions, &visit.live().await?.session).await?;
+    let revoked = visit.identity.revoke_other_sessions(visit.token()?).await?;
     Ok(Json(Revoked { revoked }).into_response())
 }

@@ -5,7 +5,7 @@ use carekeep_identity::{
     flow::SessionState,
     service::{IdentityError, Live, Repository},
 };
-use carekeep_vault::AccountEvent;
+use carekeep_vault::{AccountEvent, Factor};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
@@ -42,7 +42,7 @@ pub(super) async fn password(visit: Visit, Json(body): Json<Password>) -> Result
     let mut step = Step::of(signed_in.session.state);
     step.factors = Some(factors(&visit, signed_in.session.person).await?);
     visit.end_previous().await?;
-    stepped_with(&visit, AccountEvent::SignIn, &signed_in, step).await
+    stepped_with(&visit, AccountEvent::SignIn(Factor::Password), &signed_in, step).await
 }
 
 /// What the person can give as second factor. Told only after the first one was right.
@@ -69,7 +69,7 @@ pub(super) async fn totp(visit: Visit, Json(body): Json<Code>) -> Result<Respons
     let code = Zeroizing::new(body.code);
     let live = visit.live().await?;
     visit.count_guess(&live, "totp")?;
-    let event = proven(&live);
+    let event = proven(&live, Factor::Totp);
     let tried = visit.identity.prove_code(visit.token()?, &code).await;
     stepped(&visit, event, &visit.tried(&live, event, tried).await?).await
 }
@@ -79,16 +79,16 @@ pub(super) async fn recovery_code(visit: Visit, Json(body): Json<Code>) -> Resul
     let code = Zeroizing::new(body.code);
     let live = visit.live().await?;
     visit.count_guess(&live, "recovery")?;
-    let event = proven(&live);
+    let event = proven(&live, Factor::RecoveryCode);
     let tried = visit.identity.prove_recovery_code(visit.token()?, &code).await;
     stepped(&visit, event, &visit.tried(&live, event, tried).await?).await
 }
 
 /// What it means that a factor is proven in this session.
-pub(super) const fn proven(live: &Live) -> AccountEvent {
+pub(super) const fn proven(live: &Live, factor: Factor) -> AccountEvent {
     match live.session.state {
-        SessionState::Active { .. } => AccountEvent::StepUp,
-        SessionState::PendingSecondFactor | SessionState::Enrolling(_) => AccountEvent::SignIn,
+        SessionState::Active { .. } => AccountEvent::StepUp(factor),
+        SessionState::PendingSecondFactor | SessionState::Enrolling(_) => AccountEvent::SignIn(factor),
     }
 }
 

@@ -4,7 +4,8 @@ use std::{net::IpAddr, sync::Arc};
 
 use axum::extract::FromRequestParts;
 use carekeep_identity::{
-    passkey::RelyingParty,
+    flow::SessionState,
+    passkey::{PasskeyError, RelyingParty},
     service::{Identity, IdentityError, Live, TenantSettings},
     session::{Activity, SessionRecord},
     storage::PgRepository,
@@ -134,14 +135,22 @@ impl Visit {
         event: AccountEvent,
         tried: Result<T, IdentityError>,
     ) -> Result<T, Problem> {
-        if matches!(tried, Err(IdentityError::Refused | IdentityError::Passkey(_))) {
+        // An attempt that was not under way proves nothing either way, and costs whoever sends it nothing.
+        let refused = match &tried {
+            Err(IdentityError::Passkey(error)) => !matches!(error, PasskeyError::Stale),
+            Err(IdentityError::Refused) => true,
+            _ => false,
+        };
+        if refused {
             self.note(&live.session, (event, false)).await?;
         }
         Ok(tried?)
     }
 
     async fn note(&self, session: &SessionRecord, what: (AccountEvent, bool)) -> Result<(), Problem> {
-        let aal = if session.state.aal() == carekeep_identity::Aal::Two { Aal::Two } else { Aal::One };
+        // As policy counts it: whoever came in by a recovery code has one factor.
+        let two = session.state == SessionState::Active { must_reenrol: false };
+        let aal = if two { Aal::Two } else { Aal::One };
         let holder = AccountHolder { tenant: self.tenant, person: session.person, session: session.id, aal };
         self.api.vault.record_account_event(holder, self.from, what).await?;
         Ok(())
