@@ -1,7 +1,7 @@
 //! What becomes of people: roles given and taken, suspension, leaving.
 //!
-//! Invariant: a tenant never loses its last administrator. Whatever could take one away is done while nobody else does
-//! such a thing (the founder's row is the lock), and only if another one remains.
+//! Invariant: a tenant never loses the last person who runs it, nor the last who watches over that. Whatever could take one
+//! away is done while nobody else does such a thing (the founder's row is the lock), and only if another one remains.
 
 use carekeep_kernel::{PersonId, Timestamp};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect, QueryTrait, sea_query::Expr};
@@ -16,8 +16,8 @@ use crate::{
     sessions::revoke_sessions,
 };
 
-/// The role of those who run a tenant, as it is stored.
-pub(crate) const ADMINISTRATOR: &str = "tenant_admin";
+/// The roles of those who run a tenant and who watch over it, as they are stored.
+const NEEDED: [&str; 2] = ["tenant_admin", "privacy_officer"];
 
 /// A role to grant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,8 +55,8 @@ pub enum Changed {
     Done,
     /// It was so already, or there is no such person.
     Nothing,
-    /// It was not made: nobody would be left to run the tenant.
-    LastAdministrator,
+    /// It was not made: nobody would be left to run the tenant, or to watch over that.
+    LastInRole,
 }
 
 impl Changed {
@@ -71,7 +71,9 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn suspend(&self, id: PersonId, now: Timestamp) -> Answer<Changed> {
-        let Some(transaction) = self.begin_without(id).await? else { return Ok(Changed::LastAdministrator) };
+        let Some(transaction) = self.begin_without(id, &NEEDED).await? else {
+            return Ok(Changed::LastInRole);
+        };
         let suspended = person::Entity::update_many()
             .col_expr(person::Column::SuspendedAt, Expr::value(OffsetDateTime::from(now)))
             .filter(person::Column::Id.eq(id.as_uuid()))
@@ -103,7 +105,9 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn leave(&self, id: PersonId, now: Timestamp) -> Answer<Changed> {
-        let Some(transaction) = self.begin_without(id).await? else { return Ok(Changed::LastAdministrator) };
+        let Some(transaction) = self.begin_without(id, &NEEDED).await? else {
+            return Ok(Changed::LastInRole);
+        };
         let at = || Expr::value(OffsetDateTime::from(now));
         let left = person::Entity::update_many()
             .col_expr(person::Column::LeftAt, at())
@@ -142,9 +146,9 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn revoke_role(&self, person: PersonId, role: &str, now: Timestamp) -> Answer<Changed> {
-        let begun =
-            if role == ADMINISTRATOR { self.begin_without(person).await? } else { Some(self.begin().await?) };
-        let Some(transaction) = begun else { return Ok(Changed::LastAdministrator) };
+        let needed: Vec<&str> = NEEDED.into_iter().filter(|needed| *needed == role).collect();
+        let begun = self.begin_without(person, &needed).await?;
+        let Some(transaction) = begun else { return Ok(Changed::LastInRole) };
         let revoked = role_grant::Entity::update_many()
             .col_expr(role_grant::Column::RevokedAt, Expr::value(OffsetDateTime::from(now)))
             .filter(role_grant::Column::Person.eq(person.as_uuid()))
@@ -156,38 +160,46 @@ impl Store {
         Ok(Changed::of(revoked.rows_affected))
     }
 
-    /// Begins a transaction in which a person may cease to run the tenant; `None` when nobody else does.
-    async fn begin_without(&self, id: PersonId) -> Answer<Option<Transaction>> {
+    /// Begins a transaction in which a person may cease to hold these roles; `None` when nobody else holds one of them.
+    async fn begin_without(&self, id: PersonId, roles: &[&str]) -> Answer<Option<Transaction>> {
         let transaction = self.begin().await?;
-        person::Entity::find()
-            .filter(person::Column::Founder.eq(true))
-            .lock_exclusive()
-            .one(&transaction)
-            .await?;
-        let administrators: Vec<Uuid> = role_grant::Entity::find()
-            .filter(role_grant::Column::Role.eq(ADMINISTRATOR))
-            .filter(role_grant::Column::RevokedAt.is_null())
-            .all(&transaction)
-            .await?
-            .into_iter()
-            .map(|grant| grant.person)
-            .collect();
-        let others = administrators.iter().copied().filter(|other| *other != id.as_uuid());
-        let remains = person::Entity::find()
-            .filter(person::Column::Id.is_in(others))
-            .filter(person::Column::ActivatedAt.is_not_null())
-            .filter(person::Column::SuspendedAt.is_null())
-            .filter(person::Column::LeftAt.is_null())
-            .limit(1)
-            .one(&transaction)
-            .await?
-            .is_some();
-        if remains || !administrators.contains(&id.as_uuid()) {
-            return Ok(Some(transaction));
+        if !roles.is_empty() {
+            let founder = person::Entity::find().filter(person::Column::Founder.eq(true));
+            founder.lock_exclusive().one(&transaction).await?;
         }
-        transaction.rollback().await?;
-        Ok(None)
+        for role in roles {
+            if is_last(&transaction, id, role).await? {
+                transaction.rollback().await?;
+                return Ok(None);
+            }
+        }
+        Ok(Some(transaction))
     }
+}
+
+/// Whether a person holds a role that nobody else holds who can sign in.
+async fn is_last(transaction: &Transaction, id: PersonId, role: &str) -> Answer<bool> {
+    let holders: Vec<Uuid> = role_grant::Entity::find()
+        .filter(role_grant::Column::Role.eq(role))
+        .filter(role_grant::Column::RevokedAt.is_null())
+        .all(transaction)
+        .await?
+        .into_iter()
+        .map(|grant| grant.person)
+        .collect();
+    if !holders.contains(&id.as_uuid()) {
+        return Ok(false);
+    }
+    let others = holders.into_iter().filter(|other| *other != id.as_uuid());
+    let remains = person::Entity::find()
+        .filter(person::Column::Id.is_in(others))
+        .filter(person::Column::ActivatedAt.is_not_null())
+        .filter(person::Column::SuspendedAt.is_null())
+        .filter(person::Column::LeftAt.is_null())
+        .limit(1)
+        .one(transaction)
+        .await?;
+    Ok(remains.is_none())
 }
 
 /// Withdraws the invitations that a person made to people who have not joined, and rejects the roles asked for by or for the

@@ -160,9 +160,10 @@ problems! {
     /// 409: an administrator invites no patients.
     PATIENTS_ACCOUNT = CONFLICT "patients-account" "A patient's account"
         "This is a patient's account." "Let whoever cares for the patient invite them, from the chart.";
-    /// 409: a tenant never loses its last administrator.
-    LAST_ADMINISTRATOR = CONFLICT "last-administrator" "The last administrator"
-        "Nobody would be left to run this organisation." "Give somebody else the role tenant_admin first.";
+    /// 409: a tenant never loses the last who runs it or watches over it.
+    LAST_IN_ROLE = CONFLICT "last-in-role" "The last with this role"
+        "Nobody would be left to run this organisation, or to watch over its privacy."
+        "Give somebody else the role tenant_admin or privacy_officer first.";
     /// 409: whoever left comes back by a new invitation only.
     PERSON_LEFT = CONFLICT "person-left" "Left"
         "This person has left, or may not sign in." "Invite them anew, under another login name, or end the suspension.";

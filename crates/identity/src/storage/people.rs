@@ -33,9 +33,9 @@ pub enum PeopleError {
     /// A patient's account is for whoever cares for the patient to give. 409.
     #[error("this is a patient's account: whoever cares for the patient invites them, from the chart")]
     PatientsAccount,
-    /// Nobody would be left to run the tenant. 409.
-    #[error("this is the last person who runs this organisation: give somebody else that role first")]
-    LastAdministrator,
+    /// Nobody would be left to run the tenant, or to watch over that. 409.
+    #[error("this is the last person with that role: give it to somebody else first")]
+    LastInRole,
     /// The person has left. 409.
     #[error("this person has left: invite them anew")]
     Left,

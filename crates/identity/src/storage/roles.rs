@@ -58,7 +58,7 @@ fn done(changed: Changed) -> Answer<bool> {
     match changed {
         Changed::Done => Ok(true),
         Changed::Nothing => Ok(false),
-        Changed::LastAdministrator => Err(PeopleError::LastAdministrator),
+        Changed::LastInRole => Err(PeopleError::LastInRole),
     }
 }
 
@@ -168,7 +168,7 @@ impl PgRepository {
     /// Takes a role; `false` when the person does not hold it. Holds for every request within a second.
     ///
     /// # Errors
-    /// [`PeopleError::LastAdministrator`], [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
+    /// [`PeopleError::LastInRole`], [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
     pub async fn revoke_role(&self, leave: Authorized<GrantRole>, role: &str) -> Answer<bool> {
         let person = self.target(&leave)?;
         done(self.store.revoke_role(person, role, self.vault.clock().now()).await?)
@@ -177,7 +177,7 @@ impl PgRepository {
     /// Suspends a person and ends all their sessions, within a second everywhere; `false` when they are suspended already.
     ///
     /// # Errors
-    /// [`PeopleError::LastAdministrator`], [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
+    /// [`PeopleError::LastInRole`], [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
     pub async fn suspend(&self, leave: Authorized<SuspendPerson>) -> Answer<bool> {
         let person = self.target(&leave)?;
         done(self.store.suspend(person, self.vault.clock().now()).await?)
@@ -195,7 +195,7 @@ impl PgRepository {
     /// Lets a person leave for good, with all sessions, roles and invitations; `false` when they have left already.
     ///
     /// # Errors
-    /// [`PeopleError::LastAdministrator`], [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
+    /// [`PeopleError::LastInRole`], [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
     pub async fn remove(&self, leave: Authorized<RemovePerson>) -> Answer<bool> {
         let person = self.target(&leave)?;
         done(self.store.leave(person, self.vault.clock().now()).await?)

@@ -75,7 +75,7 @@ impl From<PeopleError> for Problem {
             PeopleError::NotEmpty => catalogue::CONFLICT,
             PeopleError::SetUp => catalogue::PERSON_SET_UP,
             PeopleError::PatientsAccount => catalogue::PATIENTS_ACCOUNT,
-            PeopleError::LastAdministrator => catalogue::LAST_ADMINISTRATOR,
+            PeopleError::LastInRole => catalogue::LAST_IN_ROLE,
             PeopleError::Left => catalogue::PERSON_LEFT,
             PeopleError::NotYours => catalogue::NOT_YOURS_TO_DECIDE,
             PeopleError::NotJoined => catalogue::NOT_JOINED,
