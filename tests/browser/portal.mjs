@@ -120,7 +120,7 @@ async function addPasskey(page, cdp, authenticatorId) {
 }
 
 async function removePasskey(page) {
-  assert.equal(await page.locator("#passkeys li").count(), 1);
+  await page.locator("#passkeys li", { hasText: "Browser test" }).waitFor();
   await page.getByRole("button", { name: "Remove the passkey Browser test" }).click();
   await page.getByRole("status").filter({ hasText: "is removed" }).waitFor();
   assert.equal(await page.locator("#passkeys li").count(), 0);
