@@ -12,7 +12,7 @@ use axum::{
     routing::{MethodRouter, get, post},
 };
 use carekeep_gateway::{
-    api::identity::{FirstAdmin, FirstAdminError, check_first_admin, ensure_first_admin},
+    api::identity::{FirstAdmin, FirstAdminError, RoleRequestView, check_first_admin, ensure_first_admin},
     problem::{Json, Problem, catalogue},
 };
 use carekeep_identity::storage::{PeopleError, PgRepository};
@@ -264,31 +264,10 @@ async fn resume(State(control): Shared, Path(slug): Path<String>) -> Result<Resp
     set(&control, &slug, false).await
 }
 
-/// A role that waits for a decision.
-#[derive(Serialize)]
-struct RequestAnswer {
-    id: String,
-    person: String,
-    role: String,
-    requested_by: String,
-    requested: String,
-    expires: String,
-    /// Nobody until the person has joined.
-    invited_by: Option<String>,
-}
-
 /// For a tenant in which nobody else could decide: with one administrator, or when the others are away.
 async fn role_requests(State(control): Shared, Path(slug): Path<String>) -> Result<Response, Refusal> {
     let waiting = control.people(&slug).await?.waiting().await.map_err(FirstAdminError::People)?;
-    let answers = waiting.into_iter().map(|request| RequestAnswer {
-        id: request.id.to_string(),
-        person: request.person.to_string(),
-        role: request.role,
-        requested_by: request.requested_by.to_string(),
-        requested: request.requested.to_string(),
-        expires: request.expires.to_string(),
-        invited_by: request.invited_by.map(|person| person.to_string()),
-    });
+    let answers = waiting.into_iter().map(RoleRequestView::from);
     Ok(axum::Json(answers.collect::<Vec<_>>()).into_response())
 }
 

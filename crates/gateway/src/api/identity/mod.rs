@@ -28,6 +28,8 @@ pub use first_admin::{
     FirstAdmin, FirstAdminError, FirstInvite, check_first_admin, ensure_first_admin, first_admin_invite,
 };
 
+pub use roles::Request as RoleRequestView;
+
 use self::{
     answer::Step,
     enrol::{Accept, NewPassword, TotpSetup},

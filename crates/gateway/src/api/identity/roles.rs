@@ -24,7 +24,7 @@ use crate::{
 
 /// A role that waits for somebody else's decision.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Request {
+pub struct Request {
     /// Its id.
     #[schema(format = "uuid")]
     id: String,
@@ -89,7 +89,7 @@ pub(super) async fn grant(
 ) -> Result<Response, Problem> {
     let (person, role) = (person(&id)?, known(&role)?);
     let given = if role.needs_approval() {
-        Given { state: "requested", request: Some(ask(&caller, &visit, person, role).await?.into()) }
+        Given { state: "requested", request: Some(ask(&caller, &visit, person, role).await??.into()) }
     } else {
         let deed = format!("grant {role}");
         let leave = visit.api.vault.authorize_deed::<GrantRole>(&caller, Some(person), Some(&deed)).await?;
@@ -99,10 +99,15 @@ pub(super) async fn grant(
     Ok(Json(given).into_response())
 }
 
-async fn ask(caller: &Caller, visit: &Visit, person: PersonId, role: Role) -> Result<RoleRequest, Problem> {
+async fn ask(
+    caller: &Caller,
+    visit: &Visit,
+    person: PersonId,
+    role: Role,
+) -> Result<Result<RoleRequest, PeopleError>, Problem> {
     let deed = format!("request {role}");
     let leave = visit.api.vault.authorize_deed::<GrantRole>(caller, Some(person), Some(&deed)).await?;
-    Ok(visit.identity.repository().request_role(leave, role.as_str()).await?)
+    Ok(visit.identity.repository().request_role(leave, role.as_str()).await)
 }
 
 /// Asks for those of a newcomer's roles that need approval; what was asked for before stays asked for.
@@ -113,10 +118,8 @@ pub(super) async fn ask_all(
     roles: &[Role],
 ) -> Result<Vec<Request>, Problem> {
     let mut requests = Vec::new();
-    for role in roles.iter().filter(|role| role.needs_approval()) {
-        let deed = format!("request {role}");
-        let leave = visit.api.vault.authorize_deed::<GrantRole>(caller, Some(person), Some(&deed)).await?;
-        match visit.identity.repository().request_role(leave, role.as_str()).await {
+    for role in roles.iter().copied().filter(|role| role.needs_approval()) {
+        match ask(caller, visit, person, role).await? {
             Ok(request) => requests.push(request.into()),
             Err(PeopleError::Asked) => {}
             Err(error) => return Err(error.into()),
