@@ -141,6 +141,20 @@ impl Store {
         insert_grant(&self.database, grant.row()).await
     }
 
+    /// Whether a person holds a role.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn holds_role(&self, person: PersonId, role: &str) -> Answer<bool> {
+        let held = role_grant::Entity::find()
+            .filter(role_grant::Column::Person.eq(person.as_uuid()))
+            .filter(role_grant::Column::Role.eq(role))
+            .filter(role_grant::Column::RevokedAt.is_null())
+            .one(&self.database)
+            .await?;
+        Ok(held.is_some())
+    }
+
     /// Takes a role away.
     ///
     /// # Errors

@@ -123,6 +123,12 @@ async fn i10_who_runs_and_who_watches_over_the_tenant_is_decided_by_two() {
     privacy.program.post(&approve, &NONE).await.expect(StatusCode::NO_CONTENT);
     within_a_second(&mut auditor.program, "/api/v1/people", StatusCode::OK).await;
 
+    // Who holds it has nothing to wait for.
+    let held = admin.program.send(Method::PUT, &role, &NONE).await.expect(StatusCode::OK);
+    assert_eq!((&held["state"], &held["request"]), (&"held".into(), &serde_json::Value::Null));
+    let list = privacy.program.get("/api/v1/role-requests").await.expect(StatusCode::OK);
+    assert!(list["requests"].as_array().unwrap().is_empty());
+
     // The only one who watches cannot be taken away by those who are watched.
     let watcher = format!("/api/v1/people/{}", privacy.id);
     for (method, path) in [

@@ -73,13 +73,20 @@ impl PgRepository {
         Ok(self.store.grant_role(self.grant(person, role, Some(leave.by()))).await?)
     }
 
-    /// Asks for a role that somebody else has to approve.
+    /// Asks for a role that somebody else has to approve; `None` when the person holds it already.
     ///
     /// # Errors
     /// [`PeopleError::Asked`], [`PeopleError::Left`], [`PeopleError::PatientsAccount`], [`PeopleError::OtherEvidence`],
     /// [`PeopleError::Unavailable`].
-    pub async fn request_role(&self, leave: Authorized<GrantRole>, role: &str) -> Answer<RoleRequest> {
+    pub async fn request_role(
+        &self,
+        leave: Authorized<GrantRole>,
+        role: &str,
+    ) -> Answer<Option<RoleRequest>> {
         let person = self.works_here(self.target(&leave)?).await?;
+        if self.store.holds_role(person, role).await? {
+            return Ok(None);
+        }
         let now = self.vault.clock().now();
         let row = role_request::Model {
             id: self.fresh_id(),
@@ -92,7 +99,11 @@ impl PgRepository {
             approved: None,
             decided_by: None,
         };
-        if self.store.add_role_request(row.clone()).await? { Ok(row.into()) } else { Err(PeopleError::Asked) }
+        if self.store.add_role_request(row.clone()).await? {
+            Ok(Some(row.into()))
+        } else {
+            Err(PeopleError::Asked)
+        }
     }
 
     /// The requests that wait for a decision, the oldest first, 200 at most.

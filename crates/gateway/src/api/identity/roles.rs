@@ -89,7 +89,8 @@ pub(super) async fn grant(
 ) -> Result<Response, Problem> {
     let (person, role) = (person(&id)?, known(&role)?);
     let given = if role.needs_approval() {
-        Given { state: "requested", request: Some(ask(&caller, &visit, person, role).await??.into()) }
+        let request = ask(&caller, &visit, person, role).await??.map(Request::from);
+        Given { state: if request.is_some() { "requested" } else { "held" }, request }
     } else {
         let deed = format!("grant {role}");
         let leave = visit.api.vault.authorize_deed::<GrantRole>(&caller, Some(person), Some(&deed)).await?;
@@ -104,7 +105,7 @@ async fn ask(
     visit: &Visit,
     person: PersonId,
     role: Role,
-) -> Result<Result<RoleRequest, PeopleError>, Problem> {
+) -> Result<Result<Option<RoleRequest>, PeopleError>, Problem> {
     let deed = format!("request {role}");
     let leave = visit.api.vault.authorize_deed::<GrantRole>(caller, Some(person), Some(&deed)).await?;
     Ok(visit.identity.repository().request_role(leave, role.as_str()).await)
@@ -120,7 +121,7 @@ pub(super) async fn ask_all(
     let mut requests = Vec::new();
     for role in roles.iter().copied().filter(|role| role.needs_approval()) {
         match ask(caller, visit, person, role).await? {
-            Ok(request) => requests.push(request.into()),
+            Ok(request) => requests.extend(request.map(Request::from)),
             Err(PeopleError::Asked) => {}
             Err(error) => return Err(error.into()),
         }
