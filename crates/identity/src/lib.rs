@@ -10,6 +10,7 @@
 pub mod factor;
 pub mod flow;
 pub mod invite;
+pub mod oauth;
 pub mod passkey;
 pub mod password;
 pub mod recovery;

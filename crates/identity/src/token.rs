@@ -22,6 +22,16 @@ pub enum TokenKind {
     Invite,
     /// The holder of a WebAuthn ceremony that begins before there is a session.
     Ceremony,
+    /// What an app reads with.
+    Access,
+    /// What an app gets its next access token with.
+    Refresh,
+    /// An authorization code.
+    Code,
+    /// The context in which an app is opened from a chart.
+    Launch,
+    /// The secret of a confidential app.
+    ClientSecret,
 }
 
 impl TokenKind {
@@ -32,6 +42,12 @@ impl TokenKind {
             Self::Session => "cks_",
             Self::Invite => "cki_",
             Self::Ceremony => "ckc_",
+            // The vault tells apps' tokens from sessions by this prefix.
+            Self::Access => "cka_",
+            Self::Refresh => "ckr_",
+            Self::Code => "cko_",
+            Self::Launch => "ckl_",
+            Self::ClientSecret => "ckx_",
         }
     }
 }

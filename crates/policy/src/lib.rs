@@ -22,6 +22,7 @@ mod rules;
 mod sample;
 mod scope;
 mod slices;
+pub mod smart;
 mod source;
 mod vocabulary;
 
@@ -32,4 +33,5 @@ pub use engine::Engine;
 pub use error::{Place, PolicyError};
 pub use request::{Aal, AccessRequest, Context, Principal, Purpose, Relation, Resource};
 pub use role::{Role, RoleSet, UnknownName};
+pub use smart::ScopeSet;
 pub use source::{Part, PolicySource};

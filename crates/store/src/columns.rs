@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sea_orm::DeriveValueType;
+use sea_orm::{DbErr, DeriveValueType, TryFromU64};
 
 macro_rules! unprintable {
     ($($(#[$doc:meta])* $name:ident($inner:ty);)+) => {$(
@@ -27,6 +27,13 @@ unprintable! {
     Phc(String);
     /// A text about or by a person, or the serialised state of a ceremony.
     Private(String);
+}
+
+impl TryFromU64 for Digest {
+    /// No database gives one out by counting.
+    fn try_from_u64(_: u64) -> Result<Self, DbErr> {
+        Err(DbErr::ConvertFromU64("Digest"))
+    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub mod entity;
 mod error;
 mod invites;
 mod membership;
+mod oauth;
 mod people;
 mod role_requests;
 mod sessions;
@@ -29,6 +30,7 @@ use crate::connection::{Connections, Transaction};
 pub use credentials::Removed;
 pub use error::StoreError;
 pub use membership::{Changed, NewGrant};
+pub use oauth::Used;
 pub use people::{Member, Names};
 pub use role_requests::Decided;
 

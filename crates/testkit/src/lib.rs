@@ -8,11 +8,13 @@
     reason = "a test that cannot set up has failed"
 )]
 
+mod apps;
 mod login;
 mod onlooker;
 mod people;
 mod platform;
 
+pub use apps::{AppSpec, AppToken};
 pub use onlooker::{Fingerprint, Onlooker};
 pub use people::{Person, PersonSpec};
 pub use platform::Platform;

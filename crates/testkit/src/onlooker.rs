@@ -18,6 +18,13 @@ const OPERATIONS: &[&str] = &[
     "invite",
     "device",
     "role_request",
+    "oauth_client",
+    "oauth_grant",
+    "oauth_code",
+    "oauth_token",
+    "oauth_launch",
+    "oauth_signing_key",
+    "oauth_assertion",
 ];
 const CLINICAL: &[&str] = &["resource", "resource_version", "search_token", "care_relation"];
 const DIRECTORY: &[&str] = &["partner", "tenant", "tenant_host", "tenant_login", "tenant_key"];

@@ -7,7 +7,7 @@ use carekeep_policy::{Aal, Principal, RoleSet};
 
 use crate::{
     AccessError, Caller, Origin, Vault,
-    audit::{Grounds, Note, reference},
+    audit::{Grounds, reference},
     gate::Gate,
 };
 
@@ -112,18 +112,11 @@ impl Vault {
             tenant_active: true,
             origin,
             now,
+            app: None,
         };
         let gate: Gate<'_> = self.gate(&cell, &caller);
-        let note = Note {
-            action: event.as_str(),
-            kind: "Account",
-            resources: vec![reference(ResourceId::from_uuid(person.as_uuid()), 0)],
-            patients: Vec::new(),
-            outcome: if done { Outcome::Permitted } else { Outcome::Denied },
-            grounds: Grounds::default(),
-            policy_digest: gate.policy.load().digest(),
-            detail: gate.detail(None).await?,
-        };
-        cell.recorder.record(&caller, note).await
+        let outcome = if done { Outcome::Permitted } else { Outcome::Denied };
+        let about = (vec![reference(ResourceId::from_uuid(person.as_uuid()), 0)], Vec::new());
+        gate.enter((event.as_str(), "Account"), about, (outcome, Grounds::default()), None).await
     }
 }

@@ -48,6 +48,11 @@ pub(crate) struct Grounds {
 }
 
 impl Grounds {
+    /// Policy may say yes; the scopes of the app that asks do not.
+    pub(crate) fn out_of_scope() -> Self {
+        Self { policies: vec!["smart.scope".to_owned()], purposes: Vec::new() }
+    }
+
     /// Several decisions in one entry: each policy and purpose once.
     pub(crate) fn add(&mut self, other: Self) {
         self.policies.extend(other.policies);

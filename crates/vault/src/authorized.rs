@@ -11,7 +11,7 @@ use carekeep_policy::{Projection, Relation, Resource, ResourceKind};
 
 use crate::{
     AccessError, Caller, Vault,
-    audit::{Grounds, Note, reference},
+    audit::{Grounds, reference},
     catalogue::{Act, Administers, ConcernsChart},
     cell::Cell,
     gate::Gate,
@@ -31,6 +31,17 @@ pub struct Authorized<A: Act> {
 }
 
 impl<A: Act> Authorized<A> {
+    /// After the entry is durable.
+    const fn new(
+        by: &Caller,
+        (about, patient): (Option<PersonId>, Option<ResourceId>),
+        entry: EntryId,
+        projection: Projection,
+    ) -> Self {
+        let (tenant, by) = (by.tenant(), by.person());
+        Self { tenant, by, about, patient, entry, projection, action: PhantomData }
+    }
+
     /// The tenant.
     #[must_use]
     pub const fn tenant(&self) -> TenantId {
@@ -113,15 +124,7 @@ impl Vault {
             Ok(granted) => {
                 let entry =
                     record::<A>(&gate, &resource, (Outcome::Permitted, deed), granted.grounds).await?;
-                Ok(Authorized {
-                    tenant: cell.tenant(),
-                    by: caller.person(),
-                    about,
-                    patient: None,
-                    entry,
-                    projection: granted.projection,
-                    action: PhantomData,
-                })
+                Ok(Authorized::new(caller, (about, None), entry, granted.projection))
             }
             // Who may deal with accounts at all may know why this one is refused.
             Err((reason, grounds)) => {
@@ -154,15 +157,7 @@ impl Vault {
         if sealed.is_deleted() {
             return Err(AccessError::Gone);
         }
-        Ok(Authorized {
-            tenant: cell.tenant(),
-            by: caller.person(),
-            about: None,
-            patient: Some(patient),
-            entry,
-            projection: granted.projection,
-            action: PhantomData,
-        })
+        Ok(Authorized::new(caller, (None, Some(patient)), entry, granted.projection))
     }
 }
 
@@ -181,15 +176,7 @@ async fn record<A: Administers>(
     (outcome, deed): (Outcome, Option<&str>),
     grounds: Grounds,
 ) -> Result<EntryId, AccessError> {
-    let note = Note {
-        action: A::ACTION.as_str(),
-        kind: A::KIND.as_str(),
-        resources: resource.id.map(|id| reference(id, 0)).into_iter().collect(),
-        patients: Vec::new(),
-        outcome,
-        grounds,
-        policy_digest: gate.policy.load().digest(),
-        detail: gate.detail(deed).await?,
-    };
-    gate.cell.recorder.record(gate.caller, note).await
+    let about = resource.id.map(|id| reference(id, 0)).into_iter().collect();
+    let what = (A::ACTION.as_str(), A::KIND.as_str());
+    gate.enter(what, (about, Vec::new()), (outcome, grounds), deed).await
 }

@@ -1,10 +1,12 @@
 //! Who is asking. Everything in a [`Caller`] was read from the session and person rows or measured at the edge; nothing
 //! is taken from the request's own claims (blueprint, invariant 3).
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use carekeep_kernel::{DeviceId, PersonId, ResourceId, SessionId, TenantId, Timestamp};
 use carekeep_policy::{Aal, Context, Principal, Purpose, Role, RoleSet};
+
+use crate::app::App;
 
 /// Where a request came from, as the edge measured it.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +28,8 @@ pub struct Caller {
     pub(crate) tenant_active: bool,
     pub(crate) origin: Origin,
     pub(crate) now: Timestamp,
+    /// The app that asks in the person's name.
+    pub(crate) app: Option<Arc<App>>,
 }
 
 impl Caller {
@@ -41,7 +45,13 @@ impl Caller {
         self.principal.person
     }
 
-    /// The session.
+    /// Whether an app asks, by a token that was given to it, and not the person by a session: then there is nothing but FHIR.
+    #[must_use]
+    pub const fn is_app(&self) -> bool {
+        self.app.is_some()
+    }
+
+    /// The session; of an app, the id of what the person allowed it.
     #[must_use]
     pub const fn session(&self) -> SessionId {
         self.session
@@ -63,6 +73,12 @@ impl Caller {
     #[must_use]
     pub const fn aal(&self) -> Aal {
         self.aal
+    }
+
+    /// When the person last presented a factor that is worth something on its own.
+    #[must_use]
+    pub const fn factor_at(&self) -> Timestamp {
+        self.factor_at
     }
 
     /// When this request was authenticated.

@@ -9,6 +9,9 @@ use crate::{AccessError, Caller, cell::Cell, sealed::Plain};
 #[derive(Serialize)]
 struct Detail<'a> {
     address: std::net::IpAddr,
+    /// The app that asked in the person's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<uuid::Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]
     query: Option<&'a str>,
 }
@@ -25,8 +28,9 @@ pub(crate) async fn seal(cell: &Cell, caller: &Caller, query: Option<&str>) -> R
         patient: None,
     };
     let malformed = |_| AccessError::unavailable("audit", "detail");
-    let plain =
-        Plain::new(serde_json::to_vec(&Detail { address: caller.origin.address, query }).map_err(malformed)?);
+    let client = caller.app.as_ref().map(|app| app.client);
+    let detail = Detail { address: caller.origin.address, client, query };
+    let plain = Plain::new(serde_json::to_vec(&detail).map_err(malformed)?);
     carekeep_keys::seal(&key, generation, &aad, &plain, cell.random())
         .map_err(|error| AccessError::unavailable("keys", error.to_string()))
 }

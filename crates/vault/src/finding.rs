@@ -1,7 +1,7 @@
 //! From sealed candidates to a page of permits: decide each row, confirm it, and record all that is disclosed in one
 //! entry.
 
-use std::{marker::PhantomData, sync::Arc};
+use std::sync::Arc;
 
 use carekeep_kernel::ResourceId;
 use carekeep_keys::{DataKey, KeyPurpose};
@@ -10,9 +10,9 @@ use carekeep_policy::{Projection, Relation, Resource};
 
 use crate::{
     AccessError, Permit, Sealed,
-    audit::{Grounds, Note, reference},
+    audit::{Grounds, reference},
     catalogue::{Opens, Search},
-    gate::Gate,
+    gate::{Gate, mint},
     header,
     records::{
         query::{Cursor, OrderBy, RecordQuery},
@@ -79,7 +79,11 @@ pub(crate) async fn permit_rows<A: Opens>(
     let mut refused = Vec::new();
     let kind = query.map(|query| query.kind).or_else(|| rows.first().map(|row| row.kind));
     for sealed in rows {
-        let Ok(granted) = gate.decide::<A>(&sealed.attributes(gate.caller.person())) else {
+        let mut decided = gate.decide::<A>(&sealed.attributes(gate.caller.person())).ok();
+        if gate.caller.is_app() && !Box::pin(gate.in_scope(A::ACTION, &sealed)).await? {
+            decided = None;
+        }
+        let Some(granted) = decided else {
             refused.push(reference(sealed.id, sealed.version));
             continue;
         };
@@ -107,36 +111,13 @@ pub(crate) async fn permit_rows<A: Opens>(
             (Outcome::Permitted, shown.collect())
         }
     };
-    let entry = gate
-        .cell
-        .recorder
-        .record(
-            gate.caller,
-            Note {
-                action: A::ACTION.as_str(),
-                kind: kind.as_str(),
-                resources,
-                patients: patients(gate, &allowed).await?,
-                outcome,
-                grounds,
-                policy_digest: gate.policy.load().digest(),
-                detail: gate.detail(query.map(|query| query.asked.as_str())).await?,
-            },
-        )
-        .await?;
+    let about = (resources, patients(gate, &allowed).await?);
+    let what = (A::ACTION.as_str(), kind.as_str());
+    let entry = gate.enter(what, about, (outcome, grounds), query.map(|query| query.asked.as_str())).await?;
     Ok(allowed
         .into_iter()
         .map(|row| {
-            let permit = Permit {
-                tenant: row.sealed.tenant,
-                kind: row.sealed.kind,
-                id: row.sealed.id,
-                version: row.sealed.version,
-                projection: row.projection,
-                key: Some(row.key),
-                entry,
-                action: PhantomData,
-            };
+            let permit = mint(&row.sealed, row.projection, Some(row.key), entry);
             (row.sealed, permit)
         })
         .collect())

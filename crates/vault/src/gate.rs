@@ -6,7 +6,7 @@
 use std::{marker::PhantomData, sync::Arc};
 
 use carekeep_keys::{DataKey, KeyPurpose};
-use carekeep_ledger::Outcome;
+use carekeep_ledger::{Outcome, ResourceRef};
 use carekeep_policy::{
     AccessRequest, Action, ActivePolicy, Decision, DenyReason, Projection, Resource, ResourceKind,
 };
@@ -44,7 +44,8 @@ impl Gate<'_> {
         action: Action,
         kind: ResourceKind,
     ) -> Result<(), AccessError> {
-        let refusal = if !self.policy.load().may_ever(self.caller.roles(), action, kind) {
+        let ever = self.policy.load().may_ever(self.caller.roles(), action, kind);
+        let refusal = if !(ever && self.may_ever_in_scope(action, kind)) {
             DenyReason::NoPermit
         } else if self.caller.principal.suspended {
             DenyReason::Suspended
@@ -128,7 +129,11 @@ impl Gate<'_> {
 
     /// What Cedar says about one row; a refusal is on record when this returns.
     pub(crate) async fn granted<A: Act>(&self, sealed: &Sealed) -> Result<Granted, AccessError> {
-        match self.decide::<A>(&sealed.attributes(self.caller.person())) {
+        let mut decided = self.decide::<A>(&sealed.attributes(self.caller.person()));
+        if decided.is_ok() && self.caller.is_app() && !Box::pin(self.in_scope(A::ACTION, sealed)).await? {
+            decided = Err((AccessError::Invisible, Grounds::out_of_scope()));
+        }
+        match decided {
             Ok(granted) => Ok(granted),
             Err((error, grounds)) => {
                 Box::pin(self.record_row::<A>(sealed, Outcome::Denied, grounds)).await?;
@@ -166,17 +171,8 @@ impl Gate<'_> {
             Some(patient) => vec![self.cell.pseudonym(patient).await?],
             None => Vec::new(),
         };
-        let note = Note {
-            action: A::ACTION.as_str(),
-            kind: sealed.kind.as_str(),
-            resources: vec![reference(sealed.id, sealed.version)],
-            patients,
-            outcome,
-            grounds,
-            policy_digest: self.policy.load().digest(),
-            detail: self.detail(None).await?,
-        };
-        self.cell.recorder.record(self.caller, note).await
+        let about = (vec![reference(sealed.id, sealed.version)], patients);
+        self.enter((A::ACTION.as_str(), sealed.kind.as_str()), about, (outcome, grounds), None).await
     }
 
     /// Records that permitted changes could not be made.
@@ -184,17 +180,10 @@ impl Gate<'_> {
         &self,
         about: &[(ResourceKind, carekeep_kernel::ResourceId)],
     ) -> Result<(), AccessError> {
-        let note = Note {
-            action: "write",
-            kind: about.first().map_or("none", |(kind, _)| kind.as_str()),
-            resources: about.iter().map(|(_, id)| reference(*id, 0)).collect(),
-            patients: Vec::new(),
-            outcome: Outcome::Failed,
-            grounds: Grounds::default(),
-            policy_digest: self.policy.load().digest(),
-            detail: self.detail(None).await?,
-        };
-        self.cell.recorder.record(self.caller, note).await.map(|_| ())
+        let kind = about.first().map_or("none", |(kind, _)| kind.as_str());
+        let resources = about.iter().map(|(_, id)| reference(*id, 0)).collect();
+        let failed = (Outcome::Failed, Grounds::default());
+        self.enter(("write", kind), (resources, Vec::new()), failed, None).await.map(|_| ())
     }
 
     /// Records something that is about no single row.
@@ -204,22 +193,22 @@ impl Gate<'_> {
         kind: ResourceKind,
         outcome: Outcome,
     ) -> Result<carekeep_kernel::EntryId, AccessError> {
-        let note = Note {
-            action: action.as_str(),
-            kind: kind.as_str(),
-            resources: Vec::new(),
-            patients: Vec::new(),
-            outcome,
-            grounds: Grounds::default(),
-            policy_digest: self.policy.load().digest(),
-            detail: self.detail(None).await?,
-        };
-        self.cell.recorder.record(self.caller, note).await
+        let nobody = (Vec::new(), Vec::new());
+        self.enter((action.as_str(), kind.as_str()), nobody, (outcome, Grounds::default()), None).await
     }
 
-    /// The sensitive part of an entry, sealed: the address, and a search's query text.
-    pub(crate) async fn detail(&self, query: Option<&str>) -> Result<Option<Vec<u8>>, AccessError> {
-        crate::detail::seal(self.cell, self.caller, query).await.map(Some)
+    /// Records. What was said in asking, as the query of a search, is sealed with the address.
+    pub(crate) async fn enter(
+        &self,
+        (action, kind): (&'static str, &'static str),
+        (resources, patients): (Vec<ResourceRef>, Vec<[u8; 16]>),
+        (outcome, grounds): (Outcome, Grounds),
+        said: Option<&str>,
+    ) -> Result<carekeep_kernel::EntryId, AccessError> {
+        let policy_digest = self.policy.load().digest();
+        let detail = Some(crate::detail::seal(self.cell, self.caller, said).await?);
+        let note = Note { action, kind, resources, patients, outcome, grounds, policy_digest, detail };
+        self.cell.recorder.record(self.caller, note).await
     }
 }
 

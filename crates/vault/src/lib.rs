@@ -10,6 +10,7 @@
 //! entry; any failure on the way is a refusal; a connection belongs to one tenant; attributes are loaded, never asserted.
 
 mod account_events;
+mod app;
 mod audit;
 mod authorized;
 mod batch;

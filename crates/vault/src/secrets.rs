@@ -18,6 +18,8 @@ pub enum SecretColumn {
     PersonLogin,
     /// The name that colleagues see.
     PersonName,
+    /// The private half of a key that signs id tokens.
+    SigningKey,
 }
 
 impl SecretColumn {
@@ -27,6 +29,7 @@ impl SecretColumn {
             Self::TotpSecret => ("totp", "secret"),
             Self::PersonLogin => ("person", "login"),
             Self::PersonName => ("person", "name"),
+            Self::SigningKey => ("oauth_signing_key", "key"),
         }
     }
 }

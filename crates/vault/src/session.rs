@@ -9,7 +9,14 @@ use carekeep_kernel::{DeviceId, PersonId, ResourceId, SessionId, Timestamp};
 use carekeep_policy::{Aal, Principal, Role, RoleSet};
 use sqlx::{Row, postgres::PgRow};
 
-use crate::{AccessError, Origin, caller::Caller, cell::Cell, operations::OperationsConnections, sqlstate};
+use crate::{
+    AccessError, Origin,
+    app::{self, App},
+    caller::Caller,
+    cell::Cell,
+    operations::OperationsConnections,
+    sqlstate,
+};
 
 /// How long a session row may be trusted without another look.
 pub(crate) const TRUST: Duration = Duration::from_millis(900);
@@ -65,6 +72,8 @@ pub(crate) struct SessionRow {
     /// Looked after by the tenant, not working for it.
     patient_audience: bool,
     principal: Principal,
+    /// Of an app's token.
+    app: Option<Arc<App>>,
 }
 
 /// Somebody who is suspended is told so by policy; somebody who left is nobody here. Whoever came in by a recovery code has one
@@ -78,19 +87,24 @@ const LOOKUP: &str =
   FROM session s JOIN person p ON p.id = s.person
  WHERE s.token_hash = $1 AND s.revoked_at IS NULL AND p.left_at IS NULL";
 
-/// Reads a session row; `None` when there is no live one.
-pub(crate) async fn load(cell: &Cell, token_hash: &[u8; 32]) -> Result<Option<SessionRow>, AccessError> {
+/// Reads a session row, or that of an app's token; `None` when there is no live one.
+pub(crate) async fn load(
+    cell: &Cell,
+    token_hash: &[u8; 32],
+    of_app: bool,
+) -> Result<Option<SessionRow>, AccessError> {
+    let sql = if of_app { app::LOOKUP } else { LOOKUP };
     let row = cell
         .operations()
-        .first_row(sqlx::query(LOOKUP).bind(&token_hash[..]))
+        .first_row(sqlx::query(sql).bind(&token_hash[..]))
         .await
         .map_err(|error| AccessError::unavailable("sessions", sqlstate(&error)))?;
-    row.map(|row| decode(cell, &row))
+    row.map(|row| decode(cell, &row, of_app))
         .transpose()
         .map_err(|error| AccessError::unavailable("sessions", sqlstate(&error)))
 }
 
-fn decode(cell: &Cell, row: &PgRow) -> Result<SessionRow, sqlx::Error> {
+fn decode(cell: &Cell, row: &PgRow, of_app: bool) -> Result<SessionRow, sqlx::Error> {
     let at = |index: usize| row.try_get::<time::OffsetDateTime, _>(index).map(Timestamp::from);
     let roles: Vec<String> = row.try_get(10)?;
     // A role name that this binary does not know grants nothing.
@@ -115,6 +129,7 @@ fn decode(cell: &Cell, row: &PgRow) -> Result<SessionRow, sqlx::Error> {
             patient: row.try_get::<Option<uuid::Uuid>, _>(9)?.map(ResourceId::from_uuid),
             roles,
         },
+        app: of_app.then(|| app::decode(row)).transpose()?,
     })
 }
 
@@ -142,18 +157,23 @@ impl SessionRow {
             tenant_active,
             origin,
             now,
+            app: self.app.clone(),
         })
     }
 
     /// Whether the session is within its limits.
     pub(crate) fn is_live(&self, now: Timestamp, limits: &SessionLimits) -> bool {
         let idle = if self.patient_audience { limits.patient_idle } else { limits.staff_idle };
+        if let Some(app) = self.app.as_ref().filter(|app| !app.bound || now >= app.expires) {
+            return now < app.expires;
+        }
         now < self.created + limits.absolute && now < self.last_seen + idle
     }
 
     /// The session, if its use is due to be written down.
     pub(crate) fn due(&self, now: Timestamp) -> Option<SessionId> {
-        (now.since(self.last_seen) >= NOTE_USE_EVERY).then_some(self.id)
+        // That an app works does not mean that the person is there.
+        (self.app.is_none() && now.since(self.last_seen) >= NOTE_USE_EVERY).then_some(self.id)
     }
 }
 

@@ -26,8 +26,14 @@ use crate::{
     writing::{Change, Planned, Plans},
 };
 
+/// What an app's token begins with: another one is looked for among sessions.
+const APP_TOKEN: &str = "cka_";
 /// How long a tenant that nobody uses stays open.
 const TENANT_IDLE: Duration = Duration::from_secs(10 * 60);
+
+fn by_tenant<T: Clone + Send + Sync + 'static>(most: u64) -> moka::future::Cache<TenantId, T> {
+    moka::future::Cache::builder().max_capacity(most).time_to_idle(TENANT_IDLE).build()
+}
 
 /// What a vault is built on.
 pub struct VaultParts {
@@ -60,14 +66,8 @@ impl Vault {
     pub async fn open(config: VaultConfig, parts: VaultParts) -> Result<Arc<Self>, AccessError> {
         let watch = DirectoryWatch::start(parts.directory.clone()).await?;
         Ok(Arc::new(Self {
-            cells: moka::future::Cache::builder()
-                .max_capacity(config.open_tenants)
-                .time_to_idle(TENANT_IDLE)
-                .build(),
-            sessions: moka::future::Cache::builder()
-                .max_capacity(config.open_tenants)
-                .time_to_idle(TENANT_IDLE)
-                .build(),
+            cells: by_tenant(config.open_tenants),
+            sessions: by_tenant(config.open_tenants),
             maker: CellMaker {
                 directory: parts.directory,
                 budget: Budget::new(config.pool),
@@ -184,7 +184,9 @@ impl Vault {
         let now = self.maker.clock.now();
         let row = match sessions.get(&hash).await {
             Some(row) => row,
-            None => Box::pin(self.load_session(&cell, &sessions, hash)).await?,
+            None => {
+                Box::pin(self.load_session(&cell, &sessions, (hash, token.starts_with(APP_TOKEN)))).await?
+            }
         };
         // As it is known now, not as it was when the tenant was opened: the row may have taken a while.
         let tenant_active = self.watch.now().by_id(tenant).is_some_and(|state| state.active);
@@ -195,11 +197,11 @@ impl Vault {
         &self,
         cell: &Cell,
         sessions: &SessionCache,
-        hash: [u8; 32],
+        (hash, of_app): ([u8; 32], bool),
     ) -> Result<Arc<SessionRow>, SessionError> {
         let now = self.maker.clock.now();
         let loaded = sessions.try_get_with(hash, async {
-            let row = session::load(cell, &hash).await?.ok_or(SessionError::Unknown)?;
+            let row = session::load(cell, &hash, of_app).await?.ok_or(SessionError::Unknown)?;
             if row.is_live(now, &self.maker.config.sessions)
                 && let Some(id) = row.due(now)
             {
@@ -364,7 +366,7 @@ impl Vault {
         let gate = self.gate(&cell, caller);
         gate.precheck::<A>(query.kind).await?;
         gate.precheck_shown::<A>(query.kind, &query.shown_by).await?;
-        crate::finding::find(&gate, query).await
+        crate::finding::find(&gate, &gate.narrowed(A::ACTION, query)).await
     }
 
     /// Permits new resources, updates and deletions, all or none, with entries that name each of them.

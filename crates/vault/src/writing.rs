@@ -11,7 +11,7 @@ use carekeep_policy::{Action, Projection, Purpose, Relation, Resource, ResourceK
 
 use crate::{
     AccessError, Caller, Permit, Sealed,
-    audit::{Grounds, Note, reference},
+    audit::{Grounds, reference},
     catalogue::{Act, AssignCareTeam, Create, Delete, Update},
     gate::{Gate, Granted},
     records::{
@@ -53,6 +53,8 @@ pub struct Change {
     kind: Kind,
     tenant: TenantId,
     by: PersonId,
+    projection: Projection,
+    about: (ResourceKind, ResourceId),
 }
 
 enum Kind {
@@ -79,12 +81,7 @@ impl Change {
     /// How much of what is written the writer may see in the answer.
     #[must_use]
     pub const fn projection(&self) -> Projection {
-        match &self.kind {
-            Kind::Create(_, permit, _) => permit.projection,
-            Kind::Update(_, permit) => permit.projection,
-            Kind::Delete(_, permit) => permit.projection,
-            Kind::Team(_, permit) => permit.projection,
-        }
+        self.projection
     }
 
     /// Whether it was permitted to this caller.
@@ -92,13 +89,8 @@ impl Change {
         self.tenant == caller.tenant() && self.by == caller.person()
     }
 
-    pub(crate) fn about(&self) -> (ResourceKind, ResourceId) {
-        match &self.kind {
-            Kind::Create(_, permit, _) => (permit.kind, permit.id),
-            Kind::Update(_, permit) => (permit.kind, permit.id),
-            Kind::Delete(_, permit) => (permit.kind, permit.id),
-            Kind::Team(_, permit) => (permit.kind, permit.id),
-        }
+    pub(crate) const fn about(&self) -> (ResourceKind, ResourceId) {
+        self.about
     }
 
     pub(crate) fn into_steps(self, caller: &Caller) -> Vec<Step> {
@@ -219,6 +211,10 @@ impl Plans<'_> {
         relations: &BTreeMap<ResourceId, Relation>,
     ) -> Result<Granted, (AccessError, Grounds)> {
         let (kind, id, _, patient) = plan.about();
+        // Before all else: what is wrong with a change would tell an app of a row that is not its business.
+        if !self.gate.change_in_scope(plan.action(), kind, patient) {
+            return Err((AccessError::Invisible, Grounds::out_of_scope()));
+        }
         let relation = patient.and_then(|patient| relations.get(&patient).copied()).unwrap_or_default();
         let fresh = Resource { tenant: self.gate.cell.tenant(), kind, id: Some(id), patient, relation };
         let person = self.gate.caller.person();
@@ -266,21 +262,10 @@ impl Plans<'_> {
         for patient in plans.iter().filter_map(|plan| plan.about().3).collect::<BTreeSet<_>>() {
             patients.push(self.gate.cell.pseudonym(patient).await?);
         }
-        let note = Note {
-            action: action.as_str(),
-            kind: kind.as_str(),
-            resources: plans
-                .iter()
-                .map(|plan| plan.about())
-                .map(|(_, id, base, _)| reference(id, base))
-                .collect(),
-            patients,
-            outcome,
-            grounds,
-            policy_digest: self.gate.policy.load().digest(),
-            detail: self.gate.detail(membership(plans).as_deref()).await?,
-        };
-        self.gate.cell.recorder.record(self.gate.caller, note).await
+        let resources = plans.iter().map(|plan| plan.about());
+        let resources = resources.map(|(_, id, base, _)| reference(id, base)).collect();
+        let (about, said) = ((resources, patients), membership(plans));
+        self.gate.enter((action.as_str(), kind.as_str()), about, (outcome, grounds), said.as_deref()).await
     }
 
     fn mint(&self, decided: Decided, entry: EntryId) -> Change {
@@ -288,26 +273,18 @@ impl Plans<'_> {
         let treats = grounds.purposes.contains(&Purpose::Treatment);
         let (kind, id, version, _) = planned.about();
         let tenant = self.gate.cell.tenant();
-        let kind = match planned {
-            Planned::Create(draft) => {
-                Kind::Create(draft, write_permit((tenant, kind, id, version), projection, entry), treats)
-            }
-            Planned::Update(draft, _) => {
-                Kind::Update(draft, write_permit((tenant, kind, id, version), projection, entry))
-            }
-            Planned::Delete(_, at) => {
-                Kind::Delete(at, write_permit((tenant, kind, id, version), projection, entry))
-            }
-            Planned::Assign { person, at, .. } => Kind::Team(
-                Membership { person, at, ends: false },
-                write_permit((tenant, kind, id, version), projection, entry),
-            ),
-            Planned::Relieve { person, at, .. } => Kind::Team(
-                Membership { person, at, ends: true },
-                write_permit((tenant, kind, id, version), projection, entry),
-            ),
+        let about = (tenant, kind, id, version);
+        let team = |person, at, ends| {
+            Kind::Team(Membership { person, at, ends }, write_permit(about, projection, entry))
         };
-        Change { kind, tenant, by: self.gate.caller.person() }
+        let kind = match planned {
+            Planned::Create(draft) => Kind::Create(draft, write_permit(about, projection, entry), treats),
+            Planned::Update(draft, _) => Kind::Update(draft, write_permit(about, projection, entry)),
+            Planned::Delete(_, at) => Kind::Delete(at, write_permit(about, projection, entry)),
+            Planned::Assign { person, at, .. } => team(person, at, false),
+            Planned::Relieve { person, at, .. } => team(person, at, true),
+        };
+        Change { kind, tenant, by: self.gate.caller.person(), projection, about: (about.1, id) }
     }
 }
 

@@ -7,6 +7,8 @@
     reason = "helpers of tests fail the test and print what they measured; a test's future may be large"
 )]
 
+mod app_tokens;
+mod apps;
 mod audit_faults;
 mod canaries;
 mod classification;

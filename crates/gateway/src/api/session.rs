@@ -16,10 +16,26 @@ use crate::{
 /// The name of the session cookie. The `__Host-` prefix keeps sibling hosts from setting it (RFC 6265bis 4.1.3.2).
 pub(crate) const COOKIE: &str = "__Host-carekeep";
 
-/// A signed-in caller, inside their rate limit.
+/// A caller with a session of their own, inside their rate limit. No app: what is not FHIR is not for apps.
 pub struct SignedIn(pub Caller);
 
 impl FromRequestParts<Api> for SignedIn {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let Asking(caller) = Asking::from_request_parts(parts, api).await?;
+        if caller.is_app() {
+            Err(catalogue::FORBIDDEN.member("reason", "app_token"))
+        } else {
+            Ok(Self(caller))
+        }
+    }
+}
+
+/// A signed-in caller, or an app in somebody's name, inside the person's rate limit.
+pub(crate) struct Asking(pub(crate) Caller);
+
+impl FromRequestParts<Api> for Asking {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {

@@ -3,6 +3,8 @@
 //! Invariant: what is secret goes through the vault on its way in and out; this module holds it opened for no longer
 //! than the record that it is for.
 
+mod app_tokens;
+mod apps;
 mod people;
 mod roles;
 mod rows;
@@ -14,6 +16,8 @@ use carekeep_store::{Store, StoreError, columns::Sealed, entity};
 use carekeep_vault::{AccessError, SecretColumn, SecretPlace, Vault};
 use zeroize::Zeroizing;
 
+pub use app_tokens::{Introspection, Issued, Proof};
+pub use apps::{AppError, AppGrant, Client, Consent};
 pub use people::{
     Invited, NewPerson, PeopleError, PersonDetails, PersonStatus, PersonView, Profile, check_name,
 };

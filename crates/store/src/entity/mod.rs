@@ -5,6 +5,13 @@
 pub mod ceremony;
 pub mod device;
 pub mod invite;
+pub mod oauth_assertion;
+pub mod oauth_client;
+pub mod oauth_code;
+pub mod oauth_grant;
+pub mod oauth_launch;
+pub mod oauth_signing_key;
+pub mod oauth_token;
 pub mod passkey;
 pub mod password;
 pub mod person;

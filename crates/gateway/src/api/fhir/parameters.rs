@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, header, request::Parts};
 
 use super::answer::Refused;
 use crate::{
-    api::{Api, SignedIn},
+    api::{Api, session::Asking},
     edge::TenantRoute,
     problem::{Problem, catalogue},
 };
@@ -29,7 +29,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Base {
     }
 }
 
-/// A FHIR request of a signed-in caller, without path and body.
+/// A FHIR request of a signed-in caller or of an app in their name, without path and body.
 pub(super) struct Asked {
     pub(super) api: Api,
     caller: Caller,
@@ -43,7 +43,7 @@ impl FromRequestParts<Api> for Asked {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        let SignedIn(caller) = SignedIn::from_request_parts(parts, api).await?;
+        let Asking(caller) = Asking::from_request_parts(parts, api).await?;
         let Base(base) = Base::from_request_parts(parts, api).await?;
         let query = pairs(parts.uri.query().unwrap_or_default());
         Ok(Self { api: api.clone(), caller, base, headers: parts.headers.clone(), query })

@@ -1,0 +1,175 @@
+//! Apps as a tenant registers them.
+
+use serde_json::Value;
+
+use super::{
+    jws::{self, KeySetError},
+    redirect,
+};
+
+/// How an app proves who it is at the token endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authentication {
+    /// It cannot keep a secret: the code's proof key is all there is.
+    Public,
+    /// `client_secret_basic` or `client_secret_post`.
+    Secret,
+    /// `private_key_jwt`.
+    Key,
+}
+
+impl Authentication {
+    const ALL: [(&'static str, Self); 3] =
+        [("none", Self::Public), ("client_secret", Self::Secret), ("private_key_jwt", Self::Key)];
+
+    /// The stored name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(_, one)| *one == self).map_or("", |(name, _)| name)
+    }
+
+    /// Reads a name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, one)| *one)
+    }
+}
+
+/// Where a registration stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientState {
+    /// Nobody has looked at it: it gets no token.
+    Pending,
+    /// It may ask people for access.
+    Approved,
+    /// It gets no token, and the tokens that it has are dead.
+    Disabled,
+}
+
+impl ClientState {
+    const ALL: [(&'static str, Self); 3] =
+        [("pending", Self::Pending), ("approved", Self::Approved), ("disabled", Self::Disabled)];
+
+    /// The stored name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(_, one)| *one == self).map_or("", |(name, _)| name)
+    }
+
+    /// Reads a name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, one)| *one)
+    }
+}
+
+/// An app to register.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Registration {
+    /// Its name, as people are asked for consent to it.
+    pub name: String,
+    /// How it proves who it is.
+    pub authentication: Authentication,
+    /// Its public keys, for `private_key_jwt`.
+    pub keys: Option<Value>,
+    /// Where people are sent back to; none for a program without people.
+    pub redirect_uris: Vec<String>,
+    /// Where it is opened from a chart.
+    pub launch_uri: Option<String>,
+    /// The scopes that it may ask for, which the caller has parsed.
+    pub scopes: String,
+    /// Whether it acts by itself, as a service account: SMART backend services.
+    pub backend: bool,
+}
+
+/// Why an app cannot be registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ClientError {
+    /// The name is empty, too long or cannot be shown.
+    #[error("a name has 1 to 100 characters that can be shown")]
+    Name,
+    /// A redirect or launch address that cannot be used.
+    #[error(
+        "an app with people needs one to ten redirect URIs: https, or http on loopback, without fragment; a program without people has none"
+    )]
+    Redirect,
+    /// Keys that do not fit.
+    #[error(transparent)]
+    Keys(#[from] KeySetError),
+    /// Keys without `private_key_jwt`, or the other way round, or a backend without keys.
+    #[error(
+        "private_key_jwt needs a key set, and a program without people needs private_key_jwt; nothing else has keys"
+    )]
+    Authentication,
+}
+
+impl Registration {
+    /// Checks a registration.
+    ///
+    /// # Errors
+    /// [`ClientError`], which says what to do.
+    pub fn check(&self) -> Result<(), ClientError> {
+        let name = self.name.trim();
+        if !(1..=100).contains(&name.chars().count()) || name.chars().any(char::is_control) {
+            return Err(ClientError::Name);
+        }
+        let expected = if self.backend { 0..=0 } else { 1..=10 };
+        let addresses = self.redirect_uris.iter().chain(&self.launch_uri);
+        let launched = self.backend && self.launch_uri.is_some();
+        if launched
+            || !expected.contains(&self.redirect_uris.len())
+            || addresses.into_iter().any(|uri| redirect::check(uri).is_err())
+        {
+            return Err(ClientError::Redirect);
+        }
+        match (self.authentication, &self.keys) {
+            (Authentication::Key, Some(keys)) => {
+                jws::key_set(keys)?;
+                Ok(())
+            }
+            (Authentication::Public | Authentication::Secret, None) if !self.backend => Ok(()),
+            _ => Err(ClientError::Authentication),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn i11_what_cannot_be_kept_safe_is_not_registered() {
+        let good = Registration {
+            name: "Growth Chart".to_owned(),
+            authentication: Authentication::Public,
+            keys: None,
+            redirect_uris: vec!["https://app.example/cb".to_owned()],
+            launch_uri: None,
+            scopes: "patient/*.rs".to_owned(),
+            backend: false,
+        };
+        assert_eq!(good.check(), Ok(()));
+        let refused = |change: fn(&mut Registration)| {
+            let mut bad = good.clone();
+            change(&mut bad);
+            bad.check()
+        };
+        assert_eq!(refused(|bad| bad.name = "  ".to_owned()), Err(ClientError::Name));
+        assert_eq!(refused(|bad| bad.redirect_uris.clear()), Err(ClientError::Redirect));
+        assert_eq!(
+            refused(|bad| bad.redirect_uris[0] = "http://app.example/".to_owned()),
+            Err(ClientError::Redirect)
+        );
+        assert_eq!(refused(|bad| bad.launch_uri = Some("app:x".to_owned())), Err(ClientError::Redirect));
+        assert_eq!(refused(|bad| bad.authentication = Authentication::Key), Err(ClientError::Authentication));
+        assert_eq!(
+            refused(|bad| bad.keys = Some(serde_json::json!({"keys": []}))),
+            Err(ClientError::Authentication)
+        );
+        let backend = |bad: &mut Registration| {
+            bad.backend = true;
+            bad.redirect_uris.clear();
+        };
+        assert_eq!(refused(backend), Err(ClientError::Authentication));
+    }
+}

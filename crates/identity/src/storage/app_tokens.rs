@@ -1,0 +1,375 @@
+//! What an app gets for a code, a refresh token or by itself, and what becomes of it.
+//!
+//! Invariant: a code and a refresh token are used up before they are believed; whoever presents one a second time ends the
+//! grant, and with it every token of the family.
+
+use std::time::Duration;
+
+use carekeep_kernel::{PersonId, ResourceId, Timestamp};
+use carekeep_store::entity::{oauth_assertion, oauth_grant, oauth_signing_key, oauth_token};
+use carekeep_vault::SecretColumn;
+use serde_json::Value;
+use subtle::ConstantTimeEq;
+use uuid::Uuid;
+
+use super::{
+    PgRepository,
+    apps::{Answer, AppError, Client, digest, malformed},
+};
+use crate::{
+    PlainToken, TokenHash, TokenKind,
+    oauth::{
+        ACCESS_LIFE, Authentication, Challenge, GRANT_LIFE, ID_TOKEN_LIFE, OAuthError, REFRESH_IDLE,
+        assertion::{self, Expected},
+        id_token::SigningKey,
+    },
+    token,
+};
+
+/// How long a key signs before another one takes its place.
+const KEY_LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// How an app proves who it is.
+#[derive(Clone, Copy)]
+pub enum Proof<'a> {
+    /// By nothing.
+    None,
+    /// By its secret.
+    Secret(&'a str),
+    /// By a signed assertion for this token endpoint.
+    Assertion(&'a str, &'a str),
+}
+
+/// What an app is given.
+pub struct Issued {
+    /// The access token, good for five minutes.
+    pub access: PlainToken,
+    /// The next refresh token, if it is to have one.
+    pub refresh: Option<PlainToken>,
+    /// The scopes of the access token.
+    pub scopes: String,
+    /// In whose name.
+    pub person: PersonId,
+    /// The patient that it is about.
+    pub patient: Option<ResourceId>,
+    /// When the person last presented a factor.
+    pub factor_at: Timestamp,
+    /// The app's own, from the request for the code.
+    pub nonce: Option<String>,
+}
+
+/// What a live token is, for its own app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Introspection {
+    /// The scopes.
+    pub scopes: String,
+    /// In whose name.
+    pub person: PersonId,
+    /// The patient that it is about.
+    pub patient: Option<ResourceId>,
+    /// When it ends.
+    pub expires: Timestamp,
+}
+
+/// Wants a refresh token: `offline_access`, or `online_access`, which ends with the session.
+fn wants_refresh(scopes: &str) -> bool {
+    scopes.split(' ').any(|scope| matches!(scope, "offline_access" | "online_access"))
+}
+
+impl PgRepository {
+    /// The approved app that this proof is of.
+    ///
+    /// # Errors
+    /// [`OAuthError::INVALID_CLIENT`] whatever is wrong, [`AppError::Unavailable`].
+    pub async fn authenticate_app(&self, id: &str, proof: Proof<'_>) -> Answer<Client> {
+        let client = self.approved_app(id).await?.ok_or(OAuthError::INVALID_CLIENT)?;
+        let proven = match (client.authentication, proof) {
+            (Authentication::Public, Proof::None) => true,
+            (Authentication::Secret, Proof::Secret(secret)) => {
+                TokenHash::of_presented(TokenKind::ClientSecret, secret)
+                    .is_ok_and(|hash| client.secret == Some(hash))
+            }
+            (Authentication::Key, Proof::Assertion(text, audience)) => {
+                let now = self.vault.clock().now();
+                let expected = Expected { client: id, audience, now };
+                match assertion::check(text, &client.keys, expected) {
+                    Ok(once) => {
+                        let jti = carekeep_store::columns::Digest(once.jti.to_vec());
+                        let row = oauth_assertion::Model {
+                            client: client.id,
+                            jti,
+                            expires_at: once.expires.into(),
+                        };
+                        self.store.use_assertion(row, now).await?
+                    }
+                    Err(_) => false,
+                }
+            }
+            _ => false,
+        };
+        if proven { Ok(client) } else { Err(OAuthError::INVALID_CLIENT.into()) }
+    }
+
+    /// Tokens for a code.
+    ///
+    /// # Errors
+    /// [`OAuthError::INVALID_GRANT`] whatever is wrong, [`AppError::Unavailable`].
+    pub async fn exchange_code(
+        &self,
+        client: &Client,
+        code: &str,
+        (redirect_uri, verifier): (&str, &str),
+    ) -> Answer<Issued> {
+        let refused = OAuthError::INVALID_GRANT;
+        let hash = TokenHash::of_presented(TokenKind::Code, code).map_err(|_| refused)?;
+        let now = self.vault.clock().now();
+        // Somebody else's code is left as it is: it is not for this app to use up.
+        let row = self.store.code(hash.as_bytes()).await?.ok_or(refused)?;
+        let grant = self.store.app_grant(row.oauth_grant).await?.filter(|grant| grant.client == client.id);
+        let grant = grant.ok_or(refused)?;
+        let used = self.store.use_code(hash.as_bytes(), now).await?.ok_or(refused)?;
+        if !used.first {
+            self.store.revoke_app_grant(grant.id, None, now).await?;
+            return Err(refused.into());
+        }
+        let challenge = <[u8; 32]>::try_from(row.challenge.0).map_err(|_| malformed())?;
+        let good = now < Timestamp::from(row.expires_at)
+            && bool::from(row.redirect_uri.as_bytes().ct_eq(redirect_uri.as_bytes()))
+            && Challenge::from_bytes(challenge).is_met_by(verifier)
+            && is_live(&grant, now);
+        if !good {
+            self.store.revoke_app_grant(grant.id, None, now).await?;
+            return Err(refused.into());
+        }
+        let scopes = grant.scopes.clone();
+        let mut issued = self.issue_tokens(&grant, (scopes.clone(), wants_refresh(&scopes)), now).await?;
+        issued.nonce = row.nonce.map(|nonce| nonce.0);
+        Ok(issued)
+    }
+
+    /// Tokens for a refresh token. `narrow` gives the scopes to have, of those that were granted, or nothing if others are
+    /// asked for.
+    ///
+    /// # Errors
+    /// [`OAuthError::INVALID_GRANT`] whatever is wrong, `invalid_scope`, [`AppError::Unavailable`].
+    pub async fn refresh(
+        &self,
+        client: &Client,
+        refresh: &str,
+        narrow: &(dyn Fn(&str) -> Option<String> + Sync),
+    ) -> Answer<Issued> {
+        let refused = OAuthError::INVALID_GRANT;
+        let hash = TokenHash::of_presented(TokenKind::Refresh, refresh).map_err(|_| refused)?;
+        let now = self.vault.clock().now();
+        let row = self.store.app_token(hash.as_bytes()).await?.filter(|row| row.kind == "refresh");
+        let row = row.ok_or(refused)?;
+        let grant = self.store.app_grant(row.oauth_grant).await?.filter(|grant| grant.client == client.id);
+        let grant = grant.ok_or(refused)?;
+        let scopes = narrow(&grant.scopes)
+            .ok_or(OAuthError::new("invalid_scope", "ask for scopes that were granted, or for none"))?;
+        if !self.store.use_refresh_token(hash.as_bytes(), now).await? {
+            self.store.revoke_app_grant(grant.id, None, now).await?;
+            return Err(refused.into());
+        }
+        if now >= Timestamp::from(row.expires_at)
+            || !is_live(&grant, now)
+            || !self.still_here(&grant, now).await?
+        {
+            return Err(refused.into());
+        }
+        self.issue_tokens(&grant, (scopes, true), now).await
+    }
+
+    /// Whether the person may still act, and the session that the grant ends with is there. The vault asks again, with the
+    /// limits of sessions, each time that the access token is used.
+    async fn still_here(&self, grant: &oauth_grant::Model, now: Timestamp) -> Answer<bool> {
+        let person = PersonId::from_uuid(grant.person);
+        let Some(row) = self.store.person(person).await? else { return Ok(false) };
+        if row.suspended_at.is_some() || row.left_at.is_some() {
+            return Ok(false);
+        }
+        let Some(session) = grant.session else { return Ok(true) };
+        let audience = super::rows::audience(&row.audience);
+        let limits = crate::service::TenantSettings::default().limits(audience);
+        Ok(self.store.sessions(person).await?.into_iter().any(|row| {
+            row.id == session
+                && now.since(row.last_seen_at.into()) < limits.idle
+                && now.since(row.created_at.into()) < limits.absolute
+        }))
+    }
+
+    /// An access token for a program that acts by itself.
+    ///
+    /// # Errors
+    /// `unauthorized_client` for an app with people, [`AppError::Unavailable`].
+    pub async fn backend_token(&self, client: &Client, scopes: String) -> Answer<Issued> {
+        let person = client.person.ok_or(OAuthError::new(
+            "unauthorized_client",
+            "this app is not registered as a program without people",
+        ))?;
+        let now = self.vault.clock().now();
+        let live = self.store.backend_grant(client.id, now).await?;
+        let grant = match live {
+            Some(grant) => grant,
+            None => {
+                let grant = oauth_grant::Model {
+                    id: self.fresh(),
+                    client: client.id,
+                    person: person.as_uuid(),
+                    session: None,
+                    scopes: client.scopes.clone(),
+                    patient: None,
+                    // A key that the program alone has, proven by a signature: as policy counts service accounts.
+                    aal: 2,
+                    factor_at: now.into(),
+                    created_at: now.into(),
+                    expires_at: (now + GRANT_LIFE).into(),
+                    last_used_at: now.into(),
+                    revoked_at: None,
+                };
+                self.store.add_grant(grant.clone(), None).await?;
+                grant
+            }
+        };
+        self.issue_tokens(&grant, (scopes, false), now).await
+    }
+
+    async fn issue_tokens(
+        &self,
+        grant: &oauth_grant::Model,
+        (scopes, refreshes): (String, bool),
+        now: Timestamp,
+    ) -> Answer<Issued> {
+        let until = Timestamp::from(grant.expires_at);
+        let (access, access_hash) = token::issue(TokenKind::Access, self.random());
+        let refresh = refreshes.then(|| token::issue(TokenKind::Refresh, self.random()));
+        let row = |hash: &TokenHash, kind: &str, life: Duration| oauth_token::Model {
+            token_hash: digest(hash),
+            oauth_grant: grant.id,
+            kind: kind.to_owned(),
+            scopes: scopes.clone(),
+            created_at: now.into(),
+            expires_at: (now + life).min(until).into(),
+            used_at: None,
+        };
+        let mut rows = vec![row(&access_hash, "access", ACCESS_LIFE)];
+        rows.extend(refresh.as_ref().map(|(_, hash)| row(hash, "refresh", REFRESH_IDLE)));
+        self.store.add_app_tokens(grant.id, rows, now).await?;
+        Ok(Issued {
+            access,
+            refresh: refresh.map(|(plain, _)| plain),
+            scopes,
+            person: PersonId::from_uuid(grant.person),
+            patient: grant.patient.map(ResourceId::from_uuid),
+            factor_at: grant.factor_at.into(),
+            nonce: None,
+        })
+    }
+
+    /// The row and hash of a token of this very app.
+    async fn own_token(
+        &self,
+        client: &Client,
+        text: &str,
+    ) -> Answer<Option<(oauth_token::Model, TokenHash)>> {
+        for kind in [TokenKind::Access, TokenKind::Refresh] {
+            let Ok(hash) = TokenHash::of_presented(kind, text) else { continue };
+            let Some(row) = self.store.app_token(hash.as_bytes()).await? else { continue };
+            let grant = self.store.app_grant(row.oauth_grant).await?;
+            return Ok(grant.filter(|grant| grant.client == client.id).map(|_| (row, hash)));
+        }
+        Ok(None)
+    }
+
+    /// Revokes a token (RFC 7009): an access token alone, a refresh token with its whole family.
+    ///
+    /// # Errors
+    /// [`AppError::Unavailable`]; a token that is not there is as good as revoked.
+    pub async fn revoke_app_token(&self, client: &Client, text: &str) -> Answer<()> {
+        let Some((row, hash)) = self.own_token(client, text).await? else { return Ok(()) };
+        if row.kind == "refresh" {
+            self.store.revoke_app_grant(row.oauth_grant, None, self.vault.clock().now()).await?;
+        } else {
+            self.store.remove_app_token(hash.as_bytes()).await?;
+        }
+        Ok(())
+    }
+
+    /// What a token of this very app is (RFC 7662); nothing for one that is not live.
+    ///
+    /// # Errors
+    /// [`AppError::Unavailable`].
+    pub async fn introspect(&self, client: &Client, text: &str) -> Answer<Option<Introspection>> {
+        let now = self.vault.clock().now();
+        let Some((row, _)) = self.own_token(client, text).await? else { return Ok(None) };
+        let expires = Timestamp::from(row.expires_at);
+        let Some(grant) = self.store.app_grant(row.oauth_grant).await? else { return Ok(None) };
+        if now >= expires
+            || row.used_at.is_some()
+            || !is_live(&grant, now)
+            || !self.still_here(&grant, now).await?
+        {
+            return Ok(None);
+        }
+        Ok(Some(Introspection {
+            scopes: row.scopes,
+            person: PersonId::from_uuid(grant.person),
+            patient: grant.patient.map(ResourceId::from_uuid),
+            expires,
+        }))
+    }
+
+    /// The public keys by which the tenant's id tokens verify (RFC 7517).
+    ///
+    /// # Errors
+    /// [`AppError::Unavailable`].
+    pub async fn published_keys(&self) -> Answer<Vec<Value>> {
+        let since = self.vault.clock().now() - ID_TOKEN_LIFE;
+        Ok(self.store.signing_keys(since).await?.into_iter().map(|row| row.public_jwk).collect())
+    }
+
+    /// The key that signs now. The first is made on first use, and each signs for ninety days.
+    ///
+    /// # Errors
+    /// [`AppError::Unavailable`].
+    pub async fn signing_key(&self) -> Answer<SigningKey> {
+        // Of several processes that want another one, one is first.
+        for _ in 0..2 {
+            let now = self.vault.clock().now();
+            let active = self.store.signing_keys(now).await?.into_iter().find(|row| row.retired_at.is_none());
+            let due = active.as_ref().is_none_or(|row| now.since(row.created_at.into()) >= KEY_LIFE);
+            if let Some(row) = active.as_ref().filter(|_| !due) {
+                return self.open_key(row).await;
+            }
+            self.rotate(active.map(|row| row.id), now).await?;
+        }
+        Err(malformed())
+    }
+
+    async fn open_key(&self, row: &oauth_signing_key::Model) -> Answer<SigningKey> {
+        let plain = self.open_sealed(SecretColumn::SigningKey, row.id.as_bytes(), &row.sealed_key).await?;
+        SigningKey::open(row.id.to_string(), &plain).map_err(|_| malformed())
+    }
+
+    async fn rotate(&self, old: Option<Uuid>, now: Timestamp) -> Answer<bool> {
+        // A prime takes a while to find: not on a thread that answers others.
+        let made = tokio::task::spawn_blocking(SigningKey::generate).await;
+        let plain = made
+            .map_err(|e| AppError::Unavailable(e.into()))?
+            .map_err(|e| AppError::Unavailable(e.into()))?;
+        let id = self.fresh();
+        let key = SigningKey::open(id.to_string(), &plain).map_err(|e| AppError::Unavailable(e.into()))?;
+        let row = oauth_signing_key::Model {
+            id,
+            sealed_key: self.seal(SecretColumn::SigningKey, id.as_bytes(), &plain).await?,
+            public_jwk: key.public_jwk().map_err(|e| AppError::Unavailable(e.into()))?,
+            created_at: now.into(),
+            retired_at: None,
+        };
+        Ok(self.store.replace_signing_key(row, old).await?)
+    }
+}
+
+fn is_live(grant: &oauth_grant::Model, now: Timestamp) -> bool {
+    grant.revoked_at.is_none() && now < Timestamp::from(grant.expires_at)
+}

@@ -1,0 +1,393 @@
+//! Apps that a tenant registers, and what people allow them.
+//!
+//! Invariant: registering and deciding take an [`Authorized`] and spend it; allowing and withdrawing take the [`Caller`] of
+//! the person's own session, never one of an app.
+
+use carekeep_kernel::{CredentialId, PersonId, ResourceId, SessionId, Timestamp};
+use carekeep_store::{
+    NewGrant, StoreError,
+    columns::{Digest, Private, Sealed},
+    entity::{oauth_client, oauth_code, oauth_grant, oauth_launch, person},
+};
+use carekeep_vault::{AccessError, Authorized, Caller, SecretColumn, catalogue::ManageTenant};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::PgRepository;
+use crate::{
+    PlainToken, TokenHash, TokenKind,
+    oauth::{
+        Authentication, CODE_LIFE, Challenge, ClientError, ClientState, GRANT_LIFE, LAUNCH_LIFE, OAuthError,
+        Registration, jws::PublicKey,
+    },
+    token,
+};
+
+/// Why something about apps was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The protocol says no.
+    #[error(transparent)]
+    Refused(#[from] OAuthError),
+    /// The registration cannot be taken. 422.
+    #[error(transparent)]
+    Registration(#[from] ClientError),
+    /// There is no such app or grant. 404.
+    #[error("no such app: look at the list again")]
+    NotFound,
+    /// The session may not let an app in: it is one itself, or has one factor. 403.
+    #[error("sign in with two factors to let an app in")]
+    OwnSession,
+    /// The evidence is for another tenant. 403.
+    #[error("not allowed: the permission is for something else")]
+    OtherEvidence,
+    /// The storage or the key is away. 503.
+    #[error("apps cannot be looked up just now: try again in a few seconds")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<StoreError> for AppError {
+    fn from(error: StoreError) -> Self {
+        Self::Unavailable(Box::new(error))
+    }
+}
+
+impl From<AccessError> for AppError {
+    fn from(error: AccessError) -> Self {
+        Self::Unavailable(Box::new(error))
+    }
+}
+
+pub(super) type Answer<T> = Result<T, AppError>;
+
+/// A row that this binary did not write.
+pub(super) fn malformed() -> AppError {
+    StoreError { cause: "a stored app is malformed".to_owned() }.into()
+}
+
+/// An app as it is registered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Client {
+    /// The `client_id`.
+    pub id: Uuid,
+    /// Its name.
+    pub name: String,
+    /// How it proves who it is.
+    pub authentication: Authentication,
+    /// The hash of its secret.
+    pub secret: Option<TokenHash>,
+    /// Its public keys.
+    pub keys: Vec<PublicKey>,
+    /// Where people are sent back to.
+    pub redirect_uris: Vec<String>,
+    /// Where it is opened from a chart.
+    pub launch_uri: Option<String>,
+    /// The most that it may ask for.
+    pub scopes: String,
+    /// The service account that it acts as.
+    pub person: Option<PersonId>,
+    /// Where the registration stands.
+    pub state: ClientState,
+    /// When it was registered.
+    pub created: Timestamp,
+}
+
+/// What a person allows.
+pub struct Consent<'a> {
+    /// The app.
+    pub client: &'a Client,
+    /// The scopes, which the gateway has compared with what was asked and with what the app may ask for.
+    pub scopes: &'a str,
+    /// The patient that it is about, whose chart the person may read.
+    pub patient: Option<ResourceId>,
+    /// Whether it outlives the session.
+    pub offline: bool,
+    /// Where the code goes.
+    pub redirect_uri: &'a str,
+    /// What the app must know the verifier of.
+    pub challenge: Challenge,
+    /// The app's own, for the id token.
+    pub nonce: Option<&'a str>,
+}
+
+/// What a person allowed an app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppGrant {
+    /// Its id.
+    pub id: Uuid,
+    /// The app's name.
+    pub app: String,
+    /// The scopes.
+    pub scopes: String,
+    /// The patient that it is about.
+    pub patient: Option<ResourceId>,
+    /// Whether it outlives the session.
+    pub offline: bool,
+    /// When it was given.
+    pub created: Timestamp,
+    /// When the app last got a token.
+    pub last_used: Timestamp,
+}
+
+pub(super) fn client(row: oauth_client::Model) -> Answer<Client> {
+    let hash =
+        |digest: Digest| <[u8; 32]>::try_from(digest.0).map(TokenHash::from_bytes).map_err(|_| malformed());
+    Ok(Client {
+        id: row.id,
+        name: row.name,
+        authentication: Authentication::parse(&row.authentication).ok_or_else(malformed)?,
+        secret: row.secret_hash.map(hash).transpose()?,
+        keys: match row.keys {
+            Some(keys) => crate::oauth::jws::key_set(&keys).map_err(|_| malformed())?,
+            None => Vec::new(),
+        },
+        redirect_uris: serde_json::from_value(row.redirect_uris).map_err(|_| malformed())?,
+        launch_uri: row.launch_uri,
+        scopes: row.scopes,
+        person: row.person.map(PersonId::from_uuid),
+        state: ClientState::parse(&row.state).ok_or_else(malformed)?,
+        created: row.created_at.into(),
+    })
+}
+
+pub(super) fn digest(hash: &TokenHash) -> Digest {
+    Digest(hash.as_bytes().to_vec())
+}
+
+impl PgRepository {
+    /// Registers an app; the secret, if it has one, is shown once. It gets no token before it is approved.
+    ///
+    /// # Errors
+    /// [`AppError::Registration`], [`AppError::OtherEvidence`], [`AppError::Unavailable`].
+    pub async fn register_app(
+        &self,
+        leave: Authorized<ManageTenant>,
+        new: &Registration,
+    ) -> Answer<(Client, Option<PlainToken>)> {
+        new.check()?;
+        self.check_app(&leave)?;
+        let secret = (new.authentication == Authentication::Secret)
+            .then(|| token::issue(TokenKind::ClientSecret, self.random()));
+        let now = self.vault.clock().now();
+        let account = if new.backend { Some(self.account(&new.name, leave.by(), now).await?) } else { None };
+        let row = oauth_client::Model {
+            id: self.fresh(),
+            name: new.name.trim().to_owned(),
+            authentication: new.authentication.as_str().to_owned(),
+            secret_hash: secret.as_ref().map(|(_, hash)| digest(hash)),
+            keys: new.keys.clone(),
+            redirect_uris: json!(new.redirect_uris),
+            launch_uri: new.launch_uri.clone(),
+            scopes: new.scopes.clone(),
+            person: account.as_ref().map(|(person, _)| person.id),
+            state: ClientState::Pending.as_str().to_owned(),
+            created_by: leave.by().as_uuid(),
+            created_at: now.into(),
+            decided_by: None,
+            decided_at: None,
+            removed_at: None,
+        };
+        self.store.add_client(row.clone(), account).await?;
+        Ok((client(row)?, secret.map(|(plain, _)| plain)))
+    }
+
+    /// The service account of a program. Nobody signs in as it: it has no factor and no invitation.
+    async fn account(&self, name: &str, by: PersonId, now: Timestamp) -> Answer<(person::Model, NewGrant)> {
+        let id = PersonId::generate(&**self.vault.clock(), self.random());
+        let login = format!("app-{id}");
+        let sealed = async |column, text: &str| -> Answer<Sealed> {
+            Ok(self.seal(column, id.as_bytes(), text.as_bytes()).await?)
+        };
+        let row = person::Model {
+            id: id.as_uuid(),
+            login_token: self.vault.login_token(self.tenant, &login).await?,
+            sealed_login: sealed(SecretColumn::PersonLogin, &login).await?,
+            sealed_name: sealed(SecretColumn::PersonName, name.trim()).await?,
+            audience: "staff".to_owned(),
+            patient: None,
+            practitioner: None,
+            founder: false,
+            created_at: now.into(),
+            activated_at: Some(now.into()),
+            suspended_at: None,
+            left_at: None,
+        };
+        let role = "service_account".to_owned();
+        Ok((row, NewGrant { id: self.fresh(), person: id, role, granted_by: Some(by), at: now }))
+    }
+
+    /// The apps of the tenant, the oldest first, 200 at most.
+    ///
+    /// # Errors
+    /// [`AppError::OtherEvidence`], [`AppError::Unavailable`].
+    pub async fn apps(&self, leave: Authorized<ManageTenant>) -> Answer<Vec<Client>> {
+        self.check_app(&leave)?;
+        self.store.clients().await?.into_iter().map(client).collect()
+    }
+
+    /// Approves or disables an app; what a disabled one holds is dead within a second.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`], [`AppError::OtherEvidence`], [`AppError::Unavailable`].
+    pub async fn decide_app(
+        &self,
+        leave: Authorized<ManageTenant>,
+        id: Uuid,
+        state: ClientState,
+    ) -> Answer<()> {
+        self.set_app(&leave, id, (state, false)).await
+    }
+
+    /// Takes an app out of the list for good.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`], [`AppError::OtherEvidence`], [`AppError::Unavailable`].
+    pub async fn remove_app(&self, leave: Authorized<ManageTenant>, id: Uuid) -> Answer<()> {
+        self.set_app(&leave, id, (ClientState::Disabled, true)).await
+    }
+
+    async fn set_app(
+        &self,
+        leave: &Authorized<ManageTenant>,
+        id: Uuid,
+        (state, removed): (ClientState, bool),
+    ) -> Answer<()> {
+        self.check_app(leave)?;
+        let now = self.vault.clock().now();
+        let set = self.store.set_client(id, (state.as_str(), removed), leave.by(), now).await?;
+        if set { Ok(()) } else { Err(AppError::NotFound) }
+    }
+
+    fn check_app(&self, leave: &Authorized<ManageTenant>) -> Answer<()> {
+        if leave.tenant() == self.tenant { Ok(()) } else { Err(AppError::OtherEvidence) }
+    }
+
+    /// An app that is approved.
+    ///
+    /// # Errors
+    /// [`AppError::Unavailable`].
+    pub async fn approved_app(&self, id: &str) -> Answer<Option<Client>> {
+        // One spelling, as for every id.
+        let Ok(id) = id.parse::<CredentialId>() else { return Ok(None) };
+        let known = self.store.client(id.as_uuid()).await?.map(client).transpose()?;
+        Ok(known.filter(|client| client.state == ClientState::Approved))
+    }
+
+    /// Notes that a person opens an app from a chart that they read: gives the `launch` parameter.
+    ///
+    /// # Errors
+    /// [`AppError::OwnSession`], [`AppError::Unavailable`].
+    pub async fn launch_app(&self, by: &Caller, app: &Client, patient: ResourceId) -> Answer<PlainToken> {
+        self.own_session(by)?;
+        let (plain, hash) = token::issue(TokenKind::Launch, self.random());
+        let row = oauth_launch::Model {
+            token_hash: digest(&hash),
+            client: app.id,
+            person: by.person().as_uuid(),
+            patient: patient.as_uuid(),
+            expires_at: (self.vault.clock().now() + LAUNCH_LIFE).into(),
+            used_at: None,
+        };
+        self.store.add_launch(row).await?;
+        Ok(plain)
+    }
+
+    /// The patient of a launch of this app by this very person; `uses` it up.
+    ///
+    /// # Errors
+    /// [`AppError::Refused`] for every launch that does not count, [`AppError::Unavailable`].
+    pub async fn launch_context(
+        &self,
+        by: &Caller,
+        app: &Client,
+        (launch, uses): (&str, bool),
+    ) -> Answer<ResourceId> {
+        const NO_LAUNCH: OAuthError =
+            OAuthError::new("invalid_request", "the launch is not valid: open the app from the chart again");
+        let hash = TokenHash::of_presented(TokenKind::Launch, launch).map_err(|_| NO_LAUNCH)?;
+        let now = self.vault.clock().now();
+        let row = self.store.launch(hash.as_bytes()).await?.ok_or(NO_LAUNCH)?;
+        let fits = row.client == app.id
+            && row.person == by.person().as_uuid()
+            && now < Timestamp::from(row.expires_at);
+        if !fits || (uses && !self.store.use_launch(hash.as_bytes(), now).await?) {
+            return Err(NO_LAUNCH.into());
+        }
+        Ok(ResourceId::from_uuid(row.patient))
+    }
+
+    /// Lets an app in: gives the code for it, good for a minute and once.
+    ///
+    /// # Errors
+    /// [`AppError::OwnSession`], [`AppError::Unavailable`].
+    pub async fn consent(&self, by: &Caller, to: Consent<'_>) -> Answer<PlainToken> {
+        self.own_session(by)?;
+        let now = self.vault.clock().now();
+        let grant = oauth_grant::Model {
+            id: self.fresh(),
+            client: to.client.id,
+            person: by.person().as_uuid(),
+            session: (!to.offline).then(|| by.session().as_uuid()),
+            scopes: to.scopes.to_owned(),
+            patient: to.patient.map(|patient| patient.as_uuid()),
+            aal: i16::from(by.aal() as u8),
+            factor_at: by.factor_at().into(),
+            created_at: now.into(),
+            expires_at: (now + GRANT_LIFE).into(),
+            last_used_at: now.into(),
+            revoked_at: None,
+        };
+        let (plain, hash) = token::issue(TokenKind::Code, self.random());
+        let code = oauth_code::Model {
+            token_hash: digest(&hash),
+            oauth_grant: grant.id,
+            redirect_uri: to.redirect_uri.to_owned(),
+            challenge: Digest(to.challenge.as_bytes().to_vec()),
+            nonce: to.nonce.map(|nonce| Private(nonce.to_owned())),
+            expires_at: (now + CODE_LIFE).into(),
+            used_at: None,
+        };
+        self.store.add_grant(grant, Some(code)).await?;
+        Ok(plain)
+    }
+
+    /// What the person allowed, the newest first.
+    ///
+    /// # Errors
+    /// [`AppError::OwnSession`], [`AppError::Unavailable`].
+    pub async fn app_grants(&self, of: &Caller) -> Answer<Vec<AppGrant>> {
+        self.own_session(of)?;
+        let rows = self.store.app_grants(of.person(), self.vault.clock().now()).await?;
+        let view = |(grant, client): (oauth_grant::Model, Option<oauth_client::Model>)| AppGrant {
+            id: grant.id,
+            app: client.map(|client| client.name).unwrap_or_default(),
+            scopes: grant.scopes,
+            patient: grant.patient.map(ResourceId::from_uuid),
+            offline: grant.session.is_none(),
+            created: grant.created_at.into(),
+            last_used: grant.last_used_at.into(),
+        };
+        Ok(rows.into_iter().map(view).collect())
+    }
+
+    /// Withdraws what the person allowed: all tokens of it are dead within a second.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`], [`AppError::OwnSession`], [`AppError::Unavailable`].
+    pub async fn withdraw_app_grant(&self, of: &Caller, id: SessionId) -> Answer<()> {
+        self.own_session(of)?;
+        let now = self.vault.clock().now();
+        let withdrawn = self.store.revoke_app_grant(id.as_uuid(), Some(of.person()), now).await?;
+        if withdrawn { Ok(()) } else { Err(AppError::NotFound) }
+    }
+
+    /// An app lets no other app in, and one factor lets none in.
+    fn own_session(&self, caller: &Caller) -> Answer<()> {
+        let whole = caller.tenant() == self.tenant && !caller.is_app() && caller.aal() as u8 >= 2;
+        if whole { Ok(()) } else { Err(AppError::OwnSession) }
+    }
+
+    pub(super) fn fresh(&self) -> Uuid {
+        CredentialId::generate(&**self.vault.clock(), self.random()).as_uuid()
+    }
+}

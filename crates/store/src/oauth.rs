@@ -1,0 +1,363 @@
+//! Apps, what people allowed them, and what they hold.
+
+use carekeep_kernel::{PersonId, Timestamp};
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    TryInsertResult,
+    sea_query::{Expr, OnConflict},
+};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::{
+    Answer, NewGrant, Store,
+    columns::Digest,
+    entity::{
+        oauth_assertion, oauth_client, oauth_code, oauth_grant, oauth_launch, oauth_signing_key, oauth_token,
+        person,
+    },
+    people::insert_grant,
+};
+
+/// What works once, and whether this was the time.
+pub struct Used<T> {
+    /// What it is.
+    pub row: T,
+    /// Whether nobody used it before.
+    pub first: bool,
+}
+
+fn digest(hash: &[u8; 32]) -> Digest {
+    Digest(hash.to_vec())
+}
+
+/// The most apps, and the most grants of a person, in one answer.
+const LONGEST_LIST: u64 = 200;
+
+impl Store {
+    /// Registers an app, with the service account that it acts as, if it does.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn add_client(
+        &self,
+        new: oauth_client::Model,
+        account: Option<(person::Model, NewGrant)>,
+    ) -> Answer<()> {
+        let transaction = self.begin().await?;
+        if let Some((person, grant)) = account {
+            person::Entity::insert(person.into_active_model()).exec_without_returning(&transaction).await?;
+            insert_grant(&transaction, grant.row()).await?;
+        }
+        oauth_client::Entity::insert(new.into_active_model()).exec_without_returning(&transaction).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// An app that was not removed.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn client(&self, id: Uuid) -> Answer<Option<oauth_client::Model>> {
+        Ok(oauth_client::Entity::find_by_id(id)
+            .filter(oauth_client::Column::RemovedAt.is_null())
+            .one(&self.database)
+            .await?)
+    }
+
+    /// The apps that were not removed, the oldest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn clients(&self) -> Answer<Vec<oauth_client::Model>> {
+        Ok(oauth_client::Entity::find()
+            .filter(oauth_client::Column::RemovedAt.is_null())
+            .order_by_asc(oauth_client::Column::Id)
+            .limit(LONGEST_LIST)
+            .all(&self.database)
+            .await?)
+    }
+
+    /// Says where a registration stands from now on; `false` when there is none.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn set_client(
+        &self,
+        id: Uuid,
+        (state, removed): (&str, bool),
+        by: PersonId,
+        now: Timestamp,
+    ) -> Answer<bool> {
+        let at = OffsetDateTime::from(now);
+        let changed = oauth_client::Entity::update_many()
+            .col_expr(oauth_client::Column::State, Expr::value(state))
+            .col_expr(oauth_client::Column::DecidedBy, Expr::value(by.as_uuid()))
+            .col_expr(oauth_client::Column::DecidedAt, Expr::value(at))
+            .col_expr(oauth_client::Column::RemovedAt, Expr::value(removed.then_some(at)))
+            .filter(oauth_client::Column::Id.eq(id))
+            .filter(oauth_client::Column::RemovedAt.is_null())
+            .exec(&self.database)
+            .await?;
+        Ok(changed.rows_affected == 1)
+    }
+
+    /// Uses an assertion up; `false` when it was used before.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn use_assertion(&self, new: oauth_assertion::Model, now: Timestamp) -> Answer<bool> {
+        oauth_assertion::Entity::delete_many()
+            .filter(oauth_assertion::Column::Client.eq(new.client))
+            .filter(oauth_assertion::Column::ExpiresAt.lt(OffsetDateTime::from(now)))
+            .exec(&self.database)
+            .await?;
+        let added = oauth_assertion::Entity::insert(new.into_active_model())
+            .on_conflict(OnConflict::new().do_nothing().to_owned())
+            .try_insert()
+            .exec_without_returning(&self.database)
+            .await?;
+        Ok(matches!(added, TryInsertResult::Inserted(1)))
+    }
+
+    /// Notes that an app is about to be opened.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn add_launch(&self, new: oauth_launch::Model) -> Answer<()> {
+        oauth_launch::Entity::insert(new.into_active_model()).exec_without_returning(&self.database).await?;
+        Ok(())
+    }
+
+    /// A launch that was not used yet.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn launch(&self, hash: &[u8; 32]) -> Answer<Option<oauth_launch::Model>> {
+        Ok(oauth_launch::Entity::find_by_id(digest(hash))
+            .filter(oauth_launch::Column::UsedAt.is_null())
+            .one(&self.database)
+            .await?)
+    }
+
+    /// Uses a launch up; `false` when it was used before.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn use_launch(&self, hash: &[u8; 32], now: Timestamp) -> Answer<bool> {
+        let used = oauth_launch::Entity::update_many()
+            .col_expr(oauth_launch::Column::UsedAt, Expr::value(OffsetDateTime::from(now)))
+            .filter(oauth_launch::Column::TokenHash.eq(digest(hash)))
+            .filter(oauth_launch::Column::UsedAt.is_null())
+            .exec(&self.database)
+            .await?;
+        Ok(used.rows_affected == 1)
+    }
+
+    /// Adds what a person allowed, with the code for it.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn add_grant(&self, new: oauth_grant::Model, code: Option<oauth_code::Model>) -> Answer<()> {
+        let transaction = self.begin().await?;
+        oauth_grant::Entity::insert(new.into_active_model()).exec_without_returning(&transaction).await?;
+        if let Some(code) = code {
+            oauth_code::Entity::insert(code.into_active_model()).exec_without_returning(&transaction).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// A grant.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn app_grant(&self, id: Uuid) -> Answer<Option<oauth_grant::Model>> {
+        Ok(oauth_grant::Entity::find_by_id(id).one(&self.database).await?)
+    }
+
+    /// The grants of a person that are not withdrawn and not over, the newest first, each with its app.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn app_grants(
+        &self,
+        person: PersonId,
+        now: Timestamp,
+    ) -> Answer<Vec<(oauth_grant::Model, Option<oauth_client::Model>)>> {
+        let grants = oauth_grant::Entity::find()
+            .filter(oauth_grant::Column::Person.eq(person.as_uuid()))
+            .filter(oauth_grant::Column::RevokedAt.is_null())
+            .filter(oauth_grant::Column::ExpiresAt.gt(OffsetDateTime::from(now)))
+            .order_by_desc(oauth_grant::Column::Id)
+            .limit(LONGEST_LIST)
+            .all(&self.database)
+            .await?;
+        let clients = oauth_client::Entity::find()
+            .filter(oauth_client::Column::Id.is_in(grants.iter().map(|grant| grant.client)))
+            .all(&self.database)
+            .await?;
+        let client = |id| clients.iter().find(|client| client.id == id).cloned();
+        Ok(grants
+            .into_iter()
+            .map(|grant| (client(grant.client), grant))
+            .map(|(client, grant)| (grant, client))
+            .collect())
+    }
+
+    /// Ends a grant, with all that hangs on it; `false` when the person has none such. The first time counts.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn revoke_app_grant(&self, id: Uuid, person: Option<PersonId>, now: Timestamp) -> Answer<bool> {
+        let mut ended = oauth_grant::Entity::update_many()
+            .col_expr(oauth_grant::Column::RevokedAt, Expr::value(OffsetDateTime::from(now)))
+            .filter(oauth_grant::Column::Id.eq(id))
+            .filter(oauth_grant::Column::RevokedAt.is_null());
+        if let Some(person) = person {
+            ended = ended.filter(oauth_grant::Column::Person.eq(person.as_uuid()));
+        }
+        Ok(ended.exec(&self.database).await?.rows_affected == 1)
+    }
+
+    /// The live grant of a service account's app, if it has one.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn backend_grant(&self, client: Uuid, now: Timestamp) -> Answer<Option<oauth_grant::Model>> {
+        Ok(oauth_grant::Entity::find()
+            .filter(oauth_grant::Column::Client.eq(client))
+            .filter(oauth_grant::Column::RevokedAt.is_null())
+            .filter(oauth_grant::Column::ExpiresAt.gt(OffsetDateTime::from(now)))
+            .order_by_desc(oauth_grant::Column::Id)
+            .one(&self.database)
+            .await?)
+    }
+
+    /// A code, which is used up by this.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn use_code(&self, hash: &[u8; 32], now: Timestamp) -> Answer<Option<Used<oauth_code::Model>>> {
+        let Some(row) = self.code(hash).await? else { return Ok(None) };
+        let used = oauth_code::Entity::update_many()
+            .col_expr(oauth_code::Column::UsedAt, Expr::value(OffsetDateTime::from(now)))
+            .filter(oauth_code::Column::TokenHash.eq(digest(hash)))
+            .filter(oauth_code::Column::UsedAt.is_null())
+            .exec(&self.database)
+            .await?;
+        Ok(Some(Used { row, first: used.rows_affected == 1 }))
+    }
+
+    /// A code.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn code(&self, hash: &[u8; 32]) -> Answer<Option<oauth_code::Model>> {
+        Ok(oauth_code::Entity::find_by_id(digest(hash)).one(&self.database).await?)
+    }
+
+    /// A token, whatever its state.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn app_token(&self, hash: &[u8; 32]) -> Answer<Option<oauth_token::Model>> {
+        Ok(oauth_token::Entity::find_by_id(digest(hash)).one(&self.database).await?)
+    }
+
+    /// Uses a refresh token up; `false` when it was used before.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn use_refresh_token(&self, hash: &[u8; 32], now: Timestamp) -> Answer<bool> {
+        let used = oauth_token::Entity::update_many()
+            .col_expr(oauth_token::Column::UsedAt, Expr::value(OffsetDateTime::from(now)))
+            .filter(oauth_token::Column::TokenHash.eq(digest(hash)))
+            .filter(oauth_token::Column::Kind.eq("refresh"))
+            .filter(oauth_token::Column::UsedAt.is_null())
+            .exec(&self.database)
+            .await?;
+        Ok(used.rows_affected == 1)
+    }
+
+    /// Adds tokens to a grant, and forgets those of it that have expired.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn add_app_tokens(
+        &self,
+        grant: Uuid,
+        tokens: Vec<oauth_token::Model>,
+        now: Timestamp,
+    ) -> Answer<()> {
+        let at = OffsetDateTime::from(now);
+        let transaction = self.begin().await?;
+        oauth_token::Entity::delete_many()
+            .filter(oauth_token::Column::OauthGrant.eq(grant))
+            .filter(oauth_token::Column::ExpiresAt.lt(at))
+            .exec(&transaction)
+            .await?;
+        oauth_token::Entity::insert_many(tokens.into_iter().map(IntoActiveModel::into_active_model))
+            .exec_without_returning(&transaction)
+            .await?;
+        oauth_grant::Entity::update_many()
+            .col_expr(oauth_grant::Column::LastUsedAt, Expr::value(at))
+            .filter(oauth_grant::Column::Id.eq(grant))
+            .exec(&transaction)
+            .await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Forgets one token.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn remove_app_token(&self, hash: &[u8; 32]) -> Answer<()> {
+        oauth_token::Entity::delete_by_id(digest(hash)).exec(&self.database).await?;
+        Ok(())
+    }
+
+    /// The keys that sign, or signed what may not have expired: retired after `since`.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn signing_keys(&self, since: Timestamp) -> Answer<Vec<oauth_signing_key::Model>> {
+        let published = Condition::any()
+            .add(oauth_signing_key::Column::RetiredAt.is_null())
+            .add(oauth_signing_key::Column::RetiredAt.gt(OffsetDateTime::from(since)));
+        Ok(oauth_signing_key::Entity::find()
+            .filter(published)
+            .order_by_desc(oauth_signing_key::Column::Id)
+            .all(&self.database)
+            .await?)
+    }
+
+    /// Makes a key the one that signs, in place of `old`; `false` when somebody else was first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn replace_signing_key(
+        &self,
+        new: oauth_signing_key::Model,
+        old: Option<Uuid>,
+    ) -> Answer<bool> {
+        let transaction = self.begin().await?;
+        if let Some(old) = old {
+            let retired = oauth_signing_key::Entity::update_many()
+                .col_expr(oauth_signing_key::Column::RetiredAt, Expr::value(new.created_at))
+                .filter(oauth_signing_key::Column::Id.eq(old))
+                .filter(oauth_signing_key::Column::RetiredAt.is_null())
+                .exec(&transaction)
+                .await?;
+            if retired.rows_affected != 1 {
+                transaction.rollback().await?;
+                return Ok(false);
+            }
+        }
+        let added = oauth_signing_key::Entity::insert(new.into_active_model())
+            .on_conflict(OnConflict::new().do_nothing().to_owned())
+            .try_insert()
+            .exec_without_returning(&transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(matches!(added, TryInsertResult::Inserted(1)))
+    }
+}
