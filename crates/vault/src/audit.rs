@@ -8,6 +8,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use carekeep_batch::{Batcher, Lane};
 use carekeep_kernel::{Clock, EntryId, Random, ResourceId, TenantId, Timestamp};
 use carekeep_ledger::{
     Actor, Checkpoint, Entry, Frontier, LeafHash, Outcome, ResourceRef, SealedDetail, SignedCheckpoint,
@@ -16,14 +17,7 @@ use carekeep_ledger::{
 use carekeep_policy::Purpose;
 use sqlx::{PgConnection, Row};
 
-use crate::{
-    AccessError, Caller,
-    batch::{Batcher, Lane},
-    config::moment,
-    log_signer::LogSigner,
-    pool::TenantPool,
-    sqlstate,
-};
+use crate::{AccessError, Caller, config::moment, log_signer::LogSigner, pool::TenantPool, sqlstate};
 
 /// What a recorded access was about.
 pub(crate) struct Note {
@@ -79,6 +73,8 @@ pub(crate) fn reference(id: ResourceId, version: u32) -> ResourceRef {
 /// How long a request waits for its entry to be durable. Longer, and it is answered 503: within 5 s of its beginning
 /// (BARS A1), of which fetching and a busy machine take their part.
 const RECORD_LIMIT: Duration = Duration::from_millis(3_000);
+/// How many entries share one commit.
+const BATCH: usize = 256;
 /// A checkpoint is due after this many entries ...
 const CHECKPOINT_ENTRIES: u64 = 1_000;
 /// ... or this long after the last one, idle or not (BARS A3).
@@ -86,29 +82,27 @@ const CHECKPOINT_AGE: Duration = Duration::from_secs(55);
 
 /// Takes notes and waits until they are durable.
 pub(crate) struct Recorder {
-    lane: Batcher<Entry, Result<(), AccessError>>,
+    lane: Entries,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 }
 
+/// What is handed in together is durable together.
+type Entries = Batcher<Vec<Entry>, Result<(), AccessError>>;
+
 impl Recorder {
-    pub(crate) fn new(
-        lane: Batcher<Entry, Result<(), AccessError>>,
-        clock: Arc<dyn Clock>,
-        random: Arc<dyn Random>,
-    ) -> Self {
+    pub(crate) fn new(lane: Entries, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
         Self { lane, clock, random }
     }
 
-    /// Records what `caller` does or was refused. When this returns `Ok`, the entry is durable.
-    pub(crate) async fn record(&self, caller: &Caller, note: Note) -> Result<EntryId, AccessError> {
-        let id = EntryId::generate(&*self.clock, &*self.random);
-        let entry = Entry {
+    /// The entry about what `caller` does or was refused, not recorded yet.
+    pub(crate) fn entry(&self, caller: &Caller, note: Note) -> Entry {
+        Entry {
             version: Entry::VERSION,
             tenant: caller.tenant(),
             // Given by the lane when its place in the tree is known.
             index: 0,
-            id,
+            id: EntryId::generate(&*self.clock, &*self.random),
             at: self.clock.now(),
             request: Some(caller.request()),
             actor: Actor {
@@ -129,10 +123,13 @@ impl Recorder {
             policies: note.grounds.policies,
             policy_digest: note.policy_digest,
             detail: note.detail.map(SealedDetail),
-        };
-        match tokio::time::timeout(RECORD_LIMIT, self.lane.submit(entry)).await {
-            Ok(Ok(Ok(()))) => Ok(id),
-            Ok(Ok(Err(error))) => Err(error),
+        }
+    }
+
+    /// Records. When this returns `Ok`, all the entries are durable.
+    pub(crate) async fn append(&self, entries: Vec<Entry>) -> Result<(), AccessError> {
+        match tokio::time::timeout(RECORD_LIMIT, self.lane.submit(entries)).await {
+            Ok(Ok(recorded)) => recorded,
             Ok(Err(_)) => Err(AccessError::unavailable("audit", "the writer has stopped")),
             Err(_) => Err(AccessError::unavailable("audit", "not durable in time")),
         }
@@ -158,6 +155,13 @@ impl AuditLane {
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self { tenant, pool, signer, clock, frontier: None, signed: None }
+    }
+
+    async fn append_all(&mut self, entries: &mut [Entry]) -> Result<(), sqlx::Error> {
+        for batch in entries.chunks_mut(BATCH) {
+            self.append(batch).await?;
+        }
+        Ok(())
     }
 
     async fn append(&mut self, entries: &mut [Entry]) -> Result<(), sqlx::Error> {
@@ -229,11 +233,13 @@ impl AuditLane {
 }
 
 impl Lane for AuditLane {
-    type Item = Entry;
+    type Item = Vec<Entry>;
     type Answer = Result<(), AccessError>;
 
-    async fn run(&mut self, mut items: Vec<Entry>) -> Vec<Self::Answer> {
-        let appended = tokio::time::timeout(RECORD_LIMIT, self.append(&mut items)).await;
+    async fn run(&mut self, items: Vec<Vec<Entry>>) -> Vec<Self::Answer> {
+        let count = items.len();
+        let mut entries: Vec<Entry> = items.into_iter().flatten().collect();
+        let appended = tokio::time::timeout(RECORD_LIMIT, self.append_all(&mut entries)).await;
         let answer = match appended {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(AccessError::unavailable("audit", sqlstate(&error))),
@@ -243,7 +249,7 @@ impl Lane for AuditLane {
             // Whether the batch was committed is unknown: read the tree again before the next one.
             self.frontier = None;
         }
-        items.iter().map(|_| answer.clone()).collect()
+        vec![answer; count]
     }
 
     async fn idle(&mut self) {

@@ -93,6 +93,11 @@ impl Caller {
         self.origin.request
     }
 
+    /// The same, for whoever decides in the caller's place. Not [`Clone`]: nobody outside keeps a caller beyond its request.
+    pub(crate) fn copy(&self) -> Self {
+        Self { app: self.app.clone(), ..*self }
+    }
+
     /// For what the person may ask, in the order in which it is tried.
     pub(crate) fn purposes(&self) -> impl Iterator<Item = Purpose> {
         purposes_of(self.principal.roles)

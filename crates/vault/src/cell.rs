@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use carekeep_batch::Batcher;
 use carekeep_kernel::{Clock, Random, ResourceId, TenantId};
 use carekeep_keys::{Aad, BlindIndexKey, DataKey, KeyCache, KeyPurpose, PseudonymKey, WrappedKey};
 use sqlx::{PgPool, postgres::PgConnectOptions};
@@ -12,13 +13,13 @@ use sqlx::{PgPool, postgres::PgConnectOptions};
 use crate::{
     AccessError, VaultConfig,
     audit::{AuditLane, Recorder},
-    batch::Batcher,
     budget::Budget,
     directory,
     log_signer::LogSigner,
     operations::OperationsConnections,
     pool::TenantPool,
-    records::fetch::{FetchLane, Fetcher},
+    reading::{ReadLane, Readers},
+    records::fetch::Rows,
 };
 
 /// What cells are made from; shared by all of them.
@@ -39,14 +40,15 @@ pub(crate) struct Cell {
     wrapped: Vec<WrappedKey>,
     clinical: Arc<TenantPool>,
     operations: OperationsConnections,
-    pub(crate) fetcher: Fetcher,
-    pub(crate) recorder: Recorder,
+    pub(crate) rows: Rows,
+    pub(crate) readers: Readers,
+    pub(crate) recorder: Arc<Recorder>,
 }
 
-/// How many reads share one round trip, and how many lanes fetch at once.
-const FETCH_BATCH: usize = 64;
-const FETCH_LANES: usize = 2;
-/// How many audit entries share one commit.
+/// How many reads share their round trips, and how many lanes read at once.
+const READ_BATCH: usize = 64;
+const READ_LANES: usize = 2;
+/// How many hand in their entries together.
 const AUDIT_BATCH: usize = 256;
 /// How many requests may wait in front of a lane before submitting itself waits.
 const QUEUE: usize = 4_096;
@@ -66,26 +68,29 @@ impl CellMaker {
         let clinical = TenantPool::new(clinical, tenant.schema(), self.config.pool.per_tenant, &tally);
         let most = self.config.operations_connections;
         let operations = TenantPool::new(operations, tenant.schema(), most, &tally);
-        let fetchers = (0..FETCH_LANES).map(|_| FetchLane::new(tenant, Arc::clone(&clinical))).collect();
         let signer = newest(&self.keys, &wrapped, tenant, KeyPurpose::Ledger).await?;
         let signer = carekeep_keys::SigningKey::derive(&signer, tenant)
             .map_err(|error| AccessError::unavailable("keys", error.to_string()))?;
         let signer = LogSigner::new(tenant, signer)
             .map_err(|error| AccessError::unavailable("keys", error.to_string()))?;
         let ledger = AuditLane::new(tenant, Arc::clone(&clinical), signer, Arc::clone(&self.clock));
+        let recorder = Arc::new(Recorder::new(
+            Batcher::start(vec![ledger], AUDIT_BATCH, QUEUE),
+            Arc::clone(&self.clock),
+            Arc::clone(&self.random),
+        ));
+        let rows = Rows::new(tenant, Arc::clone(&clinical));
+        let readers = (0..READ_LANES).map(|_| ReadLane::new(rows.clone(), Arc::clone(&recorder)));
         Ok(Cell {
             tenant,
             keys: Arc::clone(&self.keys),
             random: Arc::clone(&self.random),
             wrapped,
-            clinical,
+            readers: Batcher::start(readers.collect(), READ_BATCH, QUEUE),
+            rows,
+            recorder,
             operations: OperationsConnections::new(operations),
-            fetcher: Batcher::start(fetchers, FETCH_BATCH, QUEUE),
-            recorder: Recorder::new(
-                Batcher::start(vec![ledger], AUDIT_BATCH, QUEUE),
-                Arc::clone(&self.clock),
-                Arc::clone(&self.random),
-            ),
+            clinical,
         })
     }
 

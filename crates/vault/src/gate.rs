@@ -5,8 +5,9 @@
 
 use std::{marker::PhantomData, sync::Arc};
 
+use carekeep_kernel::EntryId;
 use carekeep_keys::{DataKey, KeyPurpose};
-use carekeep_ledger::{Outcome, ResourceRef};
+use carekeep_ledger::{Entry, Outcome, ResourceRef};
 use carekeep_policy::{
     AccessRequest, Action, ActivePolicy, Decision, DenyReason, Projection, Resource, ResourceKind,
 };
@@ -166,13 +167,23 @@ impl Gate<'_> {
         sealed: &Sealed,
         outcome: Outcome,
         grounds: Grounds,
-    ) -> Result<carekeep_kernel::EntryId, AccessError> {
+    ) -> Result<EntryId, AccessError> {
+        self.record(self.about_row::<A>(sealed, outcome, grounds).await?).await
+    }
+
+    /// The entry about what became of a request for one row, not recorded yet.
+    pub(crate) async fn about_row<A: Act>(
+        &self,
+        sealed: &Sealed,
+        outcome: Outcome,
+        grounds: Grounds,
+    ) -> Result<Entry, AccessError> {
         let patients = match sealed.patient {
             Some(patient) => vec![self.cell.pseudonym(patient).await?],
             None => Vec::new(),
         };
         let about = (vec![reference(sealed.id, sealed.version)], patients);
-        self.enter((A::ACTION.as_str(), sealed.kind.as_str()), about, (outcome, grounds), None).await
+        self.entry((A::ACTION.as_str(), sealed.kind.as_str()), about, (outcome, grounds), None).await
     }
 
     /// Records that permitted changes could not be made.
@@ -192,7 +203,7 @@ impl Gate<'_> {
         action: Action,
         kind: ResourceKind,
         outcome: Outcome,
-    ) -> Result<carekeep_kernel::EntryId, AccessError> {
+    ) -> Result<EntryId, AccessError> {
         let nobody = (Vec::new(), Vec::new());
         self.enter((action.as_str(), kind.as_str()), nobody, (outcome, Grounds::default()), None).await
     }
@@ -200,15 +211,31 @@ impl Gate<'_> {
     /// Records. What was said in asking, as the query of a search, is sealed with the address.
     pub(crate) async fn enter(
         &self,
+        what: (&'static str, &'static str),
+        about: (Vec<ResourceRef>, Vec<[u8; 16]>),
+        decided: (Outcome, Grounds),
+        said: Option<&str>,
+    ) -> Result<EntryId, AccessError> {
+        self.record(self.entry(what, about, decided, said).await?).await
+    }
+
+    async fn record(&self, entry: Entry) -> Result<EntryId, AccessError> {
+        let id = entry.id;
+        self.cell.recorder.append(vec![entry]).await?;
+        Ok(id)
+    }
+
+    async fn entry(
+        &self,
         (action, kind): (&'static str, &'static str),
         (resources, patients): (Vec<ResourceRef>, Vec<[u8; 16]>),
         (outcome, grounds): (Outcome, Grounds),
         said: Option<&str>,
-    ) -> Result<carekeep_kernel::EntryId, AccessError> {
+    ) -> Result<Entry, AccessError> {
         let policy_digest = self.policy.load().digest();
         let detail = Some(crate::detail::seal(self.cell, self.caller, said).await?);
         let note = Note { action, kind, resources, patients, outcome, grounds, policy_digest, detail };
-        self.cell.recorder.record(self.caller, note).await
+        Ok(self.cell.recorder.entry(self.caller, note))
     }
 }
 
@@ -217,7 +244,7 @@ pub(crate) fn mint<A: Act>(
     sealed: &Sealed,
     projection: Projection,
     key: Option<Arc<DataKey>>,
-    entry: carekeep_kernel::EntryId,
+    entry: EntryId,
 ) -> Permit<A> {
     Permit {
         tenant: sealed.tenant,

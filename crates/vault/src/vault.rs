@@ -15,7 +15,7 @@ use crate::{
     catalogue::{Act, Match, Opens, Search},
     cell::{Cell, CellMaker},
     gate::Gate,
-    operations::{OperationsConnections, STATEMENT_LIMIT},
+    operations::OperationsConnections,
     records::{
         fetch::{self, Versions, Wanted},
         query::RecordQuery,
@@ -216,7 +216,7 @@ impl Vault {
         Gate { cell, policy: &self.policy, caller }
     }
 
-    fn wanted(caller: &Caller, id: ResourceId) -> Wanted {
+    pub(crate) fn wanted(caller: &Caller, id: ResourceId) -> Wanted {
         Wanted { id, person: caller.person(), now: caller.now() }
     }
 
@@ -234,12 +234,7 @@ impl Vault {
         let cell = self.cell(caller.tenant()).await?;
         let gate = self.gate(&cell, caller);
         gate.precheck::<A>(kind).await?;
-        // Bounded with the wait for the batches before it.
-        let found = tokio::time::timeout(STATEMENT_LIMIT, cell.fetcher.submit(Self::wanted(caller, id)))
-            .await
-            .map_err(|_| AccessError::unavailable("records", "statement limit"))?
-            .map_err(|_| AccessError::unavailable("records", "the reader has stopped"))??;
-        match found {
+        match cell.rows.fetch(&[Self::wanted(caller, id)]).await?.pop().flatten() {
             Some(sealed) if sealed.kind == kind => Ok(sealed),
             _ => Err(gate.absent::<A>(kind).await?),
         }

@@ -12,8 +12,7 @@ impl Fhir<'_> {
     /// # Errors
     /// [`FhirError::Access`]: invisible (absent, foreign, not the caller's), deleted, forbidden, unavailable.
     pub async fn read(&self, kind: ResourceType, id: ResourceId) -> Result<Phi, FhirError> {
-        let sealed = self.vault.fetch::<catalogue::Read>(self.caller, kind_of(kind), id).await?;
-        let permit = self.vault.permit::<catalogue::Read>(self.caller, &sealed).await?;
+        let (sealed, permit) = self.vault.read::<catalogue::Read>(self.caller, kind_of(kind), id).await?;
         Ok(sealed.open(permit)?)
     }
 

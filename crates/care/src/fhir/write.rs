@@ -179,8 +179,8 @@ impl Fhir<'_> {
         if !matches!(seen, Projection::Contact | Projection::Schedule) {
             return Ok(sent);
         }
-        let present = self.vault.fetch::<catalogue::Read>(self.caller, sealed.kind(), sealed.id()).await?;
-        let permit = self.vault.permit::<catalogue::Read>(self.caller, &present).await?;
+        let (present, permit) =
+            self.vault.read::<catalogue::Read>(self.caller, sealed.kind(), sealed.id()).await?;
         let visible = present.open(permit)?;
         let exposed = visible.expose();
         let stored = Json::parse(exposed.body, &Limits::import())?;

@@ -1,4 +1,4 @@
-//! Fetching sealed rows by id. Reads of one tenant that arrive together share one round trip.
+//! Fetching sealed rows by id. Many are fetched in one round trip.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,12 +11,7 @@ use carekeep_policy::{Relation, ResourceKind};
 use sqlx::{AssertSqlSafe, PgConnection, Row, postgres::PgRow};
 
 use crate::{
-    AccessError, Caller,
-    batch::{Batcher, Lane},
-    config::moment,
-    operations::STATEMENT_LIMIT,
-    pool::TenantPool,
-    sealed::Sealed,
+    AccessError, Caller, config::moment, operations::STATEMENT_LIMIT, pool::TenantPool, sealed::Sealed,
 };
 
 /// Runs database work under [`STATEMENT_LIMIT`].
@@ -77,16 +72,15 @@ pub(crate) struct Wanted {
     pub(crate) now: Timestamp,
 }
 
-pub(crate) type Fetcher = Batcher<Wanted, Result<Option<Sealed>, AccessError>>;
-
-/// Fetches batches of rows on the tenant's connections.
-pub(crate) struct FetchLane {
+#[derive(Clone)]
+/// Fetches rows on the tenant's connections, many in one round trip.
+pub(crate) struct Rows {
     tenant: TenantId,
     pool: Arc<TenantPool>,
     sql: &'static str,
 }
 
-impl FetchLane {
+impl Rows {
     pub(crate) fn new(tenant: TenantId, pool: Arc<TenantPool>) -> Self {
         static SQL: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
             // The arrays come by subqueries so that the planner cannot see how long they are: it would find each batch
@@ -101,7 +95,7 @@ impl FetchLane {
         Self { tenant, pool, sql: SQL.as_str() }
     }
 
-    async fn fetch(&self, wanted: &[Wanted]) -> Result<Vec<Option<Sealed>>, AccessError> {
+    pub(crate) async fn fetch(&self, wanted: &[Wanted]) -> Result<Vec<Option<Sealed>>, AccessError> {
         let mut lease = bounded(self.pool.lease()).await?;
         let rows =
             bounded(self.select(lease.connection().map_err(|e| AccessError::records(&e))?, wanted)).await?;
@@ -131,18 +125,6 @@ impl FetchLane {
             .bind(moment(now))
             .fetch_all(connection)
             .await
-    }
-}
-
-impl Lane for FetchLane {
-    type Item = Wanted;
-    type Answer = Result<Option<Sealed>, AccessError>;
-
-    async fn run(&mut self, items: Vec<Wanted>) -> Vec<Self::Answer> {
-        match self.fetch(&items).await {
-            Ok(found) => found.into_iter().map(Ok).collect(),
-            Err(error) => items.iter().map(|_| Err(error.clone())).collect(),
-        }
     }
 }
 

@@ -7,6 +7,7 @@ use crate::repository::{Kind, Package, packages};
 /// decides where it belongs.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("kernel", &[]),
+    ("batch", &[]),
     ("policy", &["kernel"]),
     ("keys", &["kernel"]),
     ("ledger", &["kernel"]),
@@ -14,7 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("hl7v2", &["kernel"]),
     ("devservers", &["kernel"]),
     ("terraform-provider", &["kernel"]),
-    ("vault", &["kernel", "policy", "keys", "ledger"]),
+    ("vault", &["kernel", "batch", "policy", "keys", "ledger"]),
     ("tenancy", &["kernel", "keys", "vault"]),
     ("store", &["kernel", "vault"]),
     ("identity", &["kernel", "vault", "store"]),

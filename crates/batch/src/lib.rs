@@ -1,5 +1,7 @@
 //! Micro-batching: callers that arrive while one batch is under way form the next one.
 //!
+//! Knows nothing of what it carries: its users (the vault's readers and its audit writer) do the work.
+//!
 //! Nobody waits on purpose: an idle lane takes what there is at once. Under load one round trip, or one commit, serves
 //! many. Each item gets its own answer; when the worker is gone, everybody waiting is told so.
 //!
@@ -11,7 +13,7 @@ use std::{future::Future, sync::Arc};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 /// Does the work of one lane. A lane runs one batch at a time.
-pub(crate) trait Lane: Send + 'static {
+pub trait Lane: Send + 'static {
     /// One request.
     type Item: Send + 'static;
     /// Its answer.
@@ -30,13 +32,13 @@ type Envelope<I, A> = (I, oneshot::Sender<A>);
 type Waiting<I, A> = mpsc::Receiver<Envelope<I, A>>;
 
 /// The queue in front of one or more lanes.
-pub(crate) struct Batcher<I, A> {
+pub struct Batcher<I, A> {
     queue: mpsc::Sender<Envelope<I, A>>,
 }
 
 /// The lane has ended; nothing was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Closed;
+pub struct Closed;
 
 /// How long a batch may take before the next lane may take what has arrived meanwhile.
 const PATIENCE: std::time::Duration = std::time::Duration::from_millis(2);
@@ -46,7 +48,7 @@ const HOUSEKEEPING: std::time::Duration = std::time::Duration::from_secs(5);
 
 impl<I: Send + 'static, A: Send + 'static> Batcher<I, A> {
     /// Starts the lanes. Each takes at most `batch` items at a time; `queue` more may wait, then submitting waits.
-    pub(crate) fn start<L>(lanes: Vec<L>, batch: usize, queue: usize) -> Self
+    pub fn start<L>(lanes: Vec<L>, batch: usize, queue: usize) -> Self
     where
         L: Lane<Item = I, Answer = A>,
     {
@@ -59,7 +61,10 @@ impl<I: Send + 'static, A: Send + 'static> Batcher<I, A> {
     }
 
     /// Hands in one item and waits for its answer.
-    pub(crate) async fn submit(&self, item: I) -> Result<A, Closed> {
+    ///
+    /// # Errors
+    /// [`Closed`] when the lanes have ended.
+    pub async fn submit(&self, item: I) -> Result<A, Closed> {
         let (sender, receiver) = oneshot::channel();
         self.queue.send((item, sender)).await.map_err(|_| Closed)?;
         receiver.await.map_err(|_| Closed)
