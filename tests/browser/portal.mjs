@@ -1,12 +1,13 @@
 // What people do with a browser, at a running installation: a clinician signs in by password and code, adds a passkey,
 // signs out, signs in by the passkey without a login name, and reads a chart; an administrator invites somebody, who
-// joins. Usage: node portal.mjs DEMO_JSON [ARTEFACTS]
+// joins; an app is let in to one chart. Usage: node portal.mjs DEMO_JSON [ARTEFACTS]
 //
 // CAREKEEP_NODE_MODULES: where playwright-core is. CAREKEEP_CHROMIUM: the browser, default /usr/bin/chromium.
 
 import assert from "node:assert/strict";
-import { createHmac } from "node:crypto";
+import { createHash, createHmac } from "node:crypto";
 import { mkdirSync, readFileSync } from "node:fs";
+import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
@@ -272,9 +273,104 @@ async function asNewcomer() {
   console.log("invited by an administrator and joined: password, code generator, recovery codes, passkey");
 }
 
+/** A page's own request, with its session. */
+async function ask(page, method, path, body) {
+  const answer = await page.evaluate(async ([method, path, body]) => {
+    const headers = body ? { "content-type": "application/json" } : {};
+    const response = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
+    const text = await response.text();
+    return { status: response.status, body: text ? JSON.parse(text) : null };
+  }, [method, path, body]);
+  assert.ok(answer.status < 300, `${method} ${path}: ${JSON.stringify(answer)}`);
+  return answer.body;
+}
+
+/** An app on this machine: notes where people are sent back to it. */
+async function app() {
+  const back = [];
+  const server = createServer((request, response) => {
+    if (request.url.startsWith("/cb")) back.push(new URL(request.url, "http://127.0.0.1"));
+    response.end("<!doctype html><title>App</title>");
+  });
+  await new Promise((done) => server.listen(0, "127.0.0.1", done));
+  return { back, server, uri: `http://127.0.0.1:${server.address().port}/cb` };
+}
+
+const SCOPE = "launch/patient patient/*.rs offline_access";
+const VERIFIER = "a-verifier-of-an-app-in-a-test-0123456789-abcdefgh";
+
+function authorization(client, uri, state) {
+  const challenge = createHash("sha256").update(VERIFIER).digest("base64url");
+  const query = new URLSearchParams({
+    response_type: "code", client_id: client, redirect_uri: uri, scope: SCOPE, state, aud: `${tenant.base}/fhir/R4`,
+    code_challenge: challenge, code_challenge_method: "S256",
+  });
+  return `${tenant.base}/oauth/authorize?${query}`;
+}
+
+/** An administrator registers an app; a clinician is sent by it, signs in, and refuses it, then lets it in to one chart. */
+async function withAnApp() {
+  const { server, back, uri } = await app();
+  try {
+    const office = await visitor();
+    await signIn(office.page, tenant, tenant.people.find((one) => one.role === "tenant_admin"));
+    const registration = { client_name: "Growth Chart", token_endpoint_auth_method: "none", redirect_uris: ["http://127.0.0.1/cb"], scope: SCOPE };
+    const { client_id: client } = await ask(office.page, "POST", "/api/v1/apps", registration);
+    await ask(office.page, "POST", `/api/v1/apps/${client}/approve`);
+
+    const { page } = await visitor();
+    await page.goto(authorization(client, uri, "first"));
+    await page.waitForURL(`${tenant.base}/sign-in`);
+    await nextStep();
+    await page.locator("#login").fill(person.login);
+    await page.locator("#password").fill(person.password);
+    await page.keyboard.press("Enter");
+    await page.locator("#code").waitFor();
+    await page.locator("#code").fill(totp(person.totp_secret, Date.now()));
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { name: "Growth Chart asks for access" }).waitFor();
+    assert.equal(await page.locator("#site").innerText(), new URL(uri).origin);
+    await picture(page, "consent");
+    await page.getByRole("button", { name: "Do not let it in" }).click();
+    await page.waitForURL((url) => url.href.startsWith(uri));
+    assert.equal(back.at(-1).searchParams.get("error"), "access_denied");
+    assert.equal(back.at(-1).searchParams.get("state"), "first");
+
+    await page.goto(authorization(client, uri, "second"));
+    await page.getByRole("button", { name: "Let it in", exact: true }).click();
+    await page.getByRole("alert").filter({ hasText: "choose" }).waitFor();
+    const [patient] = (await ask(page, "GET", "/fhir/R4/Patient?_count=1")).entry.map((entry) => entry.resource);
+    await page.locator("#patient-name").fill(patient.name[0].family);
+    await page.getByRole("button", { name: "Find patients" }).click();
+    await page.locator("#patients input").first().check();
+    await picture(page, "consent-patient");
+    await page.getByRole("button", { name: "Let it in", exact: true }).click();
+    await page.waitForURL((url) => url.href.startsWith(uri));
+    const given = back.at(-1).searchParams;
+    assert.equal(given.get("state"), "second");
+    assert.equal(given.get("iss"), tenant.base);
+    const form = { grant_type: "authorization_code", code: given.get("code"), redirect_uri: uri, code_verifier: VERIFIER, client_id: client };
+    await page.goto(`${tenant.base}/`);
+    await home(page);
+    const token = await page.evaluate(async (form) => {
+      const response = await fetch("/oauth/token", { method: "POST", body: new URLSearchParams(form) });
+      return response.json();
+    }, form);
+    assert.ok(token.access_token && token.refresh_token && token.patient, JSON.stringify(token));
+    await picture(page, "home-apps");
+    await page.getByRole("button", { name: "Withdraw what you allowed Growth Chart" }).click();
+    await page.getByRole("status").filter({ hasText: "has no access any more" }).waitFor();
+    await page.locator("#no-apps").waitFor();
+    console.log("let an app in to one chart, and withdrew it");
+  } finally {
+    server.close();
+  }
+}
+
 try {
   await asClinician();
   await asNewcomer();
+  await withAnApp();
   assert.deepEqual(faults, []);
   console.log("browser: ok");
 } catch (error) {

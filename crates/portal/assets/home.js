@@ -38,7 +38,34 @@ async function load() {
   at("login").textContent = me.login;
   at("roles").textContent = me.roles.map((role) => role.replaceAll("_", " ")).join(", ");
   at("reenrol").hidden = !me.must_reenrol;
-  await Promise.all([loadSessions(), loadPasskeys()]);
+  await Promise.all([loadSessions(), loadPasskeys(), loadApps()]);
+}
+
+async function loadApps() {
+  const { grants } = await get("/api/v1/app-grants");
+  at("apps").replaceChildren(...grants.map(appItem));
+  at("no-apps").hidden = grants.length > 0;
+}
+
+function appItem(grant) {
+  const element = document.createElement("li");
+  const text = document.createElement("span");
+  const since = new Date(grant.created).toLocaleString();
+  const ends = grant.offline ? "It goes on after you sign out." : "It ends when you sign out.";
+  text.textContent = `${grant.app}, since ${since}: ${grant.scope}. ${ends}`;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "second";
+  button.textContent = "Withdraw it";
+  button.setAttribute("aria-label", `Withdraw what you allowed ${grant.app} ${since}`);
+  button.addEventListener("click", () => run(button, async () => {
+    await call("DELETE", `/api/v1/app-grants/${grant.id}`);
+    await loadApps();
+    done(`${grant.app} has no access any more.`);
+    at("apps-title").scrollIntoView();
+  }));
+  element.append(text, document.createElement("br"), button);
+  return element;
 }
 
 async function loadPasskeys() {

@@ -3,8 +3,7 @@
 import { post } from "./api.js";
 import { at, onClick, onSubmit, show } from "./page.js";
 import { usePasskey } from "./passkey.js";
-
-const enter = () => location.assign("/");
+import { goOn as enter } from "./return.js";
 
 onSubmit("password-form", async () => {
   const step = await post("/api/v1/sign-in/password", { login: at("login").value, password: at("password").value });

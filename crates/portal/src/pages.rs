@@ -1,4 +1,4 @@
-//! The pages: `/`, `/sign-in`, `/join`.
+//! The pages: `/`, `/sign-in`, `/join`, `/consent`.
 
 use askama::Template;
 use axum::{
@@ -30,6 +30,12 @@ struct Join<'a> {
     brand: &'a str,
 }
 
+#[derive(Template)]
+#[template(path = "consent.html")]
+struct Consent<'a> {
+    brand: &'a str,
+}
+
 pub(crate) async fn home(Extension(brand): Extension<Brand>, headers: HeaderMap) -> Response {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let signed_in = cookies.flat_map(|value| value.split(';')).any(|pair| pair.trim().starts_with(COOKIE));
@@ -42,6 +48,10 @@ pub(crate) async fn sign_in(Extension(brand): Extension<Brand>) -> Response {
 
 pub(crate) async fn join(Extension(brand): Extension<Brand>) -> Response {
     page(&Join { brand: &brand.name })
+}
+
+pub(crate) async fn consent(Extension(brand): Extension<Brand>) -> Response {
+    page(&Consent { brand: &brand.name })
 }
 
 fn page(template: &impl Template) -> Response {

@@ -47,6 +47,10 @@ pub enum AccountEvent {
     SignOut,
     /// Other sessions of the person ended because the person said so.
     EndSessions,
+    /// An app was let in.
+    AllowApp,
+    /// What an app was allowed was withdrawn.
+    WithdrawApp,
 }
 
 impl AccountEvent {
@@ -70,6 +74,8 @@ impl AccountEvent {
             Self::NewRecoveryCodes => "new_recovery_codes",
             Self::SignOut => "sign_out",
             Self::EndSessions => "end_sessions",
+            Self::AllowApp => "allow_app",
+            Self::WithdrawApp => "withdraw_app",
         }
     }
 }

@@ -27,7 +27,7 @@ const IDENTIFIER: &str = "urn:example:mrn|Zyxwvandermolen-7719";
 type Ask = (&'static str, &'static str);
 
 /// Every route that shows or changes health data or people, in each of its variants.
-const ASKS: [Ask; 23] = [
+const ASKS: [Ask; 26] = [
     ("fhir.read", ""),
     ("fhir.version_read", ""),
     ("fhir.history", ""),
@@ -51,6 +51,9 @@ const ASKS: [Ask; 23] = [
     ("patients.invite", ""),
     ("care_team.assign", ""),
     ("care_team.relieve", ""),
+    ("apps.list", ""),
+    ("apps.register", ""),
+    ("consent.decide", ""),
 ];
 
 struct Scene {
@@ -66,6 +69,8 @@ struct Scene {
     patient: String,
     /// An observation to delete.
     spare: String,
+    /// The query by which an app asks for access.
+    consent: String,
     /// For login names that are new each time.
     asked: usize,
 }
@@ -91,6 +96,11 @@ fn bundle(kind: &str, patient: &str) -> Value {
     json!({"resourceType": "Bundle", "type": kind, "entry": [entry, entry]})
 }
 
+fn app() -> Value {
+    json!({"client_name": "App", "token_endpoint_auth_method": "none", "scope": "user/*.rs",
+        "redirect_uris": ["https://app.example/cb"]})
+}
+
 impl Scene {
     async fn set() -> Self {
         let clinic = Clinic::open().await;
@@ -104,9 +114,29 @@ impl Scene {
         let body = json!({"login": "not.yet", "name": CANARY, "roles": ["nurse"]});
         let invited = admin.program.post("/api/v1/people", &body).await.expect(StatusCode::CREATED);
         let invited = invited["person"].as_str().unwrap().to_owned();
+        let made = admin.program.post("/api/v1/apps", &app()).await.expect(StatusCode::CREATED);
+        let client = made["client_id"].as_str().unwrap();
+        let approve = format!("/api/v1/apps/{client}/approve");
+        admin.program.post(&approve, &Value::Null).await.expect(StatusCode::NO_CONTENT);
+        let consent = format!(
+            "response_type=code&client_id={client}&redirect_uri=https://app.example/cb&scope=user/*.rs&state=s&aud={}/fhir/R4\
+             &code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256",
+            clinic.origin("acme")
+        );
         let (spare, asked) = (String::new(), 0);
-        let mut scene =
-            Self { clinic, admin, doctor, manager, colleague, leaver, invited, patient, spare, asked };
+        let mut scene = Self {
+            clinic,
+            admin,
+            doctor,
+            manager,
+            colleague,
+            leaver,
+            invited,
+            patient,
+            spare,
+            consent,
+            asked,
+        };
         scene.put_spare().await;
         scene
     }
@@ -177,6 +207,12 @@ impl Scene {
                 let path = format!("/api/v1/patients/{patient}/care-team/{}", self.admin.id);
                 let method = if route == "care_team.assign" { Method::PUT } else { Method::DELETE };
                 at(&self.manager, method, &path)
+            }
+            ("apps.list", _) => at(&self.admin, Method::GET, "/api/v1/apps"),
+            ("apps.register", _) => at(&self.admin, Method::POST, "/api/v1/apps").json(&app()),
+            ("consent.decide", _) => {
+                let body = json!({"request": self.consent, "allow": true});
+                at(&self.doctor, Method::POST, "/api/v1/consent").json(&body)
             }
             other => panic!("{other:?} is no request here"),
         }
@@ -279,7 +315,8 @@ const NO_RAISE: &str = "DROP TRIGGER broken ON {s}.audit_entry; DROP FUNCTION {s
 fn bar_a1_every_route_with_health_data_or_people_is_asked() {
     let asked: BTreeSet<&str> = ASKS.iter().map(|ask| ask.0).collect();
     for endpoint in api::endpoints() {
-        let areas = ["fhir.", "people.", "patients.", "care_team."];
+        let areas =
+            ["fhir.", "people.", "patients.", "care_team.", "consent.decide", "apps.list", "apps.register"];
         let counts = areas.iter().any(|area| endpoint.name.starts_with(area));
         let recorded = counts && endpoint.access == Access::Session;
         assert!(!recorded || asked.contains(endpoint.name), "{} is not asked under faults", endpoint.name);

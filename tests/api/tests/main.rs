@@ -20,6 +20,7 @@ mod matrix;
 mod searching;
 mod sessions;
 mod signing_in;
+mod smart;
 mod support;
 mod versions;
 mod wire;

@@ -179,6 +179,19 @@ problems! {
     /// 409: somebody else was first, or it is there already.
     CONFLICT = CONFLICT "conflict" "Conflict"
         "It changed in the meantime or is there already." "Read it again and repeat the change if it still makes sense.";
+    /// 422: an app that cannot be registered.
+    APP_NOT_REGISTRABLE = UNPROCESSABLE_ENTITY "app-not-registrable" "App cannot be registered"
+        "The registration does not fit together." "Correct it and register again.";
+    /// 422: a scope that is not given here, or not to such an app.
+    SCOPE_NOT_KNOWN = UNPROCESSABLE_ENTITY "scope-not-known" "Scope not known"
+        "A scope is not known here, or not for such an app."
+        "Use the scopes of /.well-known/smart-configuration: system/ scopes for programs without people, none of them for others.";
+    /// 400: an app's request for access that is not put to anybody.
+    APP_REQUEST_NOT_VALID = BAD_REQUEST "app-request-not-valid" "The app's request is not valid"
+        "The app sent you here with a request that cannot be answered." "Start again in the app; if it lasts, tell whoever makes it.";
+    /// 422: it was not said which patient an app's access is about.
+    PATIENT_NEEDED = UNPROCESSABLE_ENTITY "patient-needed" "Choose a patient"
+        "The app asks for the chart of one patient." "Say whose chart it is about.";
     /// 410: it was deleted.
     GONE = GONE "deleted" "Deleted"
         "It was deleted." "Read an earlier version if you need it.";

@@ -266,6 +266,16 @@ impl PgRepository {
         })
     }
 
+    /// The FHIR resource that stands for a person, such as `Practitioner/...`; nothing for somebody without one.
+    ///
+    /// # Errors
+    /// [`AppError::Unavailable`].
+    pub async fn fhir_user(&self, person: PersonId) -> Answer<Option<String>> {
+        let Some(row) = self.store.person(person).await? else { return Ok(None) };
+        let patient = row.patient.map(|id| format!("Patient/{id}"));
+        Ok(row.practitioner.map(|id| format!("Practitioner/{id}")).or(patient))
+    }
+
     /// The row and hash of a token of this very app.
     async fn own_token(
         &self,

@@ -356,7 +356,7 @@ impl PgRepository {
     /// # Errors
     /// [`AppError::OwnSession`], [`AppError::Unavailable`].
     pub async fn app_grants(&self, of: &Caller) -> Answer<Vec<AppGrant>> {
-        self.own_session(of)?;
+        self.in_person(of)?;
         let rows = self.store.app_grants(of.person(), self.vault.clock().now()).await?;
         let view = |(grant, client): (oauth_grant::Model, Option<oauth_client::Model>)| AppGrant {
             id: grant.id,
@@ -375,16 +375,22 @@ impl PgRepository {
     /// # Errors
     /// [`AppError::NotFound`], [`AppError::OwnSession`], [`AppError::Unavailable`].
     pub async fn withdraw_app_grant(&self, of: &Caller, id: SessionId) -> Answer<()> {
-        self.own_session(of)?;
+        self.in_person(of)?;
         let now = self.vault.clock().now();
         let withdrawn = self.store.revoke_app_grant(id.as_uuid(), Some(of.person()), now).await?;
         if withdrawn { Ok(()) } else { Err(AppError::NotFound) }
     }
 
-    /// An app lets no other app in, and one factor lets none in.
+    /// One factor lets no app in.
     fn own_session(&self, caller: &Caller) -> Answer<()> {
-        let whole = caller.tenant() == self.tenant && !caller.is_app() && caller.aal() as u8 >= 2;
-        if whole { Ok(()) } else { Err(AppError::OwnSession) }
+        self.in_person(caller)?;
+        if caller.aal() as u8 >= 2 { Ok(()) } else { Err(AppError::OwnSession) }
+    }
+
+    /// An app lets no other one in and takes none its access. To withdraw, one factor is enough.
+    fn in_person(&self, caller: &Caller) -> Answer<()> {
+        let own = caller.tenant() == self.tenant && !caller.is_app();
+        if own { Ok(()) } else { Err(AppError::OwnSession) }
     }
 
     pub(super) fn fresh(&self) -> Uuid {

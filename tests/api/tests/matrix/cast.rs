@@ -13,7 +13,7 @@ use carekeep_identity::{
 };
 use carekeep_kernel::{SessionId, TenantId, Timestamp};
 use carekeep_policy::Role;
-use carekeep_testkit::{Person, PersonSpec};
+use carekeep_testkit::{AppSpec, Person, PersonSpec};
 use reqwest::RequestBuilder;
 
 use super::stage::{Body, Call, Stage};
@@ -46,6 +46,10 @@ pub(super) enum State {
     Pending,
     /// An invitation was accepted; each such session is of a newcomer of its own.
     Enrolling,
+    /// No session but an app's token, in the person's name, with scopes for all that the person may do.
+    App,
+    /// As [`State::App`], for looking into the one chart that the person has nothing to do with.
+    NarrowApp,
     /// Active with one factor: there is no way to such a session, and it is refused all the same.
     OneFactor,
 }
@@ -133,6 +137,13 @@ pub(super) async fn session(
     state: State,
 ) -> Credential {
     let platform = &stage.clinic.platform;
+    if matches!(state, State::App | State::NarrowApp) {
+        let narrow =
+            AppSpec { scopes: "patient/*.rs", patient: Some(stage.other.patient), ..AppSpec::default() };
+        let spec = if state == State::App { AppSpec::default() } else { narrow };
+        let token = Some(platform.app(person, spec).await.person.token);
+        return Credential { slug, style, token, person: Some(person.clone()), session: None };
+    }
     let newcomer = match state {
         State::Enrolling => {
             let spec = PersonSpec { roles: &[], status: "invited", ..PersonSpec::default() };
@@ -284,6 +295,8 @@ pub(super) async fn cast(stage: &Stage, resting: Person) -> Vec<Actor> {
         as_clinician("cross-site", State::Live).by(Style::CrossSite),
         as_clinician("browser", State::Live).by(Style::Browser),
         as_clinician("clinician", State::Live),
+        as_clinician("app", State::App),
+        as_clinician("narrow app", State::NarrowApp),
         Actor::live("other clinician", "acme", &other_clinician),
         Actor::live("nurse", "acme", &nurse),
         Actor::live("other nurse", "acme", &other_nurse),

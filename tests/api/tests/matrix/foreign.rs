@@ -6,6 +6,7 @@ mod probes;
 use std::collections::BTreeMap;
 
 use carekeep_kernel::{PersonId, ResourceId, SessionId};
+use carekeep_testkit::AppSpec;
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 
@@ -38,14 +39,18 @@ impl Ids {
         of.insert("Session", SessionId::generate(clock, random).to_string());
         of.insert("RoleRequest", ResourceId::generate(clock, random).to_string());
         of.insert("Passkey", ResourceId::generate(clock, random).to_string());
+        of.insert("Grant", ResourceId::generate(clock, random).to_string());
+        of.insert("App", ResourceId::generate(clock, random).to_string());
         Self { origin: "absent", of }
     }
 
-    fn real(origin: &'static str, chart: &Chart, owner: &Credential, made: [String; 2]) -> Self {
+    fn real(origin: &'static str, chart: &Chart, owner: &Credential, made: [String; 4]) -> Self {
         let mut of: BTreeMap<_, _> = KINDS.iter().map(|kind| (*kind, chart.id(kind).to_owned())).collect();
         of.insert("Person", owner.person.as_ref().unwrap().id.to_string());
         of.insert("Session", owner.session.unwrap().to_string());
-        let [request, passkey] = made;
+        let [request, passkey, grant, app] = made;
+        of.insert("Grant", grant);
+        of.insert("App", app);
         of.insert("RoleRequest", request);
         of.insert("Passkey", passkey);
         Self { origin, of }
@@ -124,7 +129,9 @@ async fn origins(stage: &Stage) -> (Ids, Ids) {
     let scribe = stage.credential(&stage.scribe).await;
     let asked = async |owner: &Credential| {
         let person = owner.person.as_ref().unwrap();
-        [stage.role_request(person).await, stage.passkey(person).await]
+        let app = stage.clinic.platform.app(person, AppSpec::default()).await;
+        let (request, passkey) = (stage.role_request(person).await, stage.passkey(person).await);
+        [request, passkey, app.grant.to_string(), app.client.to_string()]
     };
     let (theirs, ours) = (asked(&stranger).await, asked(&scribe).await);
     (

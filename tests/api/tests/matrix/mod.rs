@@ -5,6 +5,7 @@
 //! and what is not the caller's answers like what is not there ([`foreign`]).
 #![expect(clippy::panic, reason = "a case that cannot be made fails the test")]
 
+mod apps;
 mod cast;
 mod coverage;
 mod fhir;
@@ -132,5 +133,22 @@ async fn bar_z3_each_principal_gets_from_the_identity_routes_what_the_table_says
         table.add(&row, &cells);
     }
     table.compare("identity", "Who gets what from the routes of signing in, sessions and people, at acme.");
+    stage.close().await;
+}
+
+#[tokio::test]
+async fn bar_z3_each_principal_gets_from_the_routes_of_apps_what_the_table_says() {
+    let stage = Stage::open().await;
+    let mut table = Table::default();
+    for row in rows(apps::ROUTES) {
+        let (mut scene, mut cells) = (Scene::new(&stage), Vec::new());
+        for actor in &stage.cast {
+            let credential = stage.credential(actor).await;
+            let call = apps::call(&stage, row.name, row.variant, &credential).await;
+            cells.push((actor.name, scene.play(&credential, &call).await));
+        }
+        table.add(&row, &cells);
+    }
+    table.compare("apps", "Who gets what from the routes of apps and of OAuth, at acme.");
     stage.close().await;
 }

@@ -9,8 +9,13 @@ use super::{
 };
 
 /// Each route of the pages with the ways in which it is called.
-pub(super) const ROUTES: &[(&str, &[&str])] =
-    &[("page.home", &[""]), ("page.sign_in", &[""]), ("page.join", &[""]), ("page.asset", &["sign-in.js"])];
+pub(super) const ROUTES: &[(&str, &[&str])] = &[
+    ("page.home", &[""]),
+    ("page.sign_in", &[""]),
+    ("page.join", &[""]),
+    ("page.consent", &[""]),
+    ("page.asset", &["sign-in.js"]),
+];
 
 #[tokio::test]
 async fn bar_z3_each_principal_gets_from_the_pages_what_the_table_says() {

@@ -123,9 +123,9 @@ pub(super) fn cell(answer: &Answer) -> String {
     format!("{status} {said}").trim_end().to_owned()
 }
 
-/// The code of a problem, or of the first issue of an OperationOutcome.
+/// The code of a problem, of the first issue of an OperationOutcome, or of an OAuth error.
 pub(super) fn code(body: &Value) -> &str {
-    let found = ["/code", "/issue/0/details/coding/0/code", "/issue/0/code"];
+    let found = ["/code", "/issue/0/details/coding/0/code", "/issue/0/code", "/error"];
     found.iter().find_map(|at| body.pointer(at)?.as_str()).unwrap_or_default()
 }
 

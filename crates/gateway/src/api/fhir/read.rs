@@ -10,7 +10,7 @@ use carekeep_fhir::{
         Method,
         write::{Head, HistoryEntry, ListKind, ListWriter},
     },
-    capability::{Server, statement},
+    capability::{Oauth, Server, statement},
 };
 use http::StatusCode;
 
@@ -22,12 +22,14 @@ use crate::api::{Api, view};
 
 /// `GET /fhir/R4/metadata`
 pub(super) async fn capabilities(State(api): State<Api>, base: Base) -> Response {
+    let origin = base.0.trim_end_matches("/fhir/R4");
+    let (authorize, token) = (format!("{origin}/oauth/authorize"), format!("{origin}/oauth/token"));
     let server = Server {
         software: "Carekeep",
         version: env!("CARGO_PKG_VERSION"),
         url: &base.0,
         date: api.started,
-        oauth: None,
+        oauth: Some(Oauth { authorize: &authorize, token: &token }),
     };
     body(StatusCode::OK, statement(&server).to_vec())
 }

@@ -4,8 +4,11 @@
 //! a `__Host-` cookie that scripts cannot read, or in the body for programs that asked for it and are no browser.
 
 mod answer;
+mod apps;
 mod enrol;
 mod first_admin;
+mod grants;
+mod oauth;
 mod passkeys;
 mod patients;
 mod people;
@@ -32,7 +35,9 @@ pub use roles::Request as RoleRequestView;
 
 use self::{
     answer::Step,
+    apps::{App, Apps, NewApp},
     enrol::{Accept, NewPassword, TotpSetup},
+    grants::Grants,
     passkeys::{Begun, Finish, Passkeys, Registration, Renamed},
     patients::PatientAccount,
     people::{Invitation, NewMember, People, Roles},
@@ -64,10 +69,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         people_endpoints(),
         role_endpoints(),
         patient_endpoints(),
+        app_endpoints(),
     ]
     .into_iter()
     .flatten()
     .map(|endpoint| endpoint.body(SMALL))
+    .chain(oauth::endpoints())
     .collect()
 }
 
@@ -247,6 +254,36 @@ fn people_endpoints() -> Vec<Endpoint> {
         .takes::<Roles>()
         .gives::<Invitation>()
         .answers(StatusCode::CREATED),
+    ]
+}
+
+fn app_endpoints() -> Vec<Endpoint> {
+    const APPS: &str = "/api/v1/apps";
+    let done = StatusCode::NO_CONTENT;
+    vec![
+        Endpoint::new(Method::GET, APPS, "apps.list", get(apps::list))
+            .says("The apps of the tenant, oldest first.")
+            .gives::<Apps>(),
+        Endpoint::new(Method::POST, APPS, "apps.register", post(apps::register))
+            .says("Register an app (SMART App Launch). It gets no token before it is approved; its secret is shown once.")
+            .takes::<NewApp>()
+            .gives::<App>()
+            .answers(StatusCode::CREATED),
+        Endpoint::new(Method::POST, "/api/v1/apps/{id}/approve", "apps.approve", post(apps::approve))
+            .says("Let an app ask people for access, or a program act.")
+            .answers(done),
+        Endpoint::new(Method::POST, "/api/v1/apps/{id}/disable", "apps.disable", post(apps::disable))
+            .says("Stop an app: its tokens are dead within a second.")
+            .answers(done),
+        Endpoint::new(Method::DELETE, "/api/v1/apps/{id}", "apps.remove", delete(apps::remove))
+            .says("Take an app out of the list for good.")
+            .answers(done),
+        Endpoint::new(Method::GET, "/api/v1/app-grants", "app_grants.list", get(grants::list))
+            .says("What you allowed apps, the newest first.")
+            .gives::<Grants>(),
+        Endpoint::new(Method::DELETE, "/api/v1/app-grants/{id}", "app_grants.withdraw", delete(grants::withdraw))
+            .says("Withdraw what you allowed an app: all its tokens of it are dead within a second.")
+            .answers(done),
     ]
 }
 

@@ -1,8 +1,12 @@
 //! What went wrong, as a problem that says what to do next and nothing about anybody else.
 
 use carekeep_identity::{
-    flow::FlowError, passkey::PasskeyError, password::PolicyError, service::IdentityError,
-    storage::PeopleError,
+    flow::FlowError,
+    oauth::ClientError,
+    passkey::PasskeyError,
+    password::PolicyError,
+    service::IdentityError,
+    storage::{AppError, PeopleError},
 };
 use carekeep_policy::DenyReason;
 use carekeep_vault::AccessError;
@@ -83,6 +87,30 @@ impl From<PeopleError> for Problem {
             PeopleError::Name => catalogue::NAME_NOT_ALLOWED,
             PeopleError::OtherEvidence => catalogue::FORBIDDEN,
             PeopleError::Unavailable(cause) => unavailable(&*cause),
+        }
+    }
+}
+
+impl From<AppError> for Problem {
+    fn from(error: AppError) -> Self {
+        match error {
+            AppError::Refused(refused) => {
+                catalogue::APP_REQUEST_NOT_VALID.detail(refused.description).member("error", refused.code)
+            }
+            AppError::Registration(error) => catalogue::APP_NOT_REGISTRABLE.detail(match error {
+                ClientError::Name => "A name has 1 to 100 characters that can be shown.",
+                ClientError::Redirect => {
+                    "An app with people needs one to ten redirect URIs, https or http on loopback and without fragment; a program without people has none."
+                }
+                ClientError::Keys(_) => "The key set has no key that can be used, or one that cannot: RSA of 2048 bits or more, or P-384.",
+                ClientError::Authentication => {
+                    "private_key_jwt needs a key set, and a program without people needs private_key_jwt; nothing else has keys."
+                }
+            }),
+            AppError::NotFound => catalogue::NOT_FOUND,
+            AppError::OwnSession => catalogue::SIGN_IN_UNFINISHED,
+            AppError::OtherEvidence => catalogue::FORBIDDEN,
+            AppError::Unavailable(cause) => unavailable(&*cause),
         }
     }
 }

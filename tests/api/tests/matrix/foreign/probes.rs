@@ -150,11 +150,13 @@ pub(super) fn about(stage: &Stage, ids: &Ids) -> Vec<Probe> {
 pub(super) fn sessions(ids: &Ids) -> Vec<Probe> {
     let path = format!("/api/v1/sessions/{}", ids.get("Session"));
     let passkey = format!("/api/v1/passkeys/{}", ids.get("Passkey"));
+    let grant = format!("/api/v1/app-grants/{}", ids.get("Grant"));
     let renamed = Body::Json(json!({"name": "Mine"}));
     vec![
         probe("end a session", Call::new(Method::DELETE, path, Body::None)),
         probe("rename a passkey", Call::new(Method::PUT, passkey.clone(), renamed)),
         probe("remove a passkey", Call::new(Method::DELETE, passkey, Body::None)),
+        probe("withdraw what an app was allowed", Call::new(Method::DELETE, grant, Body::None)),
     ]
 }
 
@@ -168,7 +170,11 @@ pub(super) fn members(stage: &Stage, ids: &Ids) -> Vec<Probe> {
     let delete = |path: String| Call::new(Method::DELETE, path, Body::None);
     let team = |patient: &str, person: &str| put(format!("/api/v1/patients/{patient}/care-team/{person}"));
     let join = json!({"login": "new.comer", "name": "New Comer"});
+    let app = format!("/api/v1/apps/{}", ids.get("App"));
     vec![
+        probe("approve an app", post(format!("{app}/approve"))),
+        probe("disable an app", post(format!("{app}/disable"))),
+        probe("remove an app", delete(app)),
         probe("invite somebody again", {
             Call::post(format!("/api/v1/people/{person}/invite"), json!({"roles": ["tenant_admin"]}))
         }),
