@@ -20,6 +20,7 @@ mod misuse;
 mod opened_is_recorded;
 mod operations;
 mod pools;
+mod reads_together;
 mod records;
 mod support;
 mod swaps;

@@ -170,8 +170,7 @@ impl World {
     async fn read(&mut self, who: usize, caller: &carekeep_vault::Caller) {
         let Some(thing) = self.pick_thing(who) else { return };
         let opened = async {
-            let sealed = self.vault.fetch::<catalogue::Read>(caller, thing.kind, thing.id).await?;
-            let permit = self.vault.permit::<catalogue::Read>(caller, &sealed).await?;
+            let (sealed, permit) = self.vault.read::<catalogue::Read>(caller, thing.kind, thing.id).await?;
             open(sealed, permit)
         };
         let opened: Result<String, AccessError> = opened.await;

@@ -60,8 +60,7 @@ pub(crate) async fn read(
     kind: ResourceKind,
     id: ResourceId,
 ) -> Result<String, AccessError> {
-    let sealed = vault.fetch::<catalogue::Read>(caller, kind, id).await?;
-    let permit = vault.permit::<catalogue::Read>(caller, &sealed).await?;
+    let (sealed, permit) = vault.read::<catalogue::Read>(caller, kind, id).await?;
     let phi = sealed.open(permit)?;
     Ok(String::from_utf8(phi.expose().body.to_vec()).unwrap())
 }
