@@ -7,59 +7,57 @@ use super::{
     redirect,
 };
 
-/// How an app proves who it is at the token endpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Authentication {
-    /// It cannot keep a secret: the code's proof key is all there is.
-    Public,
-    /// `client_secret_basic` or `client_secret_post`.
-    Secret,
-    /// `private_key_jwt`.
-    Key,
+/// A closed list of words, as they are stored.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$one_doc:meta])* $one:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$one_doc])* $one,)+
+        }
+
+        impl $name {
+            /// The stored name.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$one => $word,)+
+                }
+            }
+
+            /// Reads a name.
+            #[must_use]
+            pub fn parse(name: &str) -> Option<Self> {
+                match name {
+                    $($word => Some(Self::$one),)+
+                    _ => None,
+                }
+            }
+        }
+    };
 }
 
-impl Authentication {
-    const ALL: [(&'static str, Self); 3] =
-        [("none", Self::Public), ("client_secret", Self::Secret), ("private_key_jwt", Self::Key)];
-
-    /// The stored name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        Self::ALL.iter().find(|(_, one)| *one == self).map_or("", |(name, _)| name)
-    }
-
-    /// Reads a name.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, one)| *one)
+words! {
+    /// How an app proves who it is at the token endpoint.
+    Authentication {
+        /// It cannot keep a secret: the code's proof key is all there is.
+        Public = "none",
+        /// `client_secret_basic` or `client_secret_post`.
+        Secret = "client_secret",
+        /// `private_key_jwt`.
+        Key = "private_key_jwt",
     }
 }
 
-/// Where a registration stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClientState {
-    /// Nobody has looked at it: it gets no token.
-    Pending,
-    /// It may ask people for access.
-    Approved,
-    /// It gets no token, and the tokens that it has are dead.
-    Disabled,
-}
-
-impl ClientState {
-    const ALL: [(&'static str, Self); 3] =
-        [("pending", Self::Pending), ("approved", Self::Approved), ("disabled", Self::Disabled)];
-
-    /// The stored name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        Self::ALL.iter().find(|(_, one)| *one == self).map_or("", |(name, _)| name)
-    }
-
-    /// Reads a name.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, one)| *one)
+words! {
+    /// Where a registration stands.
+    ClientState {
+        /// Nobody has looked at it: it gets no token.
+        Pending = "pending",
+        /// It may ask people for access.
+        Approved = "approved",
+        /// It gets no token, and the tokens that it had are dead for good.
+        Disabled = "disabled",
     }
 }
 
