@@ -8,8 +8,9 @@
 //! With several lanes the next one steps in only when a batch takes longer than [`PATIENCE`]: while batches are quick, one
 //! lane makes larger batches, and so fewer statements, than two that take turns; a slow one holds nobody up for long.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, panic::AssertUnwindSafe, sync::Arc};
 
+use futures_util::FutureExt;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 /// Does the work of one lane. A lane runs one batch at a time.
@@ -78,8 +79,15 @@ async fn drive<L: Lane>(mut lane: L, receiver: Arc<Mutex<Waiting<L::Item, L::Ans
         match tokio::time::timeout(HOUSEKEEPING, turn.recv_many(&mut waiting, batch)).await {
             Ok(0) => return,
             Ok(_) => {
+                // Whoever has given up gets no work done, so that after a stall the living are served first.
+                waiting.retain(|(_, sender)| !sender.is_closed());
+                if waiting.is_empty() {
+                    continue;
+                }
                 let (items, senders): (Vec<_>, Vec<_>) = waiting.drain(..).unzip();
-                let answers = with_patience(lane.run(items), turn).await;
+                // A panic is told to those of its batch, by dropping their senders, and ends no lane.
+                let work = AssertUnwindSafe(lane.run(items)).catch_unwind();
+                let answers = with_patience(work, turn).await.unwrap_or_default();
                 for (sender, answer) in senders.into_iter().zip(answers) {
                     // A caller that went away needs no answer.
                     let _ = sender.send(answer);
@@ -151,6 +159,45 @@ mod tests {
         }
         assert_eq!(batches.iter().sum::<usize>(), 10);
         assert!(batches.len() < 10, "nothing was shared: {batches:?}");
+    }
+
+    #[tokio::test]
+    async fn whoever_has_given_up_gets_no_work_done() {
+        let gate = Arc::new(Semaphore::new(0));
+        let (sizes, mut seen) = mpsc::unbounded_channel();
+        let batcher = Arc::new(Batcher::start(vec![Doubler { gate: Arc::clone(&gate), sizes }], 64, 64));
+        let ask = |n: u32| {
+            let batcher = Arc::clone(&batcher);
+            tokio::spawn(async move { batcher.submit(n).await })
+        };
+        let first = ask(1);
+        tokio::task::yield_now().await;
+        let (gone, stays) = (ask(2), ask(3));
+        tokio::task::yield_now().await;
+        gone.abort();
+        assert!(gone.await.is_err());
+        gate.add_permits(2);
+        assert_eq!((first.await.unwrap(), stays.await.unwrap()), (Ok(2), Ok(6)));
+        assert_eq!((seen.recv().await, seen.recv().await), (Some(1), Some(1)));
+    }
+
+    struct Fragile;
+
+    impl Lane for Fragile {
+        type Item = u32;
+        type Answer = u32;
+
+        async fn run(&mut self, items: Vec<u32>) -> Vec<u32> {
+            assert!(!items.contains(&13), "a fault in the work");
+            items
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_told_to_its_batch_and_the_lane_goes_on() {
+        let batcher = Batcher::start(vec![Fragile], 64, 64);
+        assert_eq!(batcher.submit(13).await, Err(Closed));
+        assert_eq!(batcher.submit(4).await, Ok(4));
     }
 
     #[tokio::test]

@@ -80,7 +80,7 @@ pub(crate) async fn permit_rows<A: Opens>(
     let kind = query.map(|query| query.kind).or_else(|| rows.first().map(|row| row.kind));
     for sealed in rows {
         let mut decided = gate.decide::<A>(&sealed.attributes(gate.caller.person())).ok();
-        if gate.caller.is_app() && !Box::pin(gate.in_scope(A::ACTION, &sealed)).await? {
+        if decided.is_some() && gate.caller.is_app() && !Box::pin(gate.in_scope(A::ACTION, &sealed)).await? {
             decided = None;
         }
         let Some(granted) = decided else {

@@ -134,6 +134,8 @@ impl Vault {
             .await
             .map_err(|_| AccessError::unavailable("records", "statement limit"))?
             .map_err(|_| AccessError::unavailable("records", "the reader has stopped"))??;
+        // As it is known now: the batches before it may have taken a while.
+        self.check_served(caller.tenant())?;
         match found {
             Some((sealed, Some(granted))) => {
                 let permit = mint(&sealed, granted.projection, Some(granted.key), granted.entry);

@@ -135,7 +135,7 @@ impl Vault {
         }
     }
 
-    fn check_served(&self, tenant: TenantId) -> Result<(), AccessError> {
+    pub(crate) fn check_served(&self, tenant: TenantId) -> Result<(), AccessError> {
         let snapshot = self.watch.now();
         let state = snapshot
             .by_id(tenant)
