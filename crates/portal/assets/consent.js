@@ -59,8 +59,7 @@ async function decide(body) {
 
 onSubmit("consent-form", async () => {
   const [patient] = chosen("patient");
-  if (picks && !patient) throw new Error("Find the patient and choose: the app asks for the chart of one.");
-  await decide({ allow: true, scopes: chosen("scope"), ...(picks ? { patient } : {}) });
+  await decide({ allow: true, scopes: chosen("scope"), ...(picks && patient ? { patient } : {}) });
 });
 
 onClick("refuse", () => decide({ allow: false }));

@@ -30,7 +30,7 @@ use crate::connection::{Connections, Transaction};
 pub use credentials::Removed;
 pub use error::StoreError;
 pub use membership::{Changed, NewGrant};
-pub use oauth::Used;
+pub use oauth::Once;
 pub use people::{Member, Names};
 pub use role_requests::Decided;
 

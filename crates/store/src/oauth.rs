@@ -19,12 +19,15 @@ use crate::{
     people::insert_grant,
 };
 
-/// What works once, and whether this was the time.
-pub struct Used<T> {
-    /// What it is.
-    pub row: T,
-    /// Whether nobody used it before.
-    pub first: bool,
+/// What is used up when tokens are given for it.
+#[derive(Clone, Copy)]
+pub enum Once<'a> {
+    /// A code, by its hash.
+    Code(&'a [u8; 32]),
+    /// A refresh token, by its hash.
+    Refresh(&'a [u8; 32]),
+    /// Nothing: a program that acts by itself.
+    Nothing,
 }
 
 fn digest(hash: &[u8; 32]) -> Digest {
@@ -77,18 +80,28 @@ impl Store {
             .await?)
     }
 
-    /// Says where a registration stands from now on; `false` when there is none.
+    /// Says where a registration stands from now on; `false` when there is none. What people allowed an app that is not
+    /// approved any more is over, also if it is approved again.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn set_client(
         &self,
         id: Uuid,
-        (state, removed): (&str, bool),
+        (state, ends, removed): (&str, bool, bool),
         by: PersonId,
         now: Timestamp,
     ) -> Answer<bool> {
         let at = OffsetDateTime::from(now);
+        let transaction = self.begin().await?;
+        if ends {
+            oauth_grant::Entity::update_many()
+                .col_expr(oauth_grant::Column::RevokedAt, Expr::value(at))
+                .filter(oauth_grant::Column::Client.eq(id))
+                .filter(oauth_grant::Column::RevokedAt.is_null())
+                .exec(&transaction)
+                .await?;
+        }
         let changed = oauth_client::Entity::update_many()
             .col_expr(oauth_client::Column::State, Expr::value(state))
             .col_expr(oauth_client::Column::DecidedBy, Expr::value(by.as_uuid()))
@@ -96,8 +109,9 @@ impl Store {
             .col_expr(oauth_client::Column::RemovedAt, Expr::value(removed.then_some(at)))
             .filter(oauth_client::Column::Id.eq(id))
             .filter(oauth_client::Column::RemovedAt.is_null())
-            .exec(&self.database)
+            .exec(&transaction)
             .await?;
+        transaction.commit().await?;
         Ok(changed.rows_affected == 1)
     }
 
@@ -153,14 +167,18 @@ impl Store {
         Ok(used.rows_affected == 1)
     }
 
-    /// Adds what a person allowed, with the code for it.
+    /// Adds what a person allowed, with the code for it; codes that have expired are forgotten.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn add_grant(&self, new: oauth_grant::Model, code: Option<oauth_code::Model>) -> Answer<()> {
-        let transaction = self.begin().await?;
+        let (transaction, began) = (self.begin().await?, new.created_at);
         oauth_grant::Entity::insert(new.into_active_model()).exec_without_returning(&transaction).await?;
         if let Some(code) = code {
+            oauth_code::Entity::delete_many()
+                .filter(oauth_code::Column::ExpiresAt.lt(began))
+                .exec(&transaction)
+                .await?;
             oauth_code::Entity::insert(code.into_active_model()).exec_without_returning(&transaction).await?;
         }
         Ok(transaction.commit().await?)
@@ -232,21 +250,6 @@ impl Store {
             .await?)
     }
 
-    /// A code, which is used up by this.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn use_code(&self, hash: &[u8; 32], now: Timestamp) -> Answer<Option<Used<oauth_code::Model>>> {
-        let Some(row) = self.code(hash).await? else { return Ok(None) };
-        let used = oauth_code::Entity::update_many()
-            .col_expr(oauth_code::Column::UsedAt, Expr::value(OffsetDateTime::from(now)))
-            .filter(oauth_code::Column::TokenHash.eq(digest(hash)))
-            .filter(oauth_code::Column::UsedAt.is_null())
-            .exec(&self.database)
-            .await?;
-        Ok(Some(Used { row, first: used.rows_affected == 1 }))
-    }
-
     /// A code.
     ///
     /// # Errors
@@ -263,33 +266,41 @@ impl Store {
         Ok(oauth_token::Entity::find_by_id(digest(hash)).one(&self.database).await?)
     }
 
-    /// Uses a refresh token up; `false` when it was used before.
+    /// Adds tokens to a grant for what is used up by that, and forgets those of it that have expired; `false` when it was used
+    /// up before. All of it or nothing: whoever is told that the database was away may try again.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn use_refresh_token(&self, hash: &[u8; 32], now: Timestamp) -> Answer<bool> {
-        let used = oauth_token::Entity::update_many()
-            .col_expr(oauth_token::Column::UsedAt, Expr::value(OffsetDateTime::from(now)))
-            .filter(oauth_token::Column::TokenHash.eq(digest(hash)))
-            .filter(oauth_token::Column::Kind.eq("refresh"))
-            .filter(oauth_token::Column::UsedAt.is_null())
-            .exec(&self.database)
-            .await?;
-        Ok(used.rows_affected == 1)
-    }
-
-    /// Adds tokens to a grant, and forgets those of it that have expired.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn add_app_tokens(
+    pub async fn give_tokens(
         &self,
-        grant: Uuid,
+        (grant, once): (Uuid, Once<'_>),
         tokens: Vec<oauth_token::Model>,
         now: Timestamp,
-    ) -> Answer<()> {
+    ) -> Answer<bool> {
         let at = OffsetDateTime::from(now);
         let transaction = self.begin().await?;
+        let first = match once {
+            Once::Nothing => true,
+            Once::Code(hash) => {
+                let used = oauth_code::Entity::update_many()
+                    .col_expr(oauth_code::Column::UsedAt, Expr::value(at))
+                    .filter(oauth_code::Column::TokenHash.eq(digest(hash)))
+                    .filter(oauth_code::Column::UsedAt.is_null());
+                used.exec(&transaction).await?.rows_affected == 1
+            }
+            Once::Refresh(hash) => {
+                let used = oauth_token::Entity::update_many()
+                    .col_expr(oauth_token::Column::UsedAt, Expr::value(at))
+                    .filter(oauth_token::Column::TokenHash.eq(digest(hash)))
+                    .filter(oauth_token::Column::Kind.eq("refresh"))
+                    .filter(oauth_token::Column::UsedAt.is_null());
+                used.exec(&transaction).await?.rows_affected == 1
+            }
+        };
+        if !first {
+            transaction.rollback().await?;
+            return Ok(false);
+        }
         oauth_token::Entity::delete_many()
             .filter(oauth_token::Column::OauthGrant.eq(grant))
             .filter(oauth_token::Column::ExpiresAt.lt(at))
@@ -303,7 +314,8 @@ impl Store {
             .filter(oauth_grant::Column::Id.eq(grant))
             .exec(&transaction)
             .await?;
-        Ok(transaction.commit().await?)
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// Forgets one token.

@@ -94,7 +94,7 @@ pub struct AccountHolder {
 }
 
 impl Vault {
-    /// Records what happened to an account, or was tried and refused. When this returns `Ok`, the entry is durable.
+    /// Records what happened to an account, or was tried and refused; more that is said about it is sealed. When this returns `Ok`, the entry is durable.
     ///
     /// # Errors
     /// [`AccessError::Unavailable`] when the tenant or the audit is away: then the session is told to nobody.
@@ -103,6 +103,7 @@ impl Vault {
         holder: AccountHolder,
         origin: Origin,
         (event, done): (AccountEvent, bool),
+        said: Option<&str>,
     ) -> Result<EntryId, AccessError> {
         let AccountHolder { tenant, person, session, aal } = holder;
         let cell = self.cell(tenant).await?;
@@ -123,6 +124,6 @@ impl Vault {
         let gate: Gate<'_> = self.gate(&cell, &caller);
         let outcome = if done { Outcome::Permitted } else { Outcome::Denied };
         let about = (vec![reference(ResourceId::from_uuid(person.as_uuid()), 0)], Vec::new());
-        gate.enter((event.as_str(), "Account"), about, (outcome, Grounds::default()), None).await
+        gate.enter((event.as_str(), "Account"), about, (outcome, Grounds::default()), said).await
     }
 }

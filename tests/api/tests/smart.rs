@@ -49,6 +49,8 @@ fn registration(scope: &str) -> Value {
     })
 }
 
+/// Of them, what can be kept: no resource stands for the doctor yet.
+const GRANTED: &str = "launch/patient patient/*.rs openid offline_access";
 const SCOPES: &str = "launch/patient patient/*.rs openid fhirUser offline_access";
 
 impl Ward {
@@ -194,10 +196,11 @@ async fn i11_an_app_that_a_person_lets_in_reads_one_chart_and_nothing_else() {
     let code = ward.code().await;
     let token = ward.exchange(&code).await;
     assert_eq!(token.headers["cache-control"], "no-store");
+    assert_eq!(token.headers["pragma"], "no-cache");
     let token = token.expect(StatusCode::OK);
     assert_eq!(
         (&token["token_type"], &token["expires_in"], &token["scope"], &token["patient"]),
-        (&json!("Bearer"), &json!(300), &json!(SCOPES), &json!(ward.own))
+        (&json!("Bearer"), &json!(300), &json!(GRANTED), &json!(ward.own))
     );
     let claims = verified(&ward.clinic, token["id_token"].as_str().unwrap()).await;
     assert_eq!(
@@ -294,6 +297,10 @@ async fn i11_a_request_that_does_not_hold_together_reaches_nobody() {
         ([("scope", "system/*.rs")], "invalid_scope"),
         ([("scope", "nonsense")], "invalid_scope"),
         ([("launch", "x")], "invalid_request"),
+        ([("prompt", "none")], "interaction_required"),
+        ([("request", "x")], "request_not_supported"),
+        ([("request_uri", "https://app.example/r")], "request_uri_not_supported"),
+        ([("response_mode", "form_post")], "invalid_request"),
     ] {
         let query = ward.query(&changes);
         let sent = ward.authorize(&query).await;
@@ -349,7 +356,7 @@ async fn i11_tokens_are_refreshed_told_about_revoked_and_withdrawn() {
     let told = ward.form("/oauth/introspect", &about).await.expect(StatusCode::OK);
     assert_eq!(
         (&told["active"], &told["scope"], &told["client_id"], &told["patient"], &told["sub"]),
-        (&json!(true), &json!(SCOPES), &json!(client), &json!(ward.own), &json!(ward.doctor.id))
+        (&json!(true), &json!(GRANTED), &json!(client), &json!(ward.own), &json!(ward.doctor.id))
     );
     // A refresh token that comes a second time ends the whole family.
     let again = ward.refresh(&first_refresh).await;
@@ -380,8 +387,11 @@ async fn i11_tokens_are_refreshed_told_about_revoked_and_withdrawn() {
     ward.doctor.program.send(Method::DELETE, &one, &Value::Null).await.expect(StatusCode::NO_CONTENT);
     ends_within_a_second(ward.app(&fourth), &path).await;
     let entries = ward.clinic.entries().await;
-    for action in ["allow_app", "withdraw_app"] {
-        assert!(entries.iter().any(|entry| entry.action == action), "{action} is in the ledger");
+    // What is not there was not withdrawn either.
+    for (action, times) in [("allow_app", 2), ("withdraw_app", 1)] {
+        let entries: Vec<_> = entries.iter().filter(|entry| entry.action == action).collect();
+        assert_eq!(entries.len(), times, "{action}");
+        assert!(entries.iter().all(|entry| entry.detail.is_some()), "which app it was");
     }
 
     // So does the tenant.
@@ -409,6 +419,7 @@ async fn i11_what_cannot_be_registered_is_refused_with_what_to_do() {
     for (change, code) in [
         (json!({"scope": "everything"}), "scope-not-known"),
         (json!({"scope": ""}), "scope-not-known"),
+        (json!({"scope": "launch patient/*.rs"}), "scope-not-known"),
         (json!({"scope": "system/*.rs patient/*.rs"}), "scope-not-known"),
         (json!({"scope": "system/*.rs"}), "app-not-registrable"),
         (json!({"redirect_uris": ["http://app.example/cb"]}), "app-not-registrable"),
@@ -516,12 +527,40 @@ async fn i11_clients_find_where_to_ask() {
     assert_eq!(uris[1]["valueUri"], root["token_endpoint"]);
     let openid = anybody.get("/.well-known/openid-configuration").await.expect(StatusCode::OK);
     assert_eq!(openid["id_token_signing_alg_values_supported"], json!(["RS256"]));
-    // Each tenant has keys of its own.
-    let kids = |keys: &Value| -> Vec<Value> {
-        keys["keys"].as_array().unwrap().iter().map(|key| key["kid"].clone()).collect()
-    };
-    let acme = kids(&anybody.get("/oauth/jwks").await.expect(StatusCode::OK));
-    let bolt = kids(&clinic.program("bolt").get("/oauth/jwks").await.expect(StatusCode::OK));
-    assert!(acme.len() == 1 && bolt.len() == 1 && acme != bolt);
+    // A key is made for a tenant that has an app, and by nobody who only looks.
+    let keys = anybody.get("/oauth/jwks").await.expect(StatusCode::OK);
+    assert_eq!(keys, json!({"keys": []}));
     clinic.close().await;
+}
+
+#[tokio::test]
+async fn i11_each_tenant_signs_with_a_key_of_its_own() {
+    let mut ward = Ward::open().await;
+    ward.approve().await;
+    let kids = |keys: Value| keys["keys"].as_array().unwrap().len();
+    assert_eq!(kids(ward.clinic.program("acme").get("/oauth/jwks").await.expect(StatusCode::OK)), 1);
+    assert_eq!(kids(ward.clinic.program("bolt").get("/oauth/jwks").await.expect(StatusCode::OK)), 0);
+    ward.clinic.close().await;
+}
+
+#[tokio::test]
+async fn i11_apps_use_up_nobodys_tries_to_sign_in_and_guesses_at_secrets_are_counted() {
+    let mut ward = Ward::open().await;
+    ward.approve().await;
+    // More than an address has tries, caused by any page that somebody looks at.
+    for _ in 0..40 {
+        assert_eq!(ward.authorize(&ward.query(&[])).await.status, StatusCode::SEE_OTHER);
+    }
+    let code = ward.code().await;
+    ward.exchange(&code).await.expect(StatusCode::OK);
+    ward.clinic.sign_in(&ward.doctor).await;
+    let client = ward.client.clone();
+    let guess = [("token", "x"), ("client_id", client.as_str()), ("client_secret", "guess")];
+    let mut answers = Vec::new();
+    for _ in 0..40 {
+        answers.push(ward.form("/oauth/introspect", &guess).await.status);
+    }
+    assert_eq!(answers[0], StatusCode::UNAUTHORIZED);
+    assert_eq!(answers[39], StatusCode::TOO_MANY_REQUESTS);
+    ward.clinic.close().await;
 }

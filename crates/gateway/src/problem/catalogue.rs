@@ -191,7 +191,7 @@ problems! {
         "The app sent you here with a request that cannot be answered." "Start again in the app; if it lasts, tell whoever makes it.";
     /// 422: it was not said which patient an app's access is about.
     PATIENT_NEEDED = UNPROCESSABLE_ENTITY "patient-needed" "Choose a patient"
-        "The app asks for the chart of one patient." "Say whose chart it is about.";
+        "The app asks for the chart of one patient." "Choose whose chart it is about.";
     /// 410: it was deleted.
     GONE = GONE "deleted" "Deleted"
         "It was deleted." "Read an earlier version if you need it.";

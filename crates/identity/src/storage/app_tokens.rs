@@ -6,7 +6,10 @@
 use std::time::Duration;
 
 use carekeep_kernel::{PersonId, ResourceId, Timestamp};
-use carekeep_store::entity::{oauth_assertion, oauth_grant, oauth_signing_key, oauth_token};
+use carekeep_store::{
+    Once,
+    entity::{oauth_assertion, oauth_grant, oauth_signing_key, oauth_token},
+};
 use carekeep_vault::SecretColumn;
 use serde_json::Value;
 use subtle::ConstantTimeEq;
@@ -42,8 +45,10 @@ pub enum Proof<'a> {
 
 /// What an app is given.
 pub struct Issued {
-    /// The access token, good for five minutes.
+    /// The access token.
     pub access: PlainToken,
+    /// How long it is good: five minutes, or until the grant is over.
+    pub life: Duration,
     /// The next refresh token, if it is to have one.
     pub refresh: Option<PlainToken>,
     /// The scopes of the access token.
@@ -125,26 +130,26 @@ impl PgRepository {
         let now = self.vault.clock().now();
         // Somebody else's code is left as it is: it is not for this app to use up.
         let row = self.store.code(hash.as_bytes()).await?.ok_or(refused)?;
-        let grant = self.store.app_grant(row.oauth_grant).await?.filter(|grant| grant.client == client.id);
-        let grant = grant.ok_or(refused)?;
-        let used = self.store.use_code(hash.as_bytes(), now).await?.ok_or(refused)?;
-        if !used.first {
-            self.store.revoke_app_grant(grant.id, None, now).await?;
-            return Err(refused.into());
-        }
+        let grant = self.own_grant(client, row.oauth_grant).await?.ok_or(refused)?;
         let challenge = <[u8; 32]>::try_from(row.challenge.0).map_err(|_| malformed())?;
-        let good = now < Timestamp::from(row.expires_at)
+        let good = row.used_at.is_none()
+            && now < Timestamp::from(row.expires_at)
             && bool::from(row.redirect_uri.as_bytes().ct_eq(redirect_uri.as_bytes()))
             && Challenge::from_bytes(challenge).is_met_by(verifier)
-            && is_live(&grant, now);
-        if !good {
+            && is_live(&grant, now)
+            && self.still_here(&grant, now).await?;
+        let scopes = grant.scopes.clone();
+        let asked = (scopes.clone(), wants_refresh(&scopes));
+        let issued = match good {
+            true => self.issue_tokens(&grant, Once::Code(hash.as_bytes()), asked, now).await?,
+            false => None,
+        };
+        // A code that is wrong in any way, or comes a second time, ends what it was given for.
+        let Some(issued) = issued else {
             self.store.revoke_app_grant(grant.id, None, now).await?;
             return Err(refused.into());
-        }
-        let scopes = grant.scopes.clone();
-        let mut issued = self.issue_tokens(&grant, (scopes.clone(), wants_refresh(&scopes)), now).await?;
-        issued.nonce = row.nonce.map(|nonce| nonce.0);
-        Ok(issued)
+        };
+        Ok(Issued { nonce: row.nonce.map(|nonce| nonce.0), ..issued })
     }
 
     /// Tokens for a refresh token. `narrow` gives the scopes to have, of those that were granted, or nothing if others are
@@ -163,21 +168,42 @@ impl PgRepository {
         let now = self.vault.clock().now();
         let row = self.store.app_token(hash.as_bytes()).await?.filter(|row| row.kind == "refresh");
         let row = row.ok_or(refused)?;
-        let grant = self.store.app_grant(row.oauth_grant).await?.filter(|grant| grant.client == client.id);
-        let grant = grant.ok_or(refused)?;
+        let grant = self.own_grant(client, row.oauth_grant).await?.ok_or(refused)?;
         let scopes = narrow(&grant.scopes)
             .ok_or(OAuthError::new("invalid_scope", "ask for scopes that were granted, or for none"))?;
-        if !self.store.use_refresh_token(hash.as_bytes(), now).await? {
-            self.store.revoke_app_grant(grant.id, None, now).await?;
-            return Err(refused.into());
-        }
-        if now >= Timestamp::from(row.expires_at)
+        let over = now >= Timestamp::from(row.expires_at)
             || !is_live(&grant, now)
-            || !self.still_here(&grant, now).await?
-        {
+            || !self.still_here(&grant, now).await?;
+        if row.used_at.is_none() && over {
             return Err(refused.into());
         }
-        self.issue_tokens(&grant, (scopes, true), now).await
+        let issued = match row.used_at {
+            None => self.issue_tokens(&grant, Once::Refresh(hash.as_bytes()), (scopes, true), now).await?,
+            Some(_) => None,
+        };
+        match issued {
+            Some(issued) => Ok(issued),
+            // It comes a second time: the family ends.
+            None => {
+                self.store.revoke_app_grant(grant.id, None, now).await?;
+                Err(refused.into())
+            }
+        }
+    }
+
+    /// The name that colleagues see.
+    ///
+    /// # Errors
+    /// [`AppError::Unavailable`].
+    pub async fn display_name(&self, person: PersonId) -> Answer<Option<String>> {
+        let Some(row) = self.store.person(person).await? else { return Ok(None) };
+        let name = self.open_sealed(SecretColumn::PersonName, person.as_bytes(), &row.sealed_name).await?;
+        Ok(String::from_utf8(name.to_vec()).ok())
+    }
+
+    /// A grant of this very app.
+    async fn own_grant(&self, client: &Client, id: Uuid) -> Answer<Option<oauth_grant::Model>> {
+        Ok(self.store.app_grant(id).await?.filter(|grant| grant.client == client.id))
     }
 
     /// Whether the person may still act, and the session that the grant ends with is there. The vault asks again, with the
@@ -231,15 +257,17 @@ impl PgRepository {
                 grant
             }
         };
-        self.issue_tokens(&grant, (scopes, false), now).await
+        self.issue_tokens(&grant, Once::Nothing, (scopes, false), now).await?.ok_or_else(malformed)
     }
 
+    /// Tokens for what is used up by that; nothing when it was used up before.
     async fn issue_tokens(
         &self,
         grant: &oauth_grant::Model,
+        once: Once<'_>,
         (scopes, refreshes): (String, bool),
         now: Timestamp,
-    ) -> Answer<Issued> {
+    ) -> Answer<Option<Issued>> {
         let until = Timestamp::from(grant.expires_at);
         let (access, access_hash) = token::issue(TokenKind::Access, self.random());
         let refresh = refreshes.then(|| token::issue(TokenKind::Refresh, self.random()));
@@ -254,16 +282,17 @@ impl PgRepository {
         };
         let mut rows = vec![row(&access_hash, "access", ACCESS_LIFE)];
         rows.extend(refresh.as_ref().map(|(_, hash)| row(hash, "refresh", REFRESH_IDLE)));
-        self.store.add_app_tokens(grant.id, rows, now).await?;
-        Ok(Issued {
+        let given = self.store.give_tokens((grant.id, once), rows, now).await?;
+        Ok(given.then(|| Issued {
             access,
+            life: until.min(now + ACCESS_LIFE).since(now),
             refresh: refresh.map(|(plain, _)| plain),
             scopes,
             person: PersonId::from_uuid(grant.person),
             patient: grant.patient.map(ResourceId::from_uuid),
             factor_at: grant.factor_at.into(),
             nonce: None,
-        })
+        }))
     }
 
     /// The FHIR resource that stands for a person, such as `Practitioner/...`; nothing for somebody without one.
@@ -285,8 +314,7 @@ impl PgRepository {
         for kind in [TokenKind::Access, TokenKind::Refresh] {
             let Ok(hash) = TokenHash::of_presented(kind, text) else { continue };
             let Some(row) = self.store.app_token(hash.as_bytes()).await? else { continue };
-            let grant = self.store.app_grant(row.oauth_grant).await?;
-            return Ok(grant.filter(|grant| grant.client == client.id).map(|_| (row, hash)));
+            return Ok(self.own_grant(client, row.oauth_grant).await?.map(|_| (row, hash)));
         }
         Ok(None)
     }

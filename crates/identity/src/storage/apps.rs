@@ -110,11 +110,30 @@ pub struct Consent<'a> {
     pub nonce: Option<&'a str>,
 }
 
+/// A consent that is about to be given.
+pub struct Prepared {
+    grant: oauth_grant::Model,
+    code: oauth_code::Model,
+    plain: PlainToken,
+}
+
+impl Prepared {
+    /// Which app gets what, as it goes on record.
+    #[must_use]
+    pub fn said(&self) -> String {
+        let patient = self.grant.patient.map_or_else(|| "none".to_owned(), |patient| patient.to_string());
+        let oauth_grant::Model { id, client, scopes, .. } = &self.grant;
+        format!("grant {id}, app {client}, patient {patient}, scopes {scopes}")
+    }
+}
+
 /// What a person allowed an app.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppGrant {
     /// Its id.
     pub id: Uuid,
+    /// The app.
+    pub client: Uuid,
     /// The app's name.
     pub app: String,
     /// The scopes.
@@ -254,7 +273,8 @@ impl PgRepository {
     ) -> Answer<()> {
         self.check_app(leave)?;
         let now = self.vault.clock().now();
-        let set = self.store.set_client(id, (state.as_str(), removed), leave.by(), now).await?;
+        let ends = state != ClientState::Approved;
+        let set = self.store.set_client(id, (state.as_str(), ends, removed), leave.by(), now).await?;
         if set { Ok(()) } else { Err(AppError::NotFound) }
     }
 
@@ -316,11 +336,11 @@ impl PgRepository {
         Ok(ResourceId::from_uuid(row.patient))
     }
 
-    /// Lets an app in: gives the code for it, good for a minute and once.
+    /// Prepares to let an app in, so that it can be put on record with its id before it is done.
     ///
     /// # Errors
-    /// [`AppError::OwnSession`], [`AppError::Unavailable`].
-    pub async fn consent(&self, by: &Caller, to: Consent<'_>) -> Answer<PlainToken> {
+    /// [`AppError::OwnSession`].
+    pub fn prepare_consent(&self, by: &Caller, to: &Consent<'_>) -> Answer<Prepared> {
         self.own_session(by)?;
         let now = self.vault.clock().now();
         let grant = oauth_grant::Model {
@@ -347,8 +367,16 @@ impl PgRepository {
             expires_at: (now + CODE_LIFE).into(),
             used_at: None,
         };
-        self.store.add_grant(grant, Some(code)).await?;
-        Ok(plain)
+        Ok(Prepared { grant, code, plain })
+    }
+
+    /// Lets an app in: gives the code for it, good for a minute and once.
+    ///
+    /// # Errors
+    /// [`AppError::Unavailable`].
+    pub async fn consent(&self, prepared: Prepared) -> Answer<PlainToken> {
+        self.store.add_grant(prepared.grant, Some(prepared.code)).await?;
+        Ok(prepared.plain)
     }
 
     /// What the person allowed, the newest first.
@@ -360,6 +388,7 @@ impl PgRepository {
         let rows = self.store.app_grants(of.person(), self.vault.clock().now()).await?;
         let view = |(grant, client): (oauth_grant::Model, Option<oauth_client::Model>)| AppGrant {
             id: grant.id,
+            client: grant.client,
             app: client.map(|client| client.name).unwrap_or_default(),
             scopes: grant.scopes,
             patient: grant.patient.map(ResourceId::from_uuid),

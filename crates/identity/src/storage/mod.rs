@@ -17,7 +17,7 @@ use carekeep_vault::{AccessError, SecretColumn, SecretPlace, Vault};
 use zeroize::Zeroizing;
 
 pub use app_tokens::{Introspection, Issued, Proof};
-pub use apps::{AppError, AppGrant, Client, Consent};
+pub use apps::{AppError, AppGrant, Client, Consent, Prepared};
 pub use people::{
     Invited, NewPerson, PeopleError, PersonDetails, PersonStatus, PersonView, Profile, check_name,
 };

@@ -8,7 +8,7 @@ use carekeep_identity::{
     oauth::{Authentication, ClientState, Registration},
     storage::Client,
 };
-use carekeep_policy::smart::{Level, ScopeSet};
+use carekeep_policy::smart::{Level, ScopeSet, SmartScope};
 use carekeep_vault::{Authorized, Caller, catalogue::ManageTenant};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -37,9 +37,6 @@ pub(super) struct NewApp {
     /// Where people are sent back to: https, or http on loopback. None for a program without people.
     #[serde(default)]
     redirect_uris: Vec<String>,
-    /// Where it is opened from a chart.
-    #[serde(default)]
-    launch_uri: Option<String>,
     /// The most that it may ask for: SMART scopes, separated by blanks. A program without people has `system/` scopes only,
     /// any other app none of them.
     scope: String,
@@ -93,9 +90,6 @@ pub(super) struct App {
     token_endpoint_auth_method: Method,
     /// Where people are sent back to.
     redirect_uris: Vec<String>,
-    /// Where it is opened from a chart.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    launch_uri: Option<String>,
     /// The most that it may ask for.
     scope: String,
     /// `pending` until it is approved, then `approved` or `disabled`.
@@ -117,7 +111,6 @@ impl From<Client> for App {
             client_name: client.name,
             token_endpoint_auth_method: client.authentication.into(),
             redirect_uris: client.redirect_uris,
-            launch_uri: client.launch_uri,
             scope: client.scopes,
             state: client.state.as_str(),
             person: client.person.map(|person| person.to_string()),
@@ -152,7 +145,9 @@ pub(super) async fn register(
     problem::Json(new): problem::Json<NewApp>,
 ) -> Result<Response, Problem> {
     // Whoever may register none is told so, whatever is wrong with this one.
-    let leave = leave(&caller, &visit, "register an app").await?;
+    let named: String = new.client_name.chars().take(100).collect();
+    let scope: String = new.scope.chars().take(1_000).collect();
+    let leave = leave(&caller, &visit, &format!("register app {named:?}, scopes {scope}")).await?;
     let (client, secret) = visit.identity.repository().register_app(leave, &registration(new)?).await?;
     let app = App { client_secret: secret.map(|secret| secret.reveal().to_owned()), ..client.into() };
     Ok((StatusCode::CREATED, Json(app)).into_response())
@@ -163,7 +158,8 @@ fn registration(new: NewApp) -> Result<Registration, Problem> {
     let own = scopes.has_level(Level::System);
     let others = scopes.has_level(Level::Patient) || scopes.has_level(Level::User);
     // A program without people has nobody who could be asked, and an app with people nothing of its own.
-    if scopes.is_empty() || (own && (others || scopes.iter().any(|(text, _)| !text.starts_with("system/")))) {
+    let kept = !scopes.is_empty() && !scopes.has(&SmartScope::Launch);
+    if !kept || (own && (others || scopes.iter().any(|(text, _)| !text.starts_with("system/")))) {
         return Err(catalogue::SCOPE_NOT_KNOWN);
     }
     Ok(Registration {
@@ -171,7 +167,7 @@ fn registration(new: NewApp) -> Result<Registration, Problem> {
         authentication: new.token_endpoint_auth_method.into(),
         keys: new.jwks,
         redirect_uris: new.redirect_uris,
-        launch_uri: new.launch_uri,
+        launch_uri: None,
         scopes: scopes.to_string(),
         backend: own,
     })
@@ -202,7 +198,12 @@ async fn decide(
     (verb, state): (&str, ClientState),
 ) -> Result<Response, Problem> {
     let (id, leave) = about(caller, visit, id, verb).await?;
-    visit.identity.repository().decide_app(leave, id, state).await?;
+    let people = visit.identity.repository();
+    people.decide_app(leave, id, state).await?;
+    if state == ClientState::Approved {
+        // Made by who decides, and published before it signs: making one is slow, and `/oauth/jwks` is for anybody.
+        people.signing_key().await?;
+    }
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

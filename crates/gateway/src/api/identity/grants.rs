@@ -5,6 +5,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use carekeep_identity::storage::AppGrant;
+use carekeep_kernel::SessionId;
 use carekeep_vault::AccountEvent;
 use http::StatusCode;
 use serde::Serialize;
@@ -74,9 +75,13 @@ pub(super) async fn withdraw(
     visit: Visit,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    let id = id.parse().map_err(|_| catalogue::NOT_FOUND)?;
+    let id: SessionId = id.parse().map_err(|_| catalogue::NOT_FOUND)?;
+    let people = visit.identity.repository();
+    let grants = people.app_grants(&caller).await?;
+    let grant = grants.iter().find(|grant| grant.id == id.as_uuid()).ok_or(catalogue::NOT_FOUND)?;
     // On record first: an entry without the withdrawal may be, the other way round not.
-    visit.record(AccountEvent::WithdrawApp, &visit.live().await?.session).await?;
-    visit.identity.repository().withdraw_app_grant(&caller, id).await?;
+    let said = format!("grant {}, app {}", grant.id, grant.client);
+    visit.record_about_app(AccountEvent::WithdrawApp, &said).await?;
+    people.withdraw_app_grant(&caller, id).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

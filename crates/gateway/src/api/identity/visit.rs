@@ -125,7 +125,7 @@ impl Visit {
 
     /// Records what was done in a session. Only then its token leaves.
     pub(super) async fn record(&self, event: AccountEvent, session: &SessionRecord) -> Result<(), Problem> {
-        self.note(session, (event, true)).await
+        self.note(session, (event, true), None).await
     }
 
     /// Passes on what became of proving a factor; that one was refused is recorded first.
@@ -142,17 +142,27 @@ impl Visit {
             _ => false,
         };
         if refused {
-            self.note(&live.session, (event, false)).await?;
+            self.note(&live.session, (event, false), None).await?;
         }
         Ok(tried?)
     }
 
-    async fn note(&self, session: &SessionRecord, what: (AccountEvent, bool)) -> Result<(), Problem> {
+    /// As [`Visit::record`] for the session of the request, with which app it is about.
+    pub(super) async fn record_about_app(&self, event: AccountEvent, said: &str) -> Result<(), Problem> {
+        self.note(&self.live().await?.session, (event, true), Some(said)).await
+    }
+
+    async fn note(
+        &self,
+        session: &SessionRecord,
+        what: (AccountEvent, bool),
+        said: Option<&str>,
+    ) -> Result<(), Problem> {
         // As policy counts it: whoever came in by a recovery code has one factor.
         let two = session.state == SessionState::Active { must_reenrol: false };
         let aal = if two { Aal::Two } else { Aal::One };
         let holder = AccountHolder { tenant: self.tenant, person: session.person, session: session.id, aal };
-        self.api.vault.record_account_event(holder, self.from, what).await?;
+        self.api.vault.record_account_event(holder, self.from, what, said).await?;
         Ok(())
     }
 

@@ -36,7 +36,6 @@ pub(super) const PARAMETERS: &[&str] = &[
     "scope",
     "state",
     "aud",
-    "launch",
     "nonce",
     "code_challenge",
     "code_challenge_method",
@@ -50,7 +49,6 @@ struct Request {
     scopes: ScopeSet,
     challenge: Challenge,
     nonce: Option<String>,
-    launch: Option<String>,
 }
 
 /// Why a request is not put to a person.
@@ -93,9 +91,8 @@ impl Request {
         };
         let fhir = Addresses(&visit.origin).fhir();
         let (state, scopes, challenge) = rules(&asked, &client, &fhir).map_err(there)?;
-        let optional = |name| asked.get(name).map(str::to_owned);
-        let (nonce, launch) = (optional("nonce"), optional("launch"));
-        Ok(Self { client, redirect_uri, state, scopes, challenge, nonce, launch })
+        let nonce = asked.get("nonce").map(str::to_owned);
+        Ok(Self { client, redirect_uri, state, scopes, challenge, nonce })
     }
 
     fn back(&self, visit: &Visit, parameters: &[(&str, &str)]) -> String {
@@ -119,6 +116,20 @@ fn rules(asked: &Parameters, client: &Client, fhir: &str) -> Result<Rules, OAuth
     if asked.need("response_type")? != "code" {
         return Err(OAuthError::new("unsupported_response_type", "use response_type=code"));
     }
+    for (name, code) in [("request", "request_not_supported"), ("request_uri", "request_uri_not_supported")] {
+        if asked.get(name).is_some() {
+            return Err(OAuthError::new(code, "send the parameters themselves"));
+        }
+    }
+    if asked.get("response_mode").is_some_and(|mode| mode != "query") {
+        return Err(OAuthError::new("invalid_request", "answers come in the query only"));
+    }
+    if asked.get("prompt").is_some_and(|prompt| prompt.split(' ').any(|word| word == "none")) {
+        return Err(OAuthError::new(
+            "interaction_required",
+            "the person is asked each time: leave out prompt=none",
+        ));
+    }
     let state = asked.need("state")?.to_owned();
     if asked.need("aud")?.trim_end_matches('/') != fhir {
         return Err(OAuthError::new("invalid_request", "aud names another server than this one"));
@@ -135,15 +146,17 @@ fn rules(asked: &Parameters, client: &Client, fhir: &str) -> Result<Rules, OAuth
             "the app is not registered for a scope that it asks for",
         ));
     }
-    if scopes.has(&SmartScope::Launch) != asked.get("launch").is_some() {
-        return Err(OAuthError::new("invalid_request", "launch and the scope launch go together"));
+    if asked.get("launch").is_some() {
+        return Err(OAuthError::new(
+            "invalid_request",
+            "apps are not opened from a chart here: leave out launch",
+        ));
     }
     Ok((state, scopes, challenge))
 }
 
 /// `GET /oauth/authorize`
 pub(super) async fn begin(visit: Visit, RawQuery(query): RawQuery) -> Result<Response, Problem> {
-    visit.count_address().await?;
     let query = query.unwrap_or_default();
     match Request::check(&visit, &query).await {
         Ok(_) => Ok(Redirect::to(&format!("/consent?{query}")).into_response()),
@@ -184,8 +197,7 @@ pub(super) async fn asked(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let request = put(&visit, &query.unwrap_or_default()).await?;
-    let known = request.launch.is_some() || caller.patient().is_some();
-    let patient = match (needs_patient(&request.scopes), known) {
+    let patient = match (request.scopes.needs_patient(), caller.patient().is_some()) {
         (false, _) => "none",
         (true, true) => "known",
         (true, false) => "pick",
@@ -210,10 +222,6 @@ async fn put(visit: &Visit, query: &str) -> Result<Request, Problem> {
         Refused::Here(problem) => problem,
         Refused::There(_) => catalogue::APP_REQUEST_NOT_VALID,
     })
-}
-
-fn needs_patient(scopes: &ScopeSet) -> bool {
-    scopes.needs_patient() || scopes.has(&SmartScope::Launch)
 }
 
 /// A scope in words, for whoever decides on it.
@@ -298,45 +306,43 @@ async fn allow(
         None => Some(request.scopes.clone()),
         Some(chosen) => request.scopes.only(&chosen.iter().map(String::as_str).collect()),
     };
-    let scopes = chosen.filter(|scopes| !scopes.is_empty()).ok_or(catalogue::SCOPE_NOT_KNOWN)?;
-    let patient = if needs_patient(&scopes) {
-        Some(patient(caller, visit, request, decision.patient.as_deref()).await?)
+    let scopes = kept(caller, visit, chosen.ok_or(catalogue::SCOPE_NOT_KNOWN)?).await?;
+    let patient = if scopes.needs_patient() {
+        Some(patient(caller, visit, decision.patient.as_deref()).await?)
     } else {
         None
     };
+    let consent = Consent {
+        client: &request.client,
+        scopes: &scopes.to_string(),
+        patient,
+        offline: scopes.has(&SmartScope::Offline),
+        redirect_uri: &request.redirect_uri,
+        challenge: request.challenge,
+        nonce: request.nonce.as_deref(),
+    };
+    let people = visit.identity.repository();
+    let prepared = people.prepare_consent(caller, &consent)?;
     // On record first: an entry without the access may be, the other way round not.
-    visit.record(AccountEvent::AllowApp, &visit.live().await?.session).await?;
-    let code = visit
-        .identity
-        .repository()
-        .consent(
-            caller,
-            Consent {
-                client: &request.client,
-                scopes: &scopes.to_string(),
-                patient,
-                offline: scopes.has(&SmartScope::Offline),
-                redirect_uri: &request.redirect_uri,
-                challenge: request.challenge,
-                nonce: request.nonce.as_deref(),
-            },
-        )
-        .await?;
+    visit.record_about_app(AccountEvent::AllowApp, &prepared.said()).await?;
+    let code = people.consent(prepared).await?;
     Ok(request.back(visit, &[("code", code.reveal())]))
 }
 
-/// The patient of the launch, the one that was chosen, or the person's own chart; one that the person may read in any case.
-async fn patient(
-    caller: &Caller,
-    visit: &Visit,
-    request: &Request,
-    chosen: Option<&str>,
-) -> Result<ResourceId, Problem> {
-    let people = visit.identity.repository();
-    let patient = match (&request.launch, chosen) {
-        (Some(launch), _) => people.launch_context(caller, &request.client, (launch, true)).await?,
-        (None, Some(chosen)) => chosen.parse().map_err(|_| catalogue::NOT_FOUND)?,
-        (None, None) => caller.patient().ok_or(catalogue::PATIENT_NEEDED)?,
+/// The scopes without what nobody could keep: `fhirUser` of a person whom no resource stands for.
+async fn kept(caller: &Caller, visit: &Visit, scopes: ScopeSet) -> Result<ScopeSet, Problem> {
+    let nobody = scopes.has(&SmartScope::FhirUser)
+        && visit.identity.repository().fhir_user(caller.person()).await?.is_none();
+    let chosen = scopes.iter().filter(|(_, scope)| !(nobody && **scope == SmartScope::FhirUser));
+    let chosen = scopes.only(&chosen.map(|(text, _)| text).collect());
+    chosen.filter(|scopes| !scopes.is_empty()).ok_or(catalogue::SCOPE_NOT_KNOWN)
+}
+
+/// The patient that was chosen, or the person's own chart; one that the person may read in any case.
+async fn patient(caller: &Caller, visit: &Visit, chosen: Option<&str>) -> Result<ResourceId, Problem> {
+    let patient = match chosen {
+        Some(chosen) => chosen.parse().map_err(|_| catalogue::NOT_FOUND)?,
+        None => caller.patient().ok_or(catalogue::PATIENT_NEEDED)?,
     };
     let vault = &visit.api.vault;
     let chart = vault.fetch::<Read>(caller, ResourceKind::Patient, patient).await?;

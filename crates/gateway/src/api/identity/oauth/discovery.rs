@@ -32,10 +32,13 @@ pub(super) async fn smart(visit: Visit) -> Response {
 /// `GET /.well-known/openid-configuration` (OpenID Connect Discovery 1.0, section 3)
 pub(super) async fn openid(visit: Visit) -> Response {
     let mut document = server(&Addresses(&visit.origin));
+    // Left out, the second would stand for true (OpenID Connect Discovery 1.0, section 3).
+    document["request_parameter_supported"] = json!(false);
+    document["request_uri_parameter_supported"] = json!(false);
     document["subject_types_supported"] = json!(["public"]);
     document["id_token_signing_alg_values_supported"] = json!(["RS256"]);
     document["claims_supported"] =
-        json!(["iss", "sub", "aud", "iat", "exp", "auth_time", "nonce", "fhirUser"]);
+        json!(["iss", "sub", "aud", "iat", "exp", "auth_time", "nonce", "fhirUser", "name"]);
     Json(document).into_response()
 }
 
@@ -63,8 +66,6 @@ fn server(at: &Addresses<'_>) -> Value {
 
 /// `GET /oauth/jwks`
 pub(super) async fn jwks(visit: Visit) -> Result<Response, Problem> {
-    // The first key is made when somebody asks for it: published before it signs.
-    visit.identity.repository().signing_key().await?;
     let keys = visit.identity.repository().published_keys().await?;
     Ok(Json(json!({ "keys": keys })).into_response())
 }

@@ -6,11 +6,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use carekeep_identity::{
-    oauth::{ACCESS_LIFE, OAuthError, assertion, id_token::Claims},
+    oauth::{
+        OAuthError, assertion,
+        id_token::{Claims, SigningKey},
+    },
     storage::{Client, Issued, PgRepository, Proof},
 };
 use carekeep_policy::smart::{ScopeSet, SmartScope};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 
 use super::{super::visit::Visit, Addresses, Failure, Parameters};
@@ -18,10 +21,29 @@ use crate::problem::catalogue;
 
 /// `POST /oauth/token`
 pub(super) async fn issue(visit: Visit, headers: HeaderMap, body: Bytes) -> Result<Response, Failure> {
-    visit.count_address().await?;
-    let form = Parameters::parse(&body)?;
-    let client = client(&visit, &headers, &form).await?;
+    let issued = issue_to(&visit, &headers, &body).await;
+    let mut response = Json(counted(&visit, issued).await?).into_response();
+    // For caches of HTTP/1.0, as RFC 6749 section 5.1 has it.
+    response.headers_mut().insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+    Ok(response)
+}
+
+/// What was refused counts as a failed sign-in of the address; an app that is who it says does not use up anybody's tries.
+async fn counted<T>(visit: &Visit, done: Result<T, Failure>) -> Result<T, Failure> {
+    if matches!(&done, Err(Failure::Protocol(error)) if matches!(error.code, "invalid_client" | "invalid_grant"))
+    {
+        visit.count_address().await?;
+    }
+    done
+}
+
+async fn issue_to(visit: &Visit, headers: &HeaderMap, body: &[u8]) -> Result<Value, Failure> {
+    let form = Parameters::parse(body)?;
+    let client = client(visit, headers, &form).await?;
     let people = visit.identity.repository();
+    // Before anything is used up: what fails here may be tried again.
+    let registered: ScopeSet = client.scopes.parse().unwrap_or_default();
+    let key = if registered.has(&SmartScope::OpenId) { Some(people.signing_key().await?) } else { None };
     let issued = match form.need("grant_type")? {
         "authorization_code" => {
             let proof = (form.need("redirect_uri")?, form.need("code_verifier")?);
@@ -45,7 +67,7 @@ pub(super) async fn issue(visit: Visit, headers: HeaderMap, body: Bytes) -> Resu
             return Err(OTHER.into());
         }
     };
-    Ok(Json(answer(&visit, &client, issued).await?).into_response())
+    answer(visit, (&client, key.as_ref()), issued).await
 }
 
 const BEYOND: OAuthError = OAuthError::new("invalid_scope", "ask for scopes that the app is registered for");
@@ -57,12 +79,16 @@ fn narrowed(granted: &str, asked: Option<&str>) -> Option<String> {
     (!asked.is_empty() && granted.first_beyond(&asked).is_none()).then(|| asked.to_string())
 }
 
-async fn answer(visit: &Visit, client: &Client, issued: Issued) -> Result<Value, Failure> {
+async fn answer(
+    visit: &Visit,
+    (client, key): (&Client, Option<&SigningKey>),
+    issued: Issued,
+) -> Result<Value, Failure> {
     let mut answer = Map::new();
     let mut say = |name: &str, value: Value| answer.insert(name.to_owned(), value);
     say("access_token", issued.access.reveal().into());
     say("token_type", "Bearer".into());
-    say("expires_in", ACCESS_LIFE.as_secs().into());
+    say("expires_in", issued.life.as_secs().into());
     say("scope", issued.scopes.clone().into());
     if let Some(refresh) = &issued.refresh {
         say("refresh_token", refresh.reveal().into());
@@ -72,15 +98,15 @@ async fn answer(visit: &Visit, client: &Client, issued: Issued) -> Result<Value,
         say("need_patient_banner", true.into());
     }
     let scopes: ScopeSet = issued.scopes.parse().unwrap_or_default();
-    if scopes.has(&SmartScope::OpenId) {
-        say("id_token", id_token(visit, client, &issued, &scopes).await?.into());
+    if let (Some(key), true) = (key, scopes.has(&SmartScope::OpenId)) {
+        say("id_token", id_token(visit, (client, key), &issued, &scopes).await?.into());
     }
     Ok(Value::Object(answer))
 }
 
 async fn id_token(
     visit: &Visit,
-    client: &Client,
+    (client, key): (&Client, &SigningKey),
     issued: &Issued,
     scopes: &ScopeSet,
 ) -> Result<String, Failure> {
@@ -89,6 +115,8 @@ async fn id_token(
     let (person, app) = (issued.person.to_string(), client.id.to_string());
     let user = if scopes.has(&SmartScope::FhirUser) { people.fhir_user(issued.person).await? } else { None };
     let user = user.map(|reference| format!("{}/{reference}", Addresses(&visit.origin).fhir()));
+    let name =
+        if scopes.has(&SmartScope::Profile) { people.display_name(issued.person).await? } else { None };
     let claims = Claims {
         iss: &visit.origin,
         sub: &person,
@@ -98,26 +126,23 @@ async fn id_token(
         auth_time: Claims::seconds(issued.factor_at),
         nonce: issued.nonce.as_deref(),
         fhir_user: user.as_deref(),
-        name: None,
+        name: name.as_deref(),
     };
-    let signed = people.signing_key().await?.sign(&claims);
-    Ok(signed.map_err(|_| catalogue::INTERNAL)?)
+    Ok(key.sign(&claims).map_err(|_| catalogue::INTERNAL)?)
 }
 
 /// `POST /oauth/revoke`
 pub(super) async fn revoke(visit: Visit, headers: HeaderMap, body: Bytes) -> Result<Response, Failure> {
-    visit.count_address().await?;
     let form = Parameters::parse(&body)?;
-    let client = client(&visit, &headers, &form).await?;
+    let client = counted(&visit, client(&visit, &headers, &form).await).await?;
     visit.identity.repository().revoke_app_token(&client, form.need("token")?).await?;
     Ok(StatusCode::OK.into_response())
 }
 
 /// `POST /oauth/introspect`
 pub(super) async fn introspect(visit: Visit, headers: HeaderMap, body: Bytes) -> Result<Response, Failure> {
-    visit.count_address().await?;
     let form = Parameters::parse(&body)?;
-    let client = client(&visit, &headers, &form).await?;
+    let client = counted(&visit, client(&visit, &headers, &form).await).await?;
     let found = visit.identity.repository().introspect(&client, form.need("token")?).await?;
     let Some(token) = found else { return Ok(Json(json!({"active": false})).into_response()) };
     let mut answer = json!({
