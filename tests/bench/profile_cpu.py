@@ -18,7 +18,7 @@ SAMPLES_PER_SECOND = 499
 STEPS = [
     ("audit entry: made, hashed, committed", r"crates/vault/src/(audit|detail|log_signer|note)|crates/ledger/"),
     ("row: fetched", r"crates/vault/src/records/"),
-    ("connections to Postgres", r"crates/vault/src/pool"),
+    ("connections to Postgres", r"crates/pool/src"),
     ("session", r"crates/vault/src/session|gateway/src/api/session"),
     ("decision", r"crates/policy/|/cedar-policy"),
     ("limits", r"gateway/src/limits|/governor-"),

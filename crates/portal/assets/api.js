@@ -12,8 +12,8 @@ export class Refused extends Error {
 const OFFLINE = { code: "offline", status: 0, detail: "The server does not answer.", advice: "Check the connection and try again." };
 
 /** Sends a request; gives the answer's body, or null. */
-export async function call(method, path, body) {
-  const request = { method, headers: { accept: "application/json" }, credentials: "same-origin", cache: "no-store" };
+export async function call(method, path, body, headers) {
+  const request = { method, headers: { accept: "application/json", ...headers }, credentials: "same-origin", cache: "no-store" };
   if (body !== undefined) {
     request.headers["content-type"] = "application/json";
     request.body = JSON.stringify(body);
@@ -39,3 +39,6 @@ export async function call(method, path, body) {
 
 export const post = (path, body) => call("POST", path, body);
 export const get = (path) => call("GET", path);
+
+/** Asks without counting as use of the session. */
+export const glance = (path) => call("GET", path, undefined, { "carekeep-activity": "background" });

@@ -1,6 +1,7 @@
 // Letting an app in: what it asks for, whose chart it is about, yes or no.
 
 import { get, post } from "./api.js";
+import { watchSession } from "./logoff.js";
 import { at, onClick, onSubmit, say, show } from "./page.js";
 import { leaveForSignIn } from "./return.js";
 
@@ -64,7 +65,7 @@ onSubmit("consent-form", async () => {
 
 onClick("refuse", () => decide({ allow: false }));
 
-load().catch((error) => {
+load().then(watchSession).catch((error) => {
   if (error.status === 401 || error.code === "sign-in-unfinished") leaveForSignIn();
   else say(error.message);
 });

@@ -1,6 +1,7 @@
 // The person's own account: who they are, where they are signed in, their passkeys and recovery codes.
 
 import { call, get, post } from "./api.js";
+import { watchSession } from "./logoff.js";
 import { at, onClick, onSubmit, run, say, show, showCodes } from "./page.js";
 import { addPasskey, usePasskey } from "./passkey.js";
 
@@ -159,7 +160,7 @@ onClick("confirm-passkey", async () => {
   await confirmed();
 });
 
-load().catch((error) => {
+load().then(watchSession).catch((error) => {
   if (error.status === 401) leave();
   else say(error.message);
 });

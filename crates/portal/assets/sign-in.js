@@ -1,9 +1,12 @@
 // Signing in: password and then a second factor, or a passkey alone.
 
 import { post } from "./api.js";
+import { AWAY } from "./logoff.js";
 import { at, onClick, onSubmit, show } from "./page.js";
 import { usePasskey } from "./passkey.js";
 import { goOn as enter } from "./return.js";
+
+at("was-away").hidden = location.hash !== AWAY;
 
 onSubmit("password-form", async () => {
   const step = await post("/api/v1/sign-in/password", { login: at("login").value, password: at("password").value });

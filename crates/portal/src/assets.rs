@@ -15,6 +15,7 @@ pub(crate) const FILES: &[(&str, &str, &str)] = &[
     ("api.js", SCRIPT, include_str!("../assets/api.js")),
     ("page.js", SCRIPT, include_str!("../assets/page.js")),
     ("passkey.js", SCRIPT, include_str!("../assets/passkey.js")),
+    ("logoff.js", SCRIPT, include_str!("../assets/logoff.js")),
     ("return.js", SCRIPT, include_str!("../assets/return.js")),
     ("consent.js", SCRIPT, include_str!("../assets/consent.js")),
     ("sign-in.js", SCRIPT, include_str!("../assets/sign-in.js")),

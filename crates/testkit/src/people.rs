@@ -3,9 +3,9 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use carekeep_kernel::{PersonId, ResourceId, SessionId, TenantId, random};
+use carekeep_kernel::{PersonId, ResourceId, SessionId, TenantId, Timestamp, random};
 use carekeep_policy::Role;
-use carekeep_vault::{Caller, Origin, SecretColumn, SecretPlace, SessionError, Vault};
+use carekeep_vault::{Activity, Caller, Origin, SecretColumn, SecretPlace, SessionError, Vault};
 use sqlx::AssertSqlSafe;
 use time::OffsetDateTime;
 
@@ -144,6 +144,17 @@ impl Platform {
             .unwrap();
     }
 
+    /// The last use of a person's session that its row knows of.
+    pub async fn last_seen(&self, person: &Person) -> Timestamp {
+        let sql = format!("SELECT last_seen_at FROM {}.session WHERE id = $1", person.tenant.schema());
+        let (at,): (OffsetDateTime,) = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(person.session.as_uuid())
+            .fetch_one(&self.people)
+            .await
+            .unwrap();
+        at.into()
+    }
+
     /// Says that a person has to do with a patient; `relation` as in the clinical schema.
     pub async fn relate(&self, tenant: TenantId, person: PersonId, patient: ResourceId, relation: i16) {
         let sql = format!(
@@ -176,7 +187,8 @@ impl Person {
     /// # Errors
     /// As [`Vault::authenticate`].
     pub async fn caller_at(&self, vault: &Vault, tenant: TenantId) -> Result<Caller, SessionError> {
-        let origin = Origin { address: IpAddr::V4(Ipv4Addr::LOCALHOST), request: [7; 16] };
+        let origin =
+            Origin { address: IpAddr::V4(Ipv4Addr::LOCALHOST), request: [7; 16], activity: Activity::Use };
         vault.authenticate(tenant, &self.token, origin).await
     }
 }

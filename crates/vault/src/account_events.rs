@@ -119,6 +119,7 @@ impl Vault {
             tenant_active: true,
             origin,
             now,
+            signed_out_at: now,
             app: None,
         };
         let gate: Gate<'_> = self.gate(&cell, &caller);

@@ -15,9 +15,10 @@ use carekeep_ledger::{
     leaf_hash,
 };
 use carekeep_policy::Purpose;
+use carekeep_pool::TenantPool;
 use sqlx::{PgConnection, Row};
 
-use crate::{AccessError, Caller, config::moment, log_signer::LogSigner, pool::TenantPool, sqlstate};
+use crate::{AccessError, Caller, config::moment, log_signer::LogSigner, sqlstate};
 
 /// What a recorded access was about.
 pub(crate) struct Note {

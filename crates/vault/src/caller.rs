@@ -8,6 +8,15 @@ use carekeep_policy::{Aal, Context, Principal, Purpose, Role, RoleSet};
 
 use crate::app::App;
 
+/// Whether a request is somebody using the product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activity {
+    /// A person did something: the idle time starts anew.
+    Use,
+    /// A page polled or kept a connection: the idle time runs on.
+    Background,
+}
+
 /// Where a request came from, as the edge measured it.
 #[derive(Debug, Clone, Copy)]
 pub struct Origin {
@@ -15,6 +24,8 @@ pub struct Origin {
     pub address: IpAddr,
     /// The request id that the edge gave, 16 bytes of a UUIDv7.
     pub request: [u8; 16],
+    /// What it says of itself; it can only make its session end sooner.
+    pub activity: Activity,
 }
 
 /// A signed-in person, for the length of one request. Made only by
@@ -28,6 +39,7 @@ pub struct Caller {
     pub(crate) tenant_active: bool,
     pub(crate) origin: Origin,
     pub(crate) now: Timestamp,
+    pub(crate) signed_out_at: Timestamp,
     /// The app that asks in the person's name.
     pub(crate) app: Option<Arc<App>>,
 }
@@ -79,6 +91,12 @@ impl Caller {
     #[must_use]
     pub const fn factor_at(&self) -> Timestamp {
         self.factor_at
+    }
+
+    /// When the session ends if nothing more is done in it; of an app's token, when the token does.
+    #[must_use]
+    pub const fn signed_out_at(&self) -> Timestamp {
+        self.signed_out_at
     }
 
     /// When this request was authenticated.

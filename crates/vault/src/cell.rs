@@ -8,16 +8,15 @@ use std::sync::Arc;
 use carekeep_batch::Batcher;
 use carekeep_kernel::{Clock, Random, ResourceId, TenantId};
 use carekeep_keys::{Aad, BlindIndexKey, DataKey, KeyCache, KeyPurpose, PseudonymKey, WrappedKey};
+use carekeep_pool::{Budget, TenantPool};
 use sqlx::{PgPool, postgres::PgConnectOptions};
 
 use crate::{
     AccessError, VaultConfig,
     audit::{AuditLane, Recorder},
-    budget::Budget,
     directory,
     log_signer::LogSigner,
     operations::OperationsConnections,
-    pool::TenantPool,
     reading::{ReadLane, Readers},
     records::fetch::Rows,
 };

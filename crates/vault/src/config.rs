@@ -3,7 +3,9 @@
 use carekeep_kernel::Timestamp;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-use crate::{budget::PoolLimits, session::SessionLimits};
+use carekeep_pool::PoolLimits;
+
+use crate::session::SessionLimits;
 
 /// Where a database is. The login is the tenant's own and comes from the directory.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ use sqlx::{
     query::Query,
 };
 
-use crate::pool::{Lease, TenantPool};
+use carekeep_pool::{Lease, TenantPool};
 
 /// How long any one statement may take before its connection is closed and the caller is told to try again. A connection
 /// is a part of what all tenants share.

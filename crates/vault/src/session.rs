@@ -10,20 +10,17 @@ use carekeep_policy::{Aal, Principal, Role, RoleSet};
 use sqlx::{Row, postgres::PgRow};
 
 use crate::{
-    AccessError, Origin,
+    AccessError, Activity, Origin,
     app::{self, App},
     caller::Caller,
     cell::Cell,
+    last_use::{LastUse, LastUses},
     operations::OperationsConnections,
     sqlstate,
 };
 
 /// How long a session row may be trusted without another look.
 pub(crate) const TRUST: Duration = Duration::from_millis(900);
-
-/// A use is written down when the last one that was is older than this: a process that only knows the row ends an idle
-/// session at most this much early, never late.
-const NOTE_USE_EVERY: Duration = Duration::from_secs(30);
 
 /// Limits on a session's life (NIST SP 800-63B-4, CAPABILITIES I7).
 #[derive(Debug, Clone, Copy)]
@@ -66,7 +63,7 @@ pub(crate) struct SessionRow {
     active: bool,
     aal: Aal,
     created: Timestamp,
-    last_seen: Timestamp,
+    last_use: Arc<LastUse>,
     factor_at: Timestamp,
     device: Option<DeviceId>,
     /// Looked after by the tenant, not working for it.
@@ -88,10 +85,10 @@ const LOOKUP: &str =
  WHERE s.token_hash = $1 AND s.revoked_at IS NULL AND p.left_at IS NULL";
 
 /// Reads a session row, or that of an app's token; `None` when there is no live one.
-pub(crate) async fn load(
+async fn load(
     cell: &Cell,
-    token_hash: &[u8; 32],
-    of_app: bool,
+    (token_hash, of_app): (&[u8; 32], bool),
+    last_use: Arc<LastUse>,
 ) -> Result<Option<SessionRow>, AccessError> {
     let sql = if of_app { app::LOOKUP } else { LOOKUP };
     let row = cell
@@ -99,16 +96,17 @@ pub(crate) async fn load(
         .first_row(sqlx::query(sql).bind(&token_hash[..]))
         .await
         .map_err(|error| AccessError::unavailable("sessions", sqlstate(&error)))?;
-    row.map(|row| decode(cell, &row, of_app))
+    row.map(|row| decode(cell, &row, of_app, last_use))
         .transpose()
         .map_err(|error| AccessError::unavailable("sessions", sqlstate(&error)))
 }
 
-fn decode(cell: &Cell, row: &PgRow, of_app: bool) -> Result<SessionRow, sqlx::Error> {
+fn decode(cell: &Cell, row: &PgRow, of_app: bool, last_use: Arc<LastUse>) -> Result<SessionRow, sqlx::Error> {
     let at = |index: usize| row.try_get::<time::OffsetDateTime, _>(index).map(Timestamp::from);
     let roles: Vec<String> = row.try_get(10)?;
     // A role name that this binary does not know grants nothing.
     let roles: RoleSet = roles.iter().filter_map(|role| role.parse::<Role>().ok()).collect();
+    last_use.read(at(4)?);
     Ok(SessionRow {
         id: SessionId::from_uuid(row.try_get(0)?),
         active: row.try_get(1)?,
@@ -118,7 +116,7 @@ fn decode(cell: &Cell, row: &PgRow, of_app: bool) -> Result<SessionRow, sqlx::Er
             _ => Aal::One,
         },
         created: at(3)?,
-        last_seen: at(4)?,
+        last_use,
         factor_at: at(5)?,
         device: row.try_get::<Option<uuid::Uuid>, _>(6)?.map(DeviceId::from_uuid),
         patient_audience: row.try_get(11)?,
@@ -148,6 +146,9 @@ impl SessionRow {
         if !self.active {
             return Err(SessionError::Unfinished);
         }
+        if self.is_use(origin.activity) {
+            self.last_use.used(now);
+        }
         Ok(Caller {
             principal: self.principal,
             session: self.id,
@@ -157,44 +158,82 @@ impl SessionRow {
             tenant_active,
             origin,
             now,
+            signed_out_at: self.ends(limits),
             app: self.app.clone(),
         })
     }
 
     /// Whether the session is within its limits.
-    pub(crate) fn is_live(&self, now: Timestamp, limits: &SessionLimits) -> bool {
+    fn is_live(&self, now: Timestamp, limits: &SessionLimits) -> bool {
+        now < self.ends(limits)
+    }
+
+    /// When the session ends if it is not used any more. What an app was given for longer than a session ends by itself only.
+    fn ends(&self, limits: &SessionLimits) -> Timestamp {
         let idle = if self.patient_audience { limits.patient_idle } else { limits.staff_idle };
-        if let Some(app) = self.app.as_ref().filter(|app| !app.bound || now >= app.expires) {
-            return now < app.expires;
+        let session = (self.created + limits.absolute).min(self.last_use.at() + idle);
+        match &self.app {
+            Some(app) if app.bound => session.min(app.expires),
+            Some(app) => app.expires,
+            None => session,
         }
-        now < self.created + limits.absolute && now < self.last_seen + idle
     }
 
-    /// The session, if its use is due to be written down.
-    pub(crate) fn due(&self, now: Timestamp) -> Option<SessionId> {
-        // That an app works does not mean that the person is there.
-        (self.app.is_none() && now.since(self.last_seen) >= NOTE_USE_EVERY).then_some(self.id)
+    /// That an app works does not mean that the person is there.
+    fn is_use(&self, activity: Activity) -> bool {
+        activity == Activity::Use && self.app.is_none()
+    }
+
+    /// Writes down the use that `caller` is, if that is due, without making the request wait for it. A lost note costs the
+    /// person at most one early sign-out.
+    pub(crate) fn note_use(&self, operations: &OperationsConnections, caller: &Caller) {
+        let now = caller.now();
+        if !self.is_use(caller.origin.activity) || !self.last_use.is_due(now) {
+            return;
+        }
+        let (operations, session) = (operations.clone(), self.id);
+        tokio::spawn(async move {
+            let touch =
+                sqlx::query("UPDATE session SET last_seen_at = $2 WHERE id = $1 AND last_seen_at < $2")
+                    .bind(session.as_uuid())
+                    .bind(time::OffsetDateTime::from(now));
+            if let Err(error) = operations.first_row(touch).await {
+                tracing::warn!(cause = sqlstate(&error), "a session's last use could not be noted");
+            }
+        });
     }
 }
 
-/// Notes that the session was used, without making the request wait for it. A lost note costs the person at most one
-/// early sign-out.
-pub(crate) fn touch(operations: &OperationsConnections, session: SessionId, now: Timestamp) {
-    let operations = operations.clone();
-    tokio::spawn(async move {
-        let touch = sqlx::query("UPDATE session SET last_seen_at = $2 WHERE id = $1 AND last_seen_at < $2")
-            .bind(session.as_uuid())
-            .bind(time::OffsetDateTime::from(now));
-        if let Err(error) = operations.first_row(touch).await {
-            tracing::warn!(cause = sqlstate(&error), "a session's last use could not be noted");
-        }
-    });
+/// A tenant's sessions as this process knows them.
+#[derive(Clone)]
+pub(crate) struct KnownSessions {
+    /// As last read, by token hash; trusted for [`TRUST`] and no longer.
+    rows: moka::future::Cache<[u8; 32], Arc<SessionRow>>,
+    last_uses: LastUses,
 }
 
-/// Sessions as last read, by token hash.
-pub(crate) type SessionCache = moka::future::Cache<[u8; 32], Arc<SessionRow>>;
+/// How many sessions of one tenant a process remembers.
+const MOST: u64 = 100_000;
 
-/// A cache that trusts a row for [`TRUST`] and no longer.
-pub(crate) fn cache() -> SessionCache {
-    moka::future::Cache::builder().max_capacity(100_000).time_to_live(TRUST).build()
+impl KnownSessions {
+    pub(crate) fn new() -> Self {
+        let rows = moka::future::Cache::builder().max_capacity(MOST).time_to_live(TRUST).build();
+        Self { rows, last_uses: LastUses::new(MOST) }
+    }
+
+    /// The row of a token.
+    pub(crate) async fn row(
+        &self,
+        cell: &Cell,
+        (token_hash, of_app): ([u8; 32], bool),
+    ) -> Result<Arc<SessionRow>, SessionError> {
+        if let Some(row) = self.rows.get(&token_hash).await {
+            return Ok(row);
+        }
+        let loaded = self.rows.try_get_with(token_hash, async {
+            let last_use = self.last_uses.of(token_hash);
+            load(cell, (&token_hash, of_app), last_use).await?.map(Arc::new).ok_or(SessionError::Unknown)
+        });
+        Box::pin(loaded).await.map_err(|error: Arc<SessionError>| (*error).clone())
+    }
 }

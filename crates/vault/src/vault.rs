@@ -6,12 +6,12 @@ use carekeep_kernel::{Clock, Random, ResourceId, TenantId};
 use carekeep_keys::KeyCache;
 use carekeep_ledger::Outcome;
 use carekeep_policy::{ActivePolicy, Projection, ResourceKind};
+use carekeep_pool::Budget;
 use sqlx::PgPool;
 
 use crate::{
     AccessError, Caller, Origin, Permit, Sealed, SessionError, VaultConfig,
     audit::Grounds,
-    budget::Budget,
     catalogue::{Act, Match, Opens, Search},
     cell::{Cell, CellMaker},
     gate::Gate,
@@ -21,7 +21,7 @@ use crate::{
         query::RecordQuery,
         write::{self, Step},
     },
-    session::{self, SessionCache, SessionRow},
+    session::KnownSessions,
     watch::DirectoryWatch,
     writing::{Change, Planned, Plans},
 };
@@ -53,7 +53,7 @@ pub struct VaultParts {
 pub struct Vault {
     maker: CellMaker,
     cells: moka::future::Cache<TenantId, Arc<Cell>>,
-    sessions: moka::future::Cache<TenantId, SessionCache>,
+    sessions: moka::future::Cache<TenantId, KnownSessions>,
     watch: Arc<DirectoryWatch>,
     policy: Arc<ActivePolicy>,
 }
@@ -128,10 +128,10 @@ impl Vault {
     }
 
     /// The tenant's sessions as this process knows them.
-    async fn known_sessions(&self, tenant: TenantId) -> SessionCache {
+    async fn known_sessions(&self, tenant: TenantId) -> KnownSessions {
         match self.sessions.get(&tenant).await {
             Some(sessions) => sessions,
-            None => Box::pin(self.sessions.get_with(tenant, async { session::cache() })).await,
+            None => Box::pin(self.sessions.get_with(tenant, async { KnownSessions::new() })).await,
         }
     }
 
@@ -181,35 +181,13 @@ impl Vault {
             .try_into()
             .map_err(|_| SessionError::Unknown)?;
         let sessions = self.known_sessions(tenant).await;
+        let row = sessions.row(&cell, (hash, token.starts_with(APP_TOKEN))).await?;
         let now = self.maker.clock.now();
-        let row = match sessions.get(&hash).await {
-            Some(row) => row,
-            None => {
-                Box::pin(self.load_session(&cell, &sessions, (hash, token.starts_with(APP_TOKEN)))).await?
-            }
-        };
         // As it is known now, not as it was when the tenant was opened: the row may have taken a while.
         let tenant_active = self.watch.now().by_id(tenant).is_some_and(|state| state.active);
-        row.caller(now, origin, tenant_active, &self.maker.config.sessions)
-    }
-
-    async fn load_session(
-        &self,
-        cell: &Cell,
-        sessions: &SessionCache,
-        (hash, of_app): ([u8; 32], bool),
-    ) -> Result<Arc<SessionRow>, SessionError> {
-        let now = self.maker.clock.now();
-        let loaded = sessions.try_get_with(hash, async {
-            let row = session::load(cell, &hash, of_app).await?.ok_or(SessionError::Unknown)?;
-            if row.is_live(now, &self.maker.config.sessions)
-                && let Some(id) = row.due(now)
-            {
-                session::touch(cell.operations(), id, now);
-            }
-            Ok(Arc::new(row))
-        });
-        loaded.await.map_err(|error: Arc<SessionError>| (*error).clone())
+        let caller = row.caller(now, origin, tenant_active, &self.maker.config.sessions)?;
+        row.note_use(cell.operations(), &caller);
+        Ok(caller)
     }
 
     pub(crate) fn gate<'a>(&'a self, cell: &'a Cell, caller: &'a Caller) -> Gate<'a> {

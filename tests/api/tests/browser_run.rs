@@ -1,12 +1,20 @@
 //! I1, I2, I3: what people do with a browser: `tests/browser/portal.mjs`, run by node in a headless Chromium.
 
-use std::{path::Path, process::Stdio, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::Arc,
+    time::Duration,
+};
 
 use carekeep_devservers::cache_dir;
 use carekeep_kernel::{Clock, ManualClock, SystemClock};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use tokio::process::Command;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    process::Command,
+};
 
 use crate::support::{Clinic, Member, PASSWORD};
 
@@ -21,6 +29,53 @@ async fn run_with_the_machine(clock: Arc<ManualClock>) {
 fn person(role: &str, member: &Member) -> Value {
     let secret = data_encoding::BASE32_NOPAD.encode(&member.secret);
     json!({"role": role, "login": member.login, "password": PASSWORD, "totp_secret": secret})
+}
+
+/// Where the browser's driver is.
+fn modules() -> PathBuf {
+    let modules = std::env::var_os("CAREKEEP_NODE_MODULES")
+        .map_or_else(|| cache_dir().join("node/node_modules"), Into::into);
+    assert!(modules.is_dir(), "{} is not there: run this by ./dev test", modules.display());
+    modules
+}
+
+/// A script of `tests/browser`, and where it puts its pictures.
+fn script(name: &str) -> (PathBuf, PathBuf) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../browser").join(name);
+    (script, Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser"))
+}
+
+#[tokio::test]
+async fn i7_a_page_that_nobody_uses_warns_and_signs_out_on_time() {
+    let clinic = Clinic::open().await;
+    let admin = clinic.admin().await;
+    let (script, artefacts) = script("logoff.mjs");
+    let mut node = Command::new("node")
+        .args([&script, Path::new(&clinic.origin("acme")), &artefacts])
+        .env("CAREKEEP_NODE_MODULES", modules())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut to = node.stdin.take().unwrap();
+    let token = admin.program.token.as_deref().unwrap();
+    to.write_all(format!("{token}\n").as_bytes()).await.unwrap();
+    let mut lines = BufReader::new(node.stdout.take().unwrap()).lines();
+    let (mut said, mut stranger) = (Vec::new(), clinic.program("acme"));
+    while let Some(line) = lines.next_line().await.unwrap() {
+        if let Some(seconds) = line.strip_prefix("advance ") {
+            clinic.clock.advance(Duration::from_secs(seconds.parse().unwrap()));
+            // What it knows of its tenants is too old for a moment.
+            while stranger.get("/api/v1/me").await.status != StatusCode::UNAUTHORIZED {}
+            to.write_all(b"done\n").await.unwrap();
+        } else {
+            said.push(line);
+        }
+    }
+    assert!(node.wait().await.unwrap().success(), "{said:?}");
+    assert_eq!(said, ["logoff: ok"]);
+    clinic.close().await;
 }
 
 #[tokio::test]
@@ -38,15 +93,12 @@ async fn i3_people_sign_in_by_code_and_by_passkey_and_join_in_a_browser() {
     std::fs::write(&path, demo.to_string()).unwrap();
     let clock = tokio::spawn(run_with_the_machine(Arc::clone(&clinic.clock)));
 
-    let modules = std::env::var_os("CAREKEEP_NODE_MODULES")
-        .map_or_else(|| cache_dir().join("node/node_modules"), Into::into);
-    assert!(modules.is_dir(), "{} is not there: run this by ./dev test", modules.display());
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../browser/portal.mjs");
+    let (script, artefacts) = script("portal.mjs");
     let output = Command::new("node")
         .arg(script)
         .arg(&path)
-        .arg(Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser"))
-        .env("CAREKEEP_NODE_MODULES", &modules)
+        .arg(artefacts)
+        .env("CAREKEEP_NODE_MODULES", modules())
         .env("CAREKEEP_EXPECT_CHART", "1")
         .stdin(Stdio::null())
         .kill_on_drop(true)

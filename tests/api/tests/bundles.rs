@@ -7,7 +7,7 @@ use std::{
 
 use carekeep_care::fhir::{BundleLimits, Fhir};
 use carekeep_gateway::limits::{LaneLimit, LimiterConfig};
-use carekeep_vault::Origin;
+use carekeep_vault::{Activity, Origin};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
@@ -186,7 +186,8 @@ async fn x1_a_batch_ends_in_time_and_says_what_is_left() {
     let clinic = Clinic::open().await;
     let mut admin = clinic.admin().await;
     let importer = clinic.member(&mut admin, "importer", &["service_account"]).await.program;
-    let origin = Origin { address: IpAddr::V4(Ipv4Addr::LOCALHOST), request: [7; 16] };
+    let origin =
+        Origin { address: IpAddr::V4(Ipv4Addr::LOCALHOST), request: [7; 16], activity: Activity::Use };
     let token = importer.token.as_deref().unwrap();
     let caller = clinic.vault.authenticate(clinic.acme.id, token, origin).await.unwrap();
     let fhir = Fhir { vault: &clinic.vault, caller: &caller, base: "https://acme.localhost/fhir/R4" };

@@ -52,7 +52,7 @@ struct Person {
 }
 
 fn origin() -> Origin {
-    Origin { address: IpAddr::V4(Ipv4Addr::LOCALHOST), request: [7; 16] }
+    Origin { address: IpAddr::V4(Ipv4Addr::LOCALHOST), request: [7; 16], activity: Activity::Use }
 }
 
 async fn service(platform: &Platform, vault: &Arc<Vault>, tenant: TenantId) -> Service {

@@ -22,6 +22,7 @@ mod operations;
 mod pools;
 mod reads_together;
 mod records;
+mod session_limits;
 mod support;
 mod swaps;
 mod tenants;

@@ -4,7 +4,7 @@
 //! or with two cookies of the name, nobody is signed in: a request that is two people is nobody's.
 
 use axum::extract::FromRequestParts;
-use carekeep_vault::{Caller, Origin, SessionError};
+use carekeep_vault::{Activity, Caller, Origin, SessionError};
 use http::{HeaderMap, header, request::Parts};
 
 use super::Api;
@@ -52,7 +52,15 @@ impl FromRequestParts<Api> for Asking {
 pub(crate) fn origin(parts: &Parts) -> Result<Origin, Problem> {
     let address = parts.extensions.get::<ClientAddr>().ok_or(catalogue::INTERNAL)?.0;
     let request = parts.extensions.get::<RequestId>().ok_or(catalogue::INTERNAL)?.bytes();
-    Ok(Origin { address, request })
+    Ok(Origin { address, request, activity: activity(&parts.headers) })
+}
+
+/// A page says of what it does by itself that nobody is there for it. Whatever else is said is use.
+const ACTIVITY: &str = "carekeep-activity";
+
+fn activity(headers: &HeaderMap) -> Activity {
+    let background = headers.get(ACTIVITY).is_some_and(|value| value == "background");
+    if background { Activity::Background } else { Activity::Use }
 }
 
 fn problem(error: SessionError) -> Problem {

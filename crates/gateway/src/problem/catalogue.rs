@@ -120,7 +120,7 @@ problems! {
         "Leave Carekeep-Token out, or send the request without cookies from a program.";
     /// 403: a factor that was proven a moment ago is needed.
     FRESH_FACTOR_NEEDED = FORBIDDEN "fresh-factor-needed" "Confirm that it is you"
-        "This needs a second factor that was given in the last minutes."
+        "This needs a second factor that was given within the last five minutes."
         "Give a code to /api/v1/sign-in/totp or use /api/v1/step-up/passkey/begin, then repeat the request.";
     /// 409: a step of signing in or enrolling that does not fit where the session stands.
     STEP_OUT_OF_ORDER = CONFLICT "step-out-of-order" "Not now"

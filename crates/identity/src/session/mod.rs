@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use carekeep_kernel::{Clock, DeviceId, PersonId, Random, SessionId, TenantId, Timestamp};
+pub use carekeep_vault::Activity;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -49,15 +50,6 @@ impl SessionLimits {
     pub fn at_most(self, other: Self) -> Self {
         Self { idle: self.idle.min(other.idle), absolute: self.absolute.min(other.absolute) }
     }
-}
-
-/// Whether a request is somebody using the product.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Activity {
-    /// A person did something: the idle time starts anew.
-    Use,
-    /// A page polled or kept a connection: the idle time runs on.
-    Background,
 }
 
 /// A session as it is stored, in the tenant's own schema.

@@ -80,7 +80,7 @@ fn the_wrong_purpose_is_refused() {
 #[test]
 fn granting_a_role_needs_a_fresh_factor_and_another_person() {
     let grant = Ask::new(Role::TenantAdmin, Action::GrantRole, ResourceKind::Account);
-    refused(&engine(), grant, |ask| ask.context.factor_age_seconds = 901, DenyReason::NeedsFreshFactor);
+    refused(&engine(), grant, |ask| ask.context.factor_age_seconds = 300, DenyReason::NeedsFreshFactor);
     let own = carekeep_kernel::ResourceId::from_uuid(person(1).as_uuid());
     refused(&engine(), grant, |ask| ask.resource.id = Some(own), DenyReason::Forbidden);
 }

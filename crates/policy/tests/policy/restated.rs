@@ -28,7 +28,7 @@ pub(crate) fn decide(ask: &Ask) -> Expected {
         Some(_) if ask.context.aal == Aal::One && directory(ask).is_none() => {
             Expected::Deny(DenyReason::NeedsSecondFactor)
         }
-        Some(_) if is_sensitive(ask.action) && ask.context.factor_age_seconds > 15 * 60 => {
+        Some(_) if is_sensitive(ask.action) && ask.context.factor_age_seconds >= 5 * 60 => {
             Expected::Deny(DenyReason::NeedsFreshFactor)
         }
         Some(projection) => Expected::Allow(projection),

@@ -8,11 +8,10 @@ use std::{
 
 use carekeep_kernel::{PersonId, ResourceId, TenantId, Timestamp};
 use carekeep_policy::{Relation, ResourceKind};
+use carekeep_pool::TenantPool;
 use sqlx::{AssertSqlSafe, PgConnection, Row, postgres::PgRow};
 
-use crate::{
-    AccessError, Caller, config::moment, operations::STATEMENT_LIMIT, pool::TenantPool, sealed::Sealed,
-};
+use crate::{AccessError, Caller, config::moment, operations::STATEMENT_LIMIT, sealed::Sealed};
 
 /// Runs database work under [`STATEMENT_LIMIT`].
 pub(crate) async fn bounded<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, AccessError> {

@@ -36,10 +36,14 @@ pub(super) enum Style {
 pub(super) enum State {
     /// With two factors, given a moment ago.
     Live,
-    /// Unused for longer than staff may be.
+    /// Unused for as long as staff may be, to the second.
     Idle,
-    /// In use, and older than any session may become.
+    /// In use, and as old as any session may become, to the second.
     Old,
+    /// As live as any, for one second more: unused and as old as it may be. It asks in the background, which puts nothing off.
+    LastSecond,
+    /// With two factors, given as long ago as what needs a fresh one no longer takes, to the second.
+    Stale,
     /// Ended.
     Revoked,
     /// The password was given, the second factor was not.
@@ -81,6 +85,13 @@ pub(super) struct Credential {
     /// Whose it is, if it was made here.
     pub(super) person: Option<Person>,
     pub(super) session: Option<SessionId>,
+    pub(super) background: bool,
+}
+
+impl Credential {
+    pub(super) fn bare((slug, style): (&'static str, Style), token: Option<String>) -> Self {
+        Self { slug, style, token, person: None, session: None, background: false }
+    }
 }
 
 impl Actor {
@@ -118,13 +129,11 @@ impl Actor {
     }
 
     pub(super) async fn credential(&self, stage: &Stage) -> Credential {
-        let (slug, style) = (self.slug, self.style);
+        let place = (self.slug, self.style);
         match &self.source {
-            Source::Nowhere => Credential { slug, style, token: None, person: None, session: None },
-            Source::Text(token) => {
-                Credential { slug, style, token: Some(token.clone()), person: None, session: None }
-            }
-            Source::Session(person, state) => session(stage, (slug, style), person, *state).await,
+            Source::Nowhere => Credential::bare(place, None),
+            Source::Text(token) => Credential::bare(place, Some(token.clone())),
+            Source::Session(person, state) => session(stage, place, person, *state).await,
         }
     }
 }
@@ -132,7 +141,7 @@ impl Actor {
 /// Stores a new session of a person in some state.
 pub(super) async fn session(
     stage: &Stage,
-    (slug, style): (&'static str, Style),
+    place: (&'static str, Style),
     person: &Person,
     state: State,
 ) -> Credential {
@@ -142,7 +151,7 @@ pub(super) async fn session(
             AppSpec { scopes: "patient/*.rs", patient: Some(stage.other.patient), ..AppSpec::default() };
         let spec = if state == State::App { AppSpec::default() } else { narrow };
         let token = Some(platform.app(person, spec).await.person.token);
-        return Credential { slug, style, token, person: Some(person.clone()), session: None };
+        return Credential { person: Some(person.clone()), ..Credential::bare(place, token) };
     }
     let newcomer = match state {
         State::Enrolling => {
@@ -155,13 +164,15 @@ pub(super) async fn session(
     let person = newcomer.unwrap_or_else(|| person.clone());
     let (token, hash) = token::issue(TokenKind::Session, &*platform.random);
     let now = stage.now();
-    let ago = |minutes: u64| earlier(now, Duration::from_secs(minutes * 60));
+    let ago = |seconds: u64| earlier(now, Duration::from_secs(seconds));
+    let (idle, absolute) = (15 * 60, 12 * 60 * 60);
     let (created, last_seen) = match state {
-        State::Idle => (ago(16), ago(16)),
-        State::Old => (ago(12 * 60), now),
+        State::Idle => (ago(idle), ago(idle)),
+        State::Old => (ago(absolute), now),
+        State::LastSecond => (ago(absolute - 1), ago(idle - 1)),
         _ => (now, now),
     };
-    let factor = |kind| FactorTime { kind, at: created };
+    let factor = |kind| FactorTime { kind, at: if state == State::Stale { ago(5 * 60) } else { now } };
     let (flow, factors) = match state {
         State::Pending => (SessionState::PendingSecondFactor, vec![factor(FactorKind::Password)]),
         State::Enrolling => (SessionState::Enrolling(Enrolment::default()), Vec::new()),
@@ -189,8 +200,8 @@ pub(super) async fn session(
     if state == State::OneFactor {
         stage.onlooker.one_factor(person.tenant, id).await;
     }
-    let token = Some(token.reveal().to_owned());
-    Credential { slug, style, token, person: Some(person), session: Some(id) }
+    let known = Credential::bare(place, Some(token.reveal().to_owned()));
+    Credential { person: Some(person), session: Some(id), background: state == State::LastSecond, ..known }
 }
 
 fn earlier(now: Timestamp, by: Duration) -> Timestamp {
@@ -217,6 +228,9 @@ impl Credential {
             request = request.header("cookie", cookies.join("; "));
         } else {
             request = request.header("carekeep-token", "body");
+        }
+        if self.background {
+            request = request.header("carekeep-activity", "background");
         }
         for (name, value) in &call.headers {
             request = request.header(*name, value);
@@ -295,6 +309,7 @@ pub(super) async fn cast(stage: &Stage, resting: Person) -> Vec<Actor> {
         as_clinician("cross-site", State::Live).by(Style::CrossSite),
         as_clinician("browser", State::Live).by(Style::Browser),
         as_clinician("clinician", State::Live),
+        as_clinician("last second", State::LastSecond),
         as_clinician("app", State::App),
         as_clinician("narrow app", State::NarrowApp),
         Actor::live("other clinician", "acme", &other_clinician),
@@ -310,6 +325,9 @@ pub(super) async fn cast(stage: &Stage, resting: Person) -> Vec<Actor> {
         let login = name.replace(' ', ".");
         let person = hiring.hire(acme, &login, PersonSpec { roles: &roles, ..PersonSpec::default() }).await;
         cast.push(Actor::live(name, "acme", &person));
+        if *role == Role::TenantAdmin {
+            cast.push(Actor::of("stale admin", "acme", &person, State::Stale));
+        }
     }
     cast
 }

@@ -329,7 +329,7 @@ impl Stage {
 
     /// A program that nobody has signed in with.
     pub(super) fn nobody() -> Credential {
-        Credential { slug: "acme", style: Style::Program, token: None, person: None, session: None }
+        Credential::bare(("acme", Style::Program), None)
     }
 
     /// A new session in some state, of somebody who has one already.

@@ -45,6 +45,7 @@ pub(super) struct Table {
 impl Table {
     /// Adds a row. At least one principal must have succeeded: otherwise the refusals show nothing.
     pub(super) fn add(&mut self, row: &Row, cells: &[(&'static str, String)]) {
+        let of = |wanted| cells.iter().find(|(name, _)| *name == wanted).map(|(_, cell)| cell);
         let mut by_cell: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (principal, cell) in cells {
             by_cell.entry(cell).or_default().push(principal);
@@ -54,6 +55,10 @@ impl Table {
         };
         if !by_cell.keys().any(success) {
             self.broken.push(format!("{}: nobody gets {}", row.title(), row.success));
+        }
+        // A session is as good in its last second as in its first (BARS I1).
+        if of("last second") != of("clinician") {
+            self.broken.push(format!("{}: the last second of a session differs", row.title()));
         }
         let _ = writeln!(self.text, "{}", row.title());
         for (cell, principals) in by_cell {

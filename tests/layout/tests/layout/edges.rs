@@ -8,6 +8,7 @@ use crate::repository::{Kind, Package, packages};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("kernel", &[]),
     ("batch", &[]),
+    ("pool", &[]),
     ("policy", &["kernel"]),
     ("keys", &["kernel"]),
     ("ledger", &["kernel"]),
@@ -15,7 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("hl7v2", &["kernel"]),
     ("devservers", &["kernel"]),
     ("terraform-provider", &["kernel"]),
-    ("vault", &["kernel", "batch", "policy", "keys", "ledger"]),
+    ("vault", &["kernel", "batch", "pool", "policy", "keys", "ledger"]),
     ("tenancy", &["kernel", "keys", "vault"]),
     ("store", &["kernel", "vault"]),
     ("identity", &["kernel", "vault", "store"]),
@@ -33,7 +34,7 @@ const FOR_TESTS: &[&str] = &["devservers", "testkit"];
 
 /// Libraries that only some crates may use, also in tests: who else needs them has the wrong responsibility.
 const CONFINED: &[(&str, &[&str])] = &[
-    ("sqlx", &["vault", "store", "tenancy", "testkit", "carekeep"]),
+    ("sqlx", &["pool", "vault", "store", "tenancy", "testkit", "carekeep"]),
     ("sea-orm", &["vault", "store", "tenancy", "testkit", "carekeep"]),
     ("sea-query-sqlx", &["store"]),
     ("sea-orm-migration", &["vault", "store", "tenancy", "testkit", "carekeep"]),

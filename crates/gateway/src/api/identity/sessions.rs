@@ -39,6 +39,9 @@ pub(super) struct Me {
     /// The session's id.
     #[schema(format = "uuid")]
     session: String,
+    /// Seconds until the session ends if nothing more is done. A request with `Carekeep-Activity: background` does not put
+    /// that off.
+    signed_out_in: u64,
     /// Whether a new second factor has to be enrolled, because a recovery code was used.
     must_reenrol: bool,
 }
@@ -93,6 +96,7 @@ pub(super) async fn me(SignedIn(caller): SignedIn, visit: Visit) -> Result<Respo
             carekeep_policy::Aal::Three => 3,
         },
         session: caller.session().to_string(),
+        signed_out_in: caller.signed_out_at().since(caller.now()).as_secs(),
         must_reenrol: live.session.state == SessionState::Active { must_reenrol: true },
     };
     Ok(Json(body).into_response())

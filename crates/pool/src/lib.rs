@@ -13,6 +13,8 @@
 //! - After a holder failed, and after a rest, an idle connection is asked whether it lives before it is lent again: a
 //!   restart of the server costs one request, not one per connection (BARS F2).
 
+mod budget;
+
 use std::{
     pin::pin,
     sync::{Arc, Mutex},
@@ -22,7 +24,9 @@ use std::{
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, postgres::PgConnectOptions};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use crate::budget::{Rest, Share, Tally, lock};
+use budget::{Rest, Share, lock};
+
+pub use budget::{Budget, PoolLimits, Tally};
 
 pub(crate) struct Idle {
     connection: PgConnection,
@@ -31,7 +35,7 @@ pub(crate) struct Idle {
 }
 
 /// One tenant's connections to one database.
-pub(crate) struct TenantPool {
+pub struct TenantPool {
     options: PgConnectOptions,
     schema: String,
     idle: Mutex<Vec<Idle>>,
@@ -65,12 +69,8 @@ enum Found {
 impl TenantPool {
     /// At most `limit` connections of the tenant with this tally. `schema` is the tenant's; the login in `options` must
     /// begin in it.
-    pub(crate) fn new(
-        options: PgConnectOptions,
-        schema: String,
-        limit: usize,
-        tally: &Arc<Tally>,
-    ) -> Arc<Self> {
+    #[must_use]
+    pub fn new(options: PgConnectOptions, schema: String, limit: usize, tally: &Arc<Tally>) -> Arc<Self> {
         let pool = Arc::new(Self {
             options,
             schema,
@@ -85,7 +85,11 @@ impl TenantPool {
     }
 
     /// A connection of this tenant, within the limit on waiting.
-    pub(crate) async fn lease(self: &Arc<Self>) -> Result<Lease, sqlx::Error> {
+    ///
+    /// # Errors
+    /// [`sqlx::Error::PoolTimedOut`] when none came free in time; when the server does not answer, or the login does not begin
+    /// as it was provisioned.
+    pub async fn lease(self: &Arc<Self>) -> Result<Lease, sqlx::Error> {
         tokio::time::timeout(self.tally.budget().limits().wait, self.lease_unbounded())
             .await
             .map_err(|_| timed_out())?
@@ -183,7 +187,7 @@ impl TenantPool {
     }
 
     /// Closes what is idle; for a suspended tenant or a shutdown.
-    pub(crate) fn clear(&self) {
+    pub fn clear(&self) {
         lock(&self.idle).clear();
     }
 }
@@ -216,19 +220,22 @@ struct Held {
 }
 
 /// A connection in use.
-pub(crate) struct Lease {
+pub struct Lease {
     held: Option<Held>,
     pool: Arc<TenantPool>,
 }
 
 impl Lease {
     /// The connection.
-    pub(crate) fn connection(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
+    ///
+    /// # Errors
+    /// None while the lease is held; the type only lets a lease be given back once.
+    pub fn connection(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
         self.held.as_mut().map(|held| &mut held.connection).ok_or(sqlx::Error::PoolClosed)
     }
 
     /// Returns the connection for the next holder. Call it only after the last statement succeeded.
-    pub(crate) fn give_back(mut self) {
+    pub fn give_back(mut self) {
         if let Some(held) = self.held.take() {
             let Held { connection, mut share, .. } = held;
             share.count_use();

@@ -12,7 +12,7 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::pool::TenantPool;
+use crate::TenantPool;
 
 /// Limits of a process's connections.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +47,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// The connections that a process may have open, over all tenants.
-pub(crate) struct Budget {
+pub struct Budget {
     permits: Arc<Semaphore>,
     /// How many wait for a permit, over all tenants.
     waiting: AtomicUsize,
@@ -67,7 +67,9 @@ impl Drop for Waiting<'_> {
 }
 
 impl Budget {
-    pub(crate) fn new(limits: PoolLimits) -> Arc<Self> {
+    /// A budget of its own, which closes what rests for too long. Needs a running tokio runtime.
+    #[must_use]
+    pub fn new(limits: PoolLimits) -> Arc<Self> {
         let budget = Arc::new(Self {
             permits: Arc::new(Semaphore::new(limits.total)),
             waiting: AtomicUsize::new(0),
@@ -83,7 +85,8 @@ impl Budget {
     }
 
     /// A tenant that holds nothing yet.
-    pub(crate) fn tenant(self: &Arc<Self>) -> Arc<Tally> {
+    #[must_use]
+    pub fn tenant(self: &Arc<Self>) -> Arc<Tally> {
         let tally = Arc::new(Tally {
             budget: Arc::clone(self),
             held: AtomicUsize::new(0),
@@ -162,7 +165,7 @@ async fn sweep(budget: Weak<Budget>) {
 }
 
 /// What one tenant has of the budget, over its pools.
-pub(crate) struct Tally {
+pub struct Tally {
     budget: Arc<Budget>,
     /// Connections that exist: lent, idle or being opened.
     held: AtomicUsize,
