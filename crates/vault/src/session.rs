@@ -3,7 +3,10 @@
 //! The row is read at most once a [`TRUST`] per session and process, so a revocation, a role change or a suspension
 //! takes effect everywhere within a second without a message bus. Limits are checked on every request, by the clock.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use carekeep_kernel::{DeviceId, PersonId, ResourceId, SessionId, Timestamp};
 use carekeep_policy::{Aal, Principal, Role, RoleSet};
@@ -19,7 +22,7 @@ use crate::{
     sqlstate,
 };
 
-/// How long a session row may be trusted without another look.
+/// How long a session row may be trusted without another look, counted from before it was read.
 pub(crate) const TRUST: Duration = Duration::from_millis(900);
 
 /// Limits on a session's life (NIST SP 800-63B-4, CAPABILITIES I7).
@@ -59,6 +62,7 @@ pub enum SessionError {
 
 /// A session row with its person, as last read.
 pub(crate) struct SessionRow {
+    read_at: Instant,
     id: SessionId,
     active: bool,
     aal: Aal,
@@ -90,24 +94,31 @@ async fn load(
     (token_hash, of_app): (&[u8; 32], bool),
     last_use: Arc<LastUse>,
 ) -> Result<Option<SessionRow>, AccessError> {
+    let read_at = Instant::now();
     let sql = if of_app { app::LOOKUP } else { LOOKUP };
     let row = cell
         .operations()
         .first_row(sqlx::query(sql).bind(&token_hash[..]))
         .await
         .map_err(|error| AccessError::unavailable("sessions", sqlstate(&error)))?;
-    row.map(|row| decode(cell, &row, of_app, last_use))
+    row.map(|row| decode(cell, (&row, read_at), of_app, last_use))
         .transpose()
         .map_err(|error| AccessError::unavailable("sessions", sqlstate(&error)))
 }
 
-fn decode(cell: &Cell, row: &PgRow, of_app: bool, last_use: Arc<LastUse>) -> Result<SessionRow, sqlx::Error> {
+fn decode(
+    cell: &Cell,
+    (row, read_at): (&PgRow, Instant),
+    of_app: bool,
+    last_use: Arc<LastUse>,
+) -> Result<SessionRow, sqlx::Error> {
     let at = |index: usize| row.try_get::<time::OffsetDateTime, _>(index).map(Timestamp::from);
     let roles: Vec<String> = row.try_get(10)?;
     // A role name that this binary does not know grants nothing.
     let roles: RoleSet = roles.iter().filter_map(|role| role.parse::<Role>().ok()).collect();
     last_use.read(at(4)?);
     Ok(SessionRow {
+        read_at,
         id: SessionId::from_uuid(row.try_get(0)?),
         active: row.try_get(1)?,
         aal: match row.try_get::<i16, _>(2)? {
@@ -228,7 +239,11 @@ impl KnownSessions {
         (token_hash, of_app): ([u8; 32], bool),
     ) -> Result<Arc<SessionRow>, SessionError> {
         if let Some(row) = self.rows.get(&token_hash).await {
-            return Ok(row);
+            if row.read_at.elapsed() < TRUST {
+                return Ok(row);
+            }
+            // Reading it took a while: it leaves before its time in the cache is over.
+            self.rows.invalidate(&token_hash).await;
         }
         let loaded = self.rows.try_get_with(token_hash, async {
             let last_use = self.last_uses.of(token_hash);

@@ -21,6 +21,7 @@ mod installation;
 mod onboarding;
 mod outages;
 mod remains;
+mod two_gateways;
 
 /// The same server that the keys crate is tried on.
 #[expect(dead_code, unreachable_pub, reason = "the keys crate's tests use other parts of it")]
