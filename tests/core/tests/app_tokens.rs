@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use carekeep_identity::{
     PlainToken,
     oauth::{Authentication, Challenge, ClientState, Registration},
-    storage::{AppError, Client, Consent, Issued, PgRepository, Proof},
+    storage::{AppError, Chart, Client, Consent, Issued, PgRepository, Proof},
 };
 use carekeep_kernel::{ManualClock, ResourceId, SessionId, Timestamp};
 use carekeep_policy::Role;
@@ -41,6 +41,20 @@ fn app() -> Registration {
     }
 }
 
+fn consent<'a>(client: &'a Client, scopes: &'a str, chart: Option<Chart>) -> Consent<'a> {
+    Consent {
+        client,
+        scopes,
+        patient: chart.map(|chart| chart.patient),
+        encounter: chart.and_then(|chart| chart.encounter),
+        launch: None,
+        offline: scopes.contains("offline_access"),
+        redirect_uri: REDIRECT,
+        challenge: Challenge::parse(Some(CHALLENGE), Some("S256")).unwrap(),
+        nonce: Some("n"),
+    }
+}
+
 impl Desk {
     async fn open() -> Self {
         let clock = Arc::new(ManualClock::at(Timestamp::from_micros(1_700_000_000_000_000)));
@@ -72,15 +86,7 @@ impl Desk {
     }
 
     async fn code(&self, client: &Client, scopes: &str) -> PlainToken {
-        let consent = Consent {
-            client,
-            scopes,
-            patient: None,
-            offline: scopes.contains("offline_access"),
-            redirect_uri: REDIRECT,
-            challenge: Challenge::parse(Some(CHALLENGE), Some("S256")).unwrap(),
-            nonce: Some("n"),
-        };
+        let consent = consent(client, scopes, None);
         let prepared = self.people.prepare_consent(&self.ann.caller(&self.vault).await.unwrap(), &consent);
         self.people.consent(prepared.unwrap()).await.unwrap()
     }
@@ -362,27 +368,51 @@ async fn i11_an_app_is_who_it_proves_to_be_and_approved() {
 }
 
 #[tokio::test]
-async fn i11_a_launch_is_for_one_app_one_person_and_once() {
+async fn i11_a_launch_is_for_one_app_one_session_and_once() {
     let desk = Desk::open().await;
-    let ((client, _), (other, _)) = (desk.registered(&app()).await, desk.registered(&app()).await);
+    let mut launchable = app();
+    launchable.launch_uri = Some("https://app.example/launch".to_owned());
+    launchable.scopes = "launch patient/*.rs".to_owned();
+    let ((client, _), (other, _)) = (desk.registered(&launchable).await, desk.registered(&launchable).await);
+    let (plain, _) = desk.registered(&app()).await;
     let (ann, boss) =
         (desk.ann.caller(&desk.vault).await.unwrap(), desk.boss.caller(&desk.vault).await.unwrap());
-    let patient = ResourceId::generate(&*desk.platform.clock, &*desk.platform.random);
-    let launch = desk.people.launch_app(&ann, &client, patient).await.unwrap();
-    let asked = async |by: &Caller, app: &Client, uses: bool| {
-        desk.people.launch_context(by, app, (launch.reveal(), uses)).await
+    let elsewhere = desk.platform.another_session(&desk.ann).await.caller(&desk.vault).await.unwrap();
+    assert_eq!(elsewhere.person(), ann.person());
+    let fresh = || ResourceId::generate(&*desk.platform.clock, &*desk.platform.random);
+    let chart = Chart { patient: fresh(), encounter: Some(fresh()) };
+    assert!(matches!(desk.people.launch_app(&ann, &plain, chart).await, Err(AppError::NotFound)));
+    let launchable = desk.people.launchable_apps(&ann).await.unwrap();
+    assert_eq!(launchable.iter().map(|app| app.id).collect::<Vec<_>>(), [client.id, other.id]);
+
+    let launch = desk.people.launch_app(&ann, &client, chart).await.unwrap();
+    let asked = async |by: &Caller, app: &Client| desk.people.launched(by, app, launch.reveal()).await;
+    assert_eq!(refused(asked(&boss, &client).await), "invalid_request");
+    assert_eq!(refused(asked(&elsewhere, &client).await), "invalid_request");
+    assert_eq!(refused(asked(&ann, &other).await), "invalid_request");
+    assert_eq!(refused(desk.people.launched(&ann, &client, "ckl_x").await), "invalid_request");
+    // Two consents to one launch, both prepared before either is given: one is first.
+    let (one, two) = (asked(&ann, &client).await.unwrap(), asked(&ann, &client).await.unwrap());
+    assert_eq!(one.chart, chart);
+    let prepare = |launch| {
+        let consent =
+            Consent { launch: Some(launch), ..consent(&client, "launch patient/*.rs", Some(chart)) };
+        desk.people.prepare_consent(&ann, &consent).unwrap()
     };
-    assert_eq!(refused(asked(&boss, &client, true).await), "invalid_request");
-    assert_eq!(refused(asked(&ann, &other, true).await), "invalid_request");
-    assert_eq!(asked(&ann, &client, false).await.unwrap(), patient);
-    assert_eq!(asked(&ann, &client, true).await.unwrap(), patient);
-    assert_eq!(refused(asked(&ann, &client, true).await), "invalid_request");
-    let late = desk.people.launch_app(&ann, &client, patient).await.unwrap();
-    desk.clock.advance(Duration::from_secs(300));
-    assert_eq!(
-        refused(desk.people.launch_context(&ann, &client, (late.reveal(), true)).await),
-        "invalid_request"
-    );
+    let (one, two) = (prepare(&one), prepare(&two));
+    let (one, two) = tokio::join!(desk.people.consent(one), desk.people.consent(two));
+    let (given, late) = if one.is_ok() { (one, two) } else { (two, one) };
+    assert_eq!(refused(late), "invalid_request");
+    let issued = desk.exchange(&client, given.unwrap().reveal()).await.unwrap();
+    assert_eq!((issued.patient, issued.encounter), (Some(chart.patient), chart.encounter));
+    assert_eq!(refused(asked(&ann, &client).await), "invalid_request");
+    assert_eq!(desk.people.app_grants(&ann).await.unwrap().len(), 1, "what came second left nothing");
+
+    let late = desk.people.launch_app(&ann, &client, chart).await.unwrap();
+    desk.clock.advance(Duration::from_secs(299));
+    assert!(desk.people.launched(&ann, &client, late.reveal()).await.is_ok());
+    desk.clock.advance(Duration::from_secs(1));
+    assert_eq!(refused(desk.people.launched(&ann, &client, late.reveal()).await), "invalid_request");
 }
 
 #[tokio::test]

@@ -57,6 +57,8 @@ pub struct Issued {
     pub person: PersonId,
     /// The patient that it is about.
     pub patient: Option<ResourceId>,
+    /// The visit that it was opened in.
+    pub encounter: Option<ResourceId>,
     /// When the person last presented a factor.
     pub factor_at: Timestamp,
     /// The app's own, from the request for the code.
@@ -72,6 +74,8 @@ pub struct Introspection {
     pub person: PersonId,
     /// The patient that it is about.
     pub patient: Option<ResourceId>,
+    /// The visit that it was opened in.
+    pub encounter: Option<ResourceId>,
     /// When it ends.
     pub expires: Timestamp,
 }
@@ -245,6 +249,7 @@ impl PgRepository {
                     session: None,
                     scopes: client.scopes.clone(),
                     patient: None,
+                    encounter: None,
                     // A key that the program alone has, proven by a signature: as policy counts service accounts.
                     aal: 2,
                     factor_at: now.into(),
@@ -253,7 +258,7 @@ impl PgRepository {
                     last_used_at: now.into(),
                     revoked_at: None,
                 };
-                self.store.add_grant(grant.clone(), None).await?;
+                self.store.add_grant(grant.clone(), None, None).await?;
                 grant
             }
         };
@@ -290,6 +295,7 @@ impl PgRepository {
             scopes,
             person: PersonId::from_uuid(grant.person),
             patient: grant.patient.map(ResourceId::from_uuid),
+            encounter: grant.encounter.map(ResourceId::from_uuid),
             factor_at: grant.factor_at.into(),
             nonce: None,
         }))
@@ -353,6 +359,7 @@ impl PgRepository {
             scopes: row.scopes,
             person: PersonId::from_uuid(grant.person),
             patient: grant.patient.map(ResourceId::from_uuid),
+            encounter: grant.encounter.map(ResourceId::from_uuid),
             expires,
         }))
     }

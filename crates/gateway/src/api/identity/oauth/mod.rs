@@ -136,7 +136,7 @@ impl Parameters {
 }
 
 /// The addresses of a tenant, by its origin.
-struct Addresses<'a>(&'a str);
+pub(super) struct Addresses<'a>(pub(super) &'a str);
 
 impl Addresses<'_> {
     fn at(&self, path: &str) -> String {
@@ -149,7 +149,7 @@ impl Addresses<'_> {
     }
 
     /// The FHIR base: what an app's `aud` names.
-    fn fhir(&self) -> String {
+    pub(super) fn fhir(&self) -> String {
         self.at("/fhir/R4")
     }
 }
