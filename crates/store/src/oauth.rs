@@ -80,6 +80,21 @@ impl Store {
             .await?)
     }
 
+    /// Where approved apps send people back to: of each app its list.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn approved_redirects(&self) -> Answer<Vec<serde_json::Value>> {
+        Ok(oauth_client::Entity::find()
+            .select_only()
+            .column(oauth_client::Column::RedirectUris)
+            .filter(oauth_client::Column::State.eq("approved"))
+            .filter(oauth_client::Column::RemovedAt.is_null())
+            .into_tuple()
+            .all(&self.database)
+            .await?)
+    }
+
     /// Says where a registration stands from now on; `false` when there is none. What people allowed an app that is not
     /// approved any more is over, also if it is approved again.
     ///

@@ -13,6 +13,7 @@ mod browser_run;
 mod browsers;
 mod bundles;
 mod conditions;
+mod cors;
 mod importing;
 mod joining;
 mod launching;

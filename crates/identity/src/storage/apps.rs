@@ -3,6 +3,8 @@
 //! Invariant: registering and deciding take an [`Authorized`] and spend it; allowing and withdrawing take the [`Caller`] of
 //! the person's own session, never one of an app.
 
+use std::collections::HashSet;
+
 use carekeep_kernel::{CredentialId, PersonId, ResourceId, SessionId, Timestamp};
 use carekeep_store::{
     NewGrant, StoreError,
@@ -21,7 +23,7 @@ use crate::{
     PlainToken, TokenHash, TokenKind,
     oauth::{
         Authentication, CODE_LIFE, Challenge, ClientError, ClientState, GRANT_LIFE, OAuthError, Registration,
-        jws::PublicKey,
+        jws::PublicKey, redirect,
     },
     token,
 };
@@ -308,6 +310,19 @@ impl PgRepository {
         let Ok(id) = id.parse::<CredentialId>() else { return Ok(None) };
         let known = self.store.client(id.as_uuid()).await?.map(client).transpose()?;
         Ok(known.filter(|client| client.state == ClientState::Approved))
+    }
+
+    /// The origins to which approved apps send people back, such as `https://app.example`.
+    ///
+    /// # Errors
+    /// [`AppError::Unavailable`].
+    pub async fn app_origins(&self) -> Answer<HashSet<String>> {
+        let mut origins = HashSet::new();
+        for uris in self.store.approved_redirects().await? {
+            let uris: Vec<String> = serde_json::from_value(uris).map_err(|_| malformed())?;
+            origins.extend(uris.iter().filter_map(|uri| redirect::origin(uri)));
+        }
+        Ok(origins)
     }
 
     /// Prepares to let an app in, so that it can be put on record with its id before it is done.
