@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     support::{Clinic, Program},
-    ward::{GRANTED, REDIRECT, SCOPES, Ward, created, form, parameter, registration},
+    ward::{GRANTED, REDIRECT, SCOPES, VERIFIER, Ward, created, form, parameter, registration},
 };
 
 /// The claims of an id token, if the published keys verify it.
@@ -260,6 +260,59 @@ async fn i11_tokens_are_refreshed_told_about_revoked_and_withdrawn() {
     let disable = format!("/api/v1/apps/{client}/disable");
     ward.admin.program.post(&disable, &Value::Null).await.expect(StatusCode::NO_CONTENT);
     ends_within_a_second(ward.app(&fifth), &path).await;
+    ward.clinic.close().await;
+}
+
+#[tokio::test]
+async fn i11_an_app_without_a_secret_refreshes_without_saying_who_it_is_and_no_other_does() {
+    let mut ward = Ward::open().await;
+    ward.approve().await;
+    let code = ward.code().await;
+    let first = ward.exchange(&code).await.expect(StatusCode::OK);
+    let nameless = async |ward: &Ward, token: &str| {
+        let fields = [("grant_type", "refresh_token"), ("refresh_token", token)];
+        ward.form("/oauth/token", &fields).await
+    };
+    let refresh = first["refresh_token"].as_str().unwrap();
+    let second = nameless(&ward, refresh).await.expect(StatusCode::OK);
+    assert_eq!(second["patient"], json!(ward.own));
+    let again = nameless(&ward, refresh).await;
+    assert_eq!((again.status, &again.body["error"]), (StatusCode::BAD_REQUEST, &json!("invalid_grant")));
+    let dead = nameless(&ward, second["refresh_token"].as_str().unwrap()).await;
+    assert_eq!(dead.body["error"], "invalid_grant", "the family has ended");
+    for nothing in [second["access_token"].as_str().unwrap(), "ckr_x", "x"] {
+        assert_eq!(nameless(&ward, nothing).await.body["error"], "invalid_grant", "{nothing}");
+    }
+
+    let mut secret = registration(SCOPES);
+    secret["token_endpoint_auth_method"] = json!("client_secret_basic");
+    let made = ward.admin.program.post("/api/v1/apps", &secret).await.expect(StatusCode::CREATED);
+    ward.client = made["client_id"].as_str().unwrap().to_owned();
+    ward.approve().await;
+    let code = ward.code().await;
+    let (client, secret) = (ward.client.clone(), made["client_secret"].as_str().unwrap());
+    let fields = [
+        ("grant_type", "authorization_code"),
+        ("code", &code),
+        ("redirect_uri", REDIRECT),
+        ("code_verifier", VERIFIER),
+        ("client_id", &client),
+        ("client_secret", secret),
+    ];
+    let token = ward.form("/oauth/token", &fields).await.expect(StatusCode::OK);
+    let refresh = token["refresh_token"].as_str().unwrap();
+    let refused = nameless(&ward, refresh).await;
+    assert_eq!(
+        (refused.status, &refused.body["error"]),
+        (StatusCode::UNAUTHORIZED, &json!("invalid_client"))
+    );
+    let fields = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", refresh),
+        ("client_id", &client),
+        ("client_secret", secret),
+    ];
+    ward.form("/oauth/token", &fields).await.expect(StatusCode::OK);
     ward.clinic.close().await;
 }
 

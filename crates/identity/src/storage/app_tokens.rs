@@ -119,6 +119,20 @@ impl PgRepository {
         if proven { Ok(client) } else { Err(OAuthError::INVALID_CLIENT.into()) }
     }
 
+    /// The approved app that this refresh token is of, if it is one that can prove itself by nothing: such an app need not say who it
+    /// is when it refreshes (RFC 6749 section 6), and the clients of SMART do not.
+    ///
+    /// # Errors
+    /// [`OAuthError::INVALID_GRANT`] for what is no refresh token, [`OAuthError::INVALID_CLIENT`] for one of another app,
+    /// [`AppError::Unavailable`].
+    pub async fn public_app_of(&self, refresh: &str) -> Answer<Client> {
+        let hash =
+            TokenHash::of_presented(TokenKind::Refresh, refresh).map_err(|_| OAuthError::INVALID_GRANT)?;
+        let row = self.store.app_token(hash.as_bytes()).await?.ok_or(OAuthError::INVALID_GRANT)?;
+        let grant = self.store.app_grant(row.oauth_grant).await?.ok_or(OAuthError::INVALID_GRANT)?;
+        self.authenticate_app(&grant.client.to_string(), Proof::None).await
+    }
+
     /// Tokens for a code.
     ///
     /// # Errors

@@ -186,6 +186,9 @@ async fn client(visit: &Visit, headers: &HeaderMap, form: &Parameters) -> Result
             (claimed, Proof::Assertion(text, &audience))
         }
         (_, _, Some(secret)) => (form.need("client_id")?.to_owned(), Proof::Secret(secret)),
+        _ if form.get("client_id").is_none() && form.get("grant_type") == Some("refresh_token") => {
+            return Ok(people.public_app_of(form.need("refresh_token")?).await?);
+        }
         _ => (form.need("client_id")?.to_owned(), Proof::None),
     };
     if form.get("client_id").is_some_and(|named| named != id) {
