@@ -168,8 +168,7 @@ impl Store {
             .await?)
     }
 
-    /// Adds what a person allowed, with the code for it, and forgets codes that have expired. Uses up the launch that it was
-    /// asked for with; `false`, with nothing added, when that was used before.
+    /// Adds what a person allowed, with the code for it. Uses up the launch that it was asked for with; `false`, with nothing added, when that was used before.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -192,10 +191,6 @@ impl Store {
         }
         oauth_grant::Entity::insert(new.into_active_model()).exec_without_returning(&transaction).await?;
         if let Some(code) = code {
-            oauth_code::Entity::delete_many()
-                .filter(oauth_code::Column::ExpiresAt.lt(began))
-                .exec(&transaction)
-                .await?;
             oauth_code::Entity::insert(code.into_active_model()).exec_without_returning(&transaction).await?;
         }
         transaction.commit().await?;

@@ -272,6 +272,7 @@ impl PgRepository {
                     last_used_at: now.into(),
                     revoked_at: None,
                 };
+                self.forget_apps().await?;
                 self.store.add_grant(grant.clone(), None, None).await?;
                 grant
             }
@@ -425,6 +426,7 @@ impl PgRepository {
             created_at: now.into(),
             retired_at: None,
         };
+        self.forget_apps().await?;
         Ok(self.store.replace_signing_key(row, old).await?)
     }
 }

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use carekeep_kernel::{CredentialId, PersonId, ResourceId, SessionId, Timestamp};
 use carekeep_store::{
-    NewGrant, StoreError,
+    NewGrant, Over, StoreError,
     columns::{Digest, Private, Sealed},
     entity::{oauth_client, oauth_code, oauth_grant, person},
 };
@@ -22,8 +22,8 @@ use super::{
 use crate::{
     PlainToken, TokenHash, TokenKind,
     oauth::{
-        Authentication, CODE_LIFE, Challenge, ClientError, ClientState, GRANT_LIFE, OAuthError, Registration,
-        jws::PublicKey, redirect,
+        Authentication, CODE_LIFE, Challenge, ClientError, ClientState, GRANT_LIFE, KEPT, OAuthError,
+        REFRESH_IDLE, Registration, jws::PublicKey, redirect,
     },
     token,
 };
@@ -367,6 +367,7 @@ impl PgRepository {
     pub async fn consent(&self, prepared: Prepared) -> Answer<PlainToken> {
         let Prepared { grant, code, launch, plain } = prepared;
         let launch = launch.as_ref().map(TokenHash::as_bytes);
+        self.forget_apps().await?;
         if self.store.add_grant(grant, Some(code), launch).await? { Ok(plain) } else { Err(NO_LAUNCH.into()) }
     }
 
@@ -411,6 +412,12 @@ impl PgRepository {
     fn in_person(&self, caller: &Caller) -> Answer<()> {
         let own = caller.tenant() == self.tenant && !caller.is_app();
         if own { Ok(()) } else { Err(AppError::OwnSession) }
+    }
+
+    /// Forgets some of what is over. Whatever adds something that lasts calls it, so that nothing piles up.
+    pub(super) async fn forget_apps(&self) -> Answer<()> {
+        let now = self.vault.clock().now();
+        Ok(self.store.forget_apps(Over { now, idle: now - REFRESH_IDLE, ended: now - KEPT }).await?)
     }
 
     pub(super) fn fresh(&self) -> Uuid {

@@ -75,6 +75,7 @@ impl PgRepository {
             expires_at: (self.vault.clock().now() + LAUNCH_LIFE).into(),
             used_at: None,
         };
+        self.forget_apps().await?;
         self.store.add_launch(row).await?;
         Ok(plain)
     }
