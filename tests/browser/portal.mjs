@@ -270,15 +270,46 @@ function authorization(client, uri, state) {
   return `${tenant.base}/oauth/authorize?${query}`;
 }
 
+/** Registers an app by the page for it, looks at it, approves it; gives its `client_id`. */
+async function register(page) {
+  await page.getByRole("link", { name: "Apps of the organisation" }).click();
+  await page.locator("#no-apps").or(page.locator("#apps li").first()).first().waitFor();
+  const form = async (kind, redirect) => {
+    await page.locator("#app-name").fill("Growth Chart");
+    await page.locator("#app-kind").selectOption(kind);
+    await page.locator("#app-scope").fill(SCOPE);
+    await page.locator("#app-redirects").fill(redirect);
+    await page.getByRole("button", { name: "Register it" }).click();
+  };
+  await form("none", "http://app.example/cb");
+  await page.getByRole("alert").filter({ hasText: "redirect URIs" }).waitFor();
+  await form("none", "http://127.0.0.1/cb");
+  await page.getByRole("status").filter({ hasText: "is registered" }).waitFor();
+  const pending = page.locator("#apps li", { hasText: "Waits for approval" });
+  await picture(page, "apps-pending");
+  const client = (await pending.innerText()).match(/client_id (\S+)/)[1];
+  await pending.getByRole("button", { name: "Approve Growth Chart" }).click();
+  const one = page.locator("#apps li", { hasText: client });
+  await one.filter({ hasText: "Approved" }).waitFor();
+  await one.getByRole("button", { name: "Disable Growth Chart" }).click();
+  await one.filter({ hasText: "Disabled" }).waitFor();
+  await one.getByRole("button", { name: "Approve Growth Chart" }).click();
+  await one.filter({ hasText: "Approved" }).waitFor();
+  await form("client_secret_basic", "https://app.example/cb");
+  await page.locator("#secret").filter({ hasText: /.{40}/ }).waitFor();
+  await picture(page, "apps");
+  await pending.getByRole("button", { name: "Remove Growth Chart" }).click();
+  await pending.waitFor({ state: "detached" });
+  return client;
+}
+
 /** An administrator registers an app; a clinician is sent by it, signs in, and refuses it, then lets it in to one chart. */
 async function withAnApp() {
   const { server, back, uri } = await app();
   try {
     const office = await visitor();
     await signIn(office.page, tenant, tenant.people.find((one) => one.role === "tenant_admin"));
-    const registration = { client_name: "Growth Chart", token_endpoint_auth_method: "none", redirect_uris: ["http://127.0.0.1/cb"], scope: SCOPE };
-    const { client_id: client } = await ask(office.page, "POST", "/api/v1/apps", registration);
-    await ask(office.page, "POST", `/api/v1/apps/${client}/approve`);
+    const client = await register(office.page);
 
     const { page } = await visitor();
     await page.goto(authorization(client, uri, "first"));

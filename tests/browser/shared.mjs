@@ -31,7 +31,7 @@ export async function check(page, where) {
     if (document.documentElement.lang !== "en") faults.push("no language");
     if (document.querySelectorAll("h1").length !== 1) faults.push("not one h1");
     if (document.documentElement.scrollWidth > window.innerWidth) faults.push("wider than the window");
-    for (const field of document.querySelectorAll("input")) {
+    for (const field of document.querySelectorAll("input, select, textarea")) {
       if (field.offsetParent && !field.labels.length) faults.push(`no label: ${field.id}`);
     }
     for (const button of document.querySelectorAll("button")) {
