@@ -261,13 +261,13 @@ async function app() {
 const SCOPE = "launch/patient patient/*.rs offline_access";
 const VERIFIER = "a-verifier-of-an-app-in-a-test-0123456789-abcdefgh";
 
-function authorization(client, uri, state) {
+function authorization(client, uri, state, at = tenant) {
   const challenge = createHash("sha256").update(VERIFIER).digest("base64url");
   const query = new URLSearchParams({
-    response_type: "code", client_id: client, redirect_uri: uri, scope: SCOPE, state, aud: `${tenant.base}/fhir/R4`,
+    response_type: "code", client_id: client, redirect_uri: uri, scope: SCOPE, state, aud: `${at.base}/fhir/R4`,
     code_challenge: challenge, code_challenge_method: "S256",
   });
-  return `${tenant.base}/oauth/authorize?${query}`;
+  return `${at.base}/oauth/authorize?${query}`;
 }
 
 /** Registers an app by the page for it, looks at it, approves it; gives its `client_id`. */
@@ -360,10 +360,33 @@ async function withAnApp() {
   }
 }
 
+/** The same question in the brand of another tenant, where the installation has one with people. */
+async function inAnotherBrand() {
+  const admin = (one) => one.people.find((person) => person.role === "tenant_admin");
+  const other = demo.tenants.find((one) => one !== tenant && clinician(one) && admin(one));
+  if (!other) return;
+  const office = await visitor();
+  await signIn(office.page, other, admin(other));
+  const uri = "http://127.0.0.1/cb";
+  const registration = { client_name: "Growth Chart", token_endpoint_auth_method: "none", redirect_uris: [uri], scope: SCOPE };
+  const { client_id: client } = await ask(office.page, "POST", "/api/v1/apps", registration);
+  await ask(office.page, "POST", `/api/v1/apps/${client}/approve`);
+  const { page } = await visitor();
+  await page.goto(`${tenant.base}/sign-in`);
+  const brand = await page.locator("header").innerText();
+  await signIn(page, other, clinician(other));
+  await page.goto(authorization(client, uri, "other", other));
+  await page.getByRole("heading", { name: "Growth Chart asks for access" }).waitFor();
+  assert.notEqual(await page.locator("header").innerText(), brand, "another tenant's name is on the page");
+  await picture(page, "consent-another-brand");
+  console.log("asked in another brand");
+}
+
 try {
   await asClinician();
   await asNewcomer();
   await withAnApp();
+  await inAnotherBrand();
   assert.deepEqual(faults, []);
   console.log("browser: ok");
 } catch (error) {

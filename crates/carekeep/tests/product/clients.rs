@@ -192,4 +192,5 @@ async fn i1_i2_people_sign_in_to_a_demo_tenant_by_code_and_by_passkey_in_a_brows
     let (said, errors) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
     println!("{said}");
     assert!(ran.status.success() && said.contains("browser: ok"), "{said}\n{errors}");
+    assert!(said.contains("asked in another brand"), "{said}");
 }
