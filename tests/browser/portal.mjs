@@ -5,12 +5,13 @@
 // CAREKEEP_NODE_MODULES: where playwright-core is. CAREKEEP_CHROMIUM: the browser, default /usr/bin/chromium.
 
 import assert from "node:assert/strict";
-import { createHash, createHmac } from "node:crypto";
+import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { setTimeout as wait } from "node:timers/promises";
+
+import { SIZES, check, nextStep, totp } from "./shared.mjs";
 
 const [demoPath, artefacts = "browser-artefacts"] = process.argv.slice(2);
 if (!demoPath) {
@@ -20,45 +21,6 @@ if (!demoPath) {
 const modules = process.env.CAREKEEP_NODE_MODULES;
 const require = createRequire(modules ? join(modules, "x.js") : import.meta.url);
 const { chromium } = require("playwright-core");
-
-const STEP = 30_000;
-const SIZES = { phone: { width: 390, height: 844 }, desk: { width: 1280, height: 800 } };
-
-/** The code of an authenticator app (RFC 6238: SHA-1, six digits, 30 seconds). */
-function totp(secret, at) {
-  let bits = "";
-  for (const character of secret.replace(/=+$/, "").toUpperCase()) {
-    bits += "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(character).toString(2).padStart(5, "0");
-  }
-  const key = Buffer.from(bits.match(/.{8}/g).map((byte) => parseInt(byte, 2)));
-  const counter = Buffer.alloc(8);
-  counter.writeBigUInt64BE(BigInt(Math.floor(at / STEP)));
-  const mac = createHmac("sha1", key).update(counter).digest();
-  const offset = mac[19] & 15;
-  return String((mac.readUInt32BE(offset) & 0x7fffffff) % 1_000_000).padStart(6, "0");
-}
-
-const nextStep = () => wait(STEP - (Date.now() % STEP) + 200);
-
-/** Every visible control has a name, nothing is wider than the window, one h1. */
-async function check(page, where) {
-  const faults = await page.evaluate(() => {
-    const faults = [];
-    if (document.documentElement.lang !== "en") faults.push("no language");
-    if (document.querySelectorAll("h1").length !== 1) faults.push("not one h1");
-    if (document.documentElement.scrollWidth > window.innerWidth) faults.push("wider than the window");
-    for (const field of document.querySelectorAll("input")) {
-      if (field.offsetParent && !field.labels.length) faults.push(`no label: ${field.id}`);
-    }
-    for (const button of document.querySelectorAll("button")) {
-      const box = button.getBoundingClientRect();
-      if (button.offsetParent && !button.textContent.trim()) faults.push(`no text: ${button.id}`);
-      if (button.offsetParent && box.height < 40) faults.push(`too small: ${button.id}`);
-    }
-    return faults;
-  });
-  assert.deepEqual(faults, [], where);
-}
 
 async function picture(page, name) {
   for (const [size, viewport] of Object.entries(SIZES)) {
@@ -299,13 +261,46 @@ async function app() {
 const SCOPE = "launch/patient patient/*.rs offline_access";
 const VERIFIER = "a-verifier-of-an-app-in-a-test-0123456789-abcdefgh";
 
-function authorization(client, uri, state) {
+function authorization(client, uri, state, at = tenant) {
   const challenge = createHash("sha256").update(VERIFIER).digest("base64url");
   const query = new URLSearchParams({
-    response_type: "code", client_id: client, redirect_uri: uri, scope: SCOPE, state, aud: `${tenant.base}/fhir/R4`,
+    response_type: "code", client_id: client, redirect_uri: uri, scope: SCOPE, state, aud: `${at.base}/fhir/R4`,
     code_challenge: challenge, code_challenge_method: "S256",
   });
-  return `${tenant.base}/oauth/authorize?${query}`;
+  return `${at.base}/oauth/authorize?${query}`;
+}
+
+/** Registers an app by the page for it, looks at it, approves it; gives its `client_id`. */
+async function register(page) {
+  await page.getByRole("link", { name: "Apps of the organisation" }).click();
+  await page.locator("#no-apps").or(page.locator("#apps li").first()).first().waitFor();
+  const form = async (kind, redirect) => {
+    await page.locator("#app-name").fill("Growth Chart");
+    await page.locator("#app-kind").selectOption(kind);
+    await page.locator("#app-scope").fill(SCOPE);
+    await page.locator("#app-redirects").fill(redirect);
+    await page.getByRole("button", { name: "Register it" }).click();
+  };
+  await form("none", "http://app.example/cb");
+  await page.getByRole("alert").filter({ hasText: "redirect URIs" }).waitFor();
+  await form("none", "http://127.0.0.1/cb");
+  await page.getByRole("status").filter({ hasText: "is registered" }).waitFor();
+  const pending = page.locator("#apps li", { hasText: "Waits for approval" });
+  await picture(page, "apps-pending");
+  const client = (await pending.innerText()).match(/client_id (\S+)/)[1];
+  await pending.getByRole("button", { name: "Approve Growth Chart" }).click();
+  const one = page.locator("#apps li", { hasText: client });
+  await one.filter({ hasText: "Approved" }).waitFor();
+  await one.getByRole("button", { name: "Disable Growth Chart" }).click();
+  await one.filter({ hasText: "Disabled" }).waitFor();
+  await one.getByRole("button", { name: "Approve Growth Chart" }).click();
+  await one.filter({ hasText: "Approved" }).waitFor();
+  await form("client_secret_basic", "https://app.example/cb");
+  await page.locator("#secret").filter({ hasText: /.{40}/ }).waitFor();
+  await picture(page, "apps");
+  await pending.getByRole("button", { name: "Remove Growth Chart" }).click();
+  await pending.waitFor({ state: "detached" });
+  return client;
 }
 
 /** An administrator registers an app; a clinician is sent by it, signs in, and refuses it, then lets it in to one chart. */
@@ -314,9 +309,7 @@ async function withAnApp() {
   try {
     const office = await visitor();
     await signIn(office.page, tenant, tenant.people.find((one) => one.role === "tenant_admin"));
-    const registration = { client_name: "Growth Chart", token_endpoint_auth_method: "none", redirect_uris: ["http://127.0.0.1/cb"], scope: SCOPE };
-    const { client_id: client } = await ask(office.page, "POST", "/api/v1/apps", registration);
-    await ask(office.page, "POST", `/api/v1/apps/${client}/approve`);
+    const client = await register(office.page);
 
     const { page } = await visitor();
     await page.goto(authorization(client, uri, "first"));
@@ -367,10 +360,33 @@ async function withAnApp() {
   }
 }
 
+/** The same question in the brand of another tenant, where the installation has one with people. */
+async function inAnotherBrand() {
+  const admin = (one) => one.people.find((person) => person.role === "tenant_admin");
+  const other = demo.tenants.find((one) => one !== tenant && clinician(one) && admin(one));
+  if (!other) return;
+  const office = await visitor();
+  await signIn(office.page, other, admin(other));
+  const uri = "http://127.0.0.1/cb";
+  const registration = { client_name: "Growth Chart", token_endpoint_auth_method: "none", redirect_uris: [uri], scope: SCOPE };
+  const { client_id: client } = await ask(office.page, "POST", "/api/v1/apps", registration);
+  await ask(office.page, "POST", `/api/v1/apps/${client}/approve`);
+  const { page } = await visitor();
+  await page.goto(`${tenant.base}/sign-in`);
+  const brand = await page.locator("header").innerText();
+  await signIn(page, other, clinician(other));
+  await page.goto(authorization(client, uri, "other", other));
+  await page.getByRole("heading", { name: "Growth Chart asks for access" }).waitFor();
+  assert.notEqual(await page.locator("header").innerText(), brand, "another tenant's name is on the page");
+  await picture(page, "consent-another-brand");
+  console.log("asked in another brand");
+}
+
 try {
   await asClinician();
   await asNewcomer();
   await withAnApp();
+  await inAnotherBrand();
   assert.deepEqual(faults, []);
   console.log("browser: ok");
 } catch (error) {

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use axum::Router;
 use carekeep_care::fhir::BundleLimits;
 use carekeep_gateway::{
-    api::{self, Api, ApiParts, Hosts},
+    api::{self, Api, ApiParts, Hosts, Origins},
     edge::{
         DevAuthority, EdgeDeps, EdgeLimits, Listener, ServeHandle, Shutdown, ShutdownTrigger, TlsConfig,
         TrustedProxies, body::Pace, serve, shutdown,
@@ -187,6 +187,7 @@ async fn public(
     });
     let deps = EdgeDeps {
         directory: Arc::new(Hosts(Arc::clone(vault.directory()))),
+        origins: Arc::new(Origins::new(Arc::clone(vault))),
         limiter,
         metrics,
         routes: api::route_table(),

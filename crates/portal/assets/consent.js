@@ -35,13 +35,22 @@ async function load() {
   at("offline").hidden = !asked.offline;
   picks = asked.patient === "pick";
   at("pick").hidden = !picks;
+  if (asked.launched_for) await sayWhose(asked.launched_for);
   show("ask");
+}
+
+/** The chart that the app was opened from: the person sees whose it is. */
+async function sayWhose(id) {
+  at("chart").textContent = `It is opened for the chart of ${described(await get(`/fhir/R4/Patient/${id}`))}.`;
+  at("chart").hidden = false;
 }
 
 function nameOf(patient) {
   const name = patient.name?.[0] ?? {};
   return [name.family, (name.given ?? []).join(" ")].filter(Boolean).join(", ") || "Without a name";
 }
+
+const described = (patient) => `${nameOf(patient)}, born ${patient.birthDate ?? "unknown"}`;
 
 onClick("find", async () => {
   const name = at("patient-name").value.trim();
@@ -50,7 +59,7 @@ onClick("find", async () => {
   const patients = (found.entry ?? []).map((entry) => entry.resource);
   at("found").textContent = patients.length ? `${patients.length} found.` : "Nobody found that you may see.";
   at("patients").replaceChildren(...patients.map((patient) =>
-    item(choice("radio", "patient", patient.id, false), `${nameOf(patient)}, born ${patient.birthDate ?? "unknown"}`)));
+    item(choice("radio", "patient", patient.id, false), described(patient))));
 });
 
 async function decide(body) {

@@ -1,36 +1,15 @@
 // The person's own account: who they are, where they are signed in, their passkeys and recovery codes.
 
 import { call, get, post } from "./api.js";
+import { sensitive } from "./confirm.js";
 import { watchSession } from "./logoff.js";
-import { at, onClick, onSubmit, run, say, show, showCodes } from "./page.js";
-import { addPasskey, usePasskey } from "./passkey.js";
+import { at, onClick, onSubmit, run, say, showCodes } from "./page.js";
+import { addPasskey } from "./passkey.js";
 
 const leave = () => location.assign("/sign-in");
 const done = (text) => { at("done").textContent = text; };
 
 const FACTORS = { password: "password", totp: "app code", passkey: "passkey", recovery_code: "recovery code" };
-
-/** What waits for a confirmation. */
-let waiting = null;
-
-/** Does something that may need a fresh factor; then it is asked for, and the action repeated. */
-async function sensitive(action) {
-  try {
-    await action();
-  } catch (error) {
-    if (error.code !== "fresh-factor-needed") throw error;
-    waiting = action;
-    show("confirm");
-    at("confirm-code").focus();
-  }
-}
-
-async function confirmed() {
-  at("confirm").hidden = true;
-  const action = waiting;
-  waiting = null;
-  if (action) await action();
-}
 
 async function load() {
   const me = await get("/api/v1/me");
@@ -39,6 +18,7 @@ async function load() {
   at("login").textContent = me.login;
   at("roles").textContent = me.roles.map((role) => role.replaceAll("_", " ")).join(", ");
   at("reenrol").hidden = !me.must_reenrol;
+  at("administers").hidden = !me.roles.includes("tenant_admin");
   await Promise.all([loadSessions(), loadPasskeys(), loadApps()]);
 }
 
@@ -147,18 +127,6 @@ onClick("new-codes", () => sensitive(async () => {
   showCodes(made.codes);
   done("Keep the new recovery codes now; they are not shown again.");
 }));
-
-onSubmit("confirm-form", async () => {
-  const code = at("confirm-code").value;
-  at("confirm-code").value = "";
-  await post("/api/v1/sign-in/totp", { code });
-  await confirmed();
-});
-
-onClick("confirm-passkey", async () => {
-  await usePasskey("/api/v1/step-up/passkey");
-  await confirmed();
-});
 
 load().then(watchSession).catch((error) => {
   if (error.status === 401) leave();

@@ -20,6 +20,8 @@ pub(crate) const FILES: &[(&str, &str, &str)] = &[
     ("consent.js", SCRIPT, include_str!("../assets/consent.js")),
     ("sign-in.js", SCRIPT, include_str!("../assets/sign-in.js")),
     ("join.js", SCRIPT, include_str!("../assets/join.js")),
+    ("confirm.js", SCRIPT, include_str!("../assets/confirm.js")),
+    ("apps.js", SCRIPT, include_str!("../assets/apps.js")),
     ("home.js", SCRIPT, include_str!("../assets/home.js")),
 ];
 

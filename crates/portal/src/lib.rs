@@ -39,6 +39,7 @@ pub fn pages() -> Vec<Page> {
         page("page.sign_in", "/sign-in", get(pages::sign_in)),
         page("page.join", "/join", get(pages::join)),
         page("page.consent", "/consent", get(pages::consent)),
+        page("page.apps", "/apps", get(pages::apps)),
         page("page.asset", "/assets/{file}", get(assets::serve)),
     ]
 }

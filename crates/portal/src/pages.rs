@@ -1,4 +1,4 @@
-//! The pages: `/`, `/sign-in`, `/join`, `/consent`.
+//! The pages: `/`, `/sign-in`, `/join`, `/consent`, `/apps`.
 
 use askama::Template;
 use axum::{
@@ -36,6 +36,12 @@ struct Consent<'a> {
     brand: &'a str,
 }
 
+#[derive(Template)]
+#[template(path = "apps.html")]
+struct Apps<'a> {
+    brand: &'a str,
+}
+
 pub(crate) async fn home(Extension(brand): Extension<Brand>, headers: HeaderMap) -> Response {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let signed_in = cookies.flat_map(|value| value.split(';')).any(|pair| pair.trim().starts_with(COOKIE));
@@ -52,6 +58,10 @@ pub(crate) async fn join(Extension(brand): Extension<Brand>) -> Response {
 
 pub(crate) async fn consent(Extension(brand): Extension<Brand>) -> Response {
     page(&Consent { brand: &brand.name })
+}
+
+pub(crate) async fn apps(Extension(brand): Extension<Brand>) -> Response {
+    page(&Apps { brand: &brand.name })
 }
 
 fn page(template: &impl Template) -> Response {

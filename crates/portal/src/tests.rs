@@ -26,7 +26,7 @@ async fn text(path: &str) -> String {
     String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
 }
 
-const PAGES: [&str; 4] = ["/", "/sign-in", "/join", "/consent"];
+const PAGES: [&str; 5] = ["/", "/sign-in", "/join", "/consent", "/apps"];
 
 #[tokio::test]
 async fn a_page_has_language_heading_brand_and_a_label_for_every_field() {
@@ -37,7 +37,8 @@ async fn a_page_has_language_heading_brand_and_a_label_for_every_field() {
         // askama escapes the name.
         assert!(page.contains("Smith &#38; &#60;Sons&#62;") && !page.contains("<Sons>"), "{path}: {page}");
         assert!(page.contains("role=\"alert\"") && page.contains("name=\"viewport\""), "{path}");
-        for field in page.split("<input").skip(1) {
+        let fields = ["<input", "<select", "<textarea"].map(|tag| page.split(tag).skip(1));
+        for field in fields.into_iter().flatten() {
             let id = field.split("id=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
             assert!(page.contains(&format!("for=\"{id}\"")), "{path}: {id} has no label");
         }

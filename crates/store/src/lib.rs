@@ -13,6 +13,7 @@ mod connection;
 mod credentials;
 pub mod entity;
 mod error;
+mod forget_apps;
 mod invites;
 mod membership;
 mod oauth;
@@ -29,6 +30,7 @@ use crate::connection::{Connections, Transaction};
 
 pub use credentials::Removed;
 pub use error::StoreError;
+pub use forget_apps::Over;
 pub use membership::{Changed, NewGrant};
 pub use oauth::Once;
 pub use people::{Member, Names};

@@ -80,6 +80,21 @@ impl Store {
             .await?)
     }
 
+    /// Where approved apps send people back to: of each app its list.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn approved_redirects(&self) -> Answer<Vec<serde_json::Value>> {
+        Ok(oauth_client::Entity::find()
+            .select_only()
+            .column(oauth_client::Column::RedirectUris)
+            .filter(oauth_client::Column::State.eq("approved"))
+            .filter(oauth_client::Column::RemovedAt.is_null())
+            .into_tuple()
+            .all(&self.database)
+            .await?)
+    }
+
     /// Says where a registration stands from now on; `false` when there is none. What people allowed an app that is not
     /// approved any more is over, also if it is approved again.
     ///
@@ -153,35 +168,33 @@ impl Store {
             .await?)
     }
 
-    /// Uses a launch up; `false` when it was used before.
+    /// Adds what a person allowed, with the code for it. Uses up the launch that it was asked for with; `false`, with nothing added, when that was used before.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn use_launch(&self, hash: &[u8; 32], now: Timestamp) -> Answer<bool> {
-        let used = oauth_launch::Entity::update_many()
-            .col_expr(oauth_launch::Column::UsedAt, Expr::value(OffsetDateTime::from(now)))
-            .filter(oauth_launch::Column::TokenHash.eq(digest(hash)))
-            .filter(oauth_launch::Column::UsedAt.is_null())
-            .exec(&self.database)
-            .await?;
-        Ok(used.rows_affected == 1)
-    }
-
-    /// Adds what a person allowed, with the code for it; codes that have expired are forgotten.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn add_grant(&self, new: oauth_grant::Model, code: Option<oauth_code::Model>) -> Answer<()> {
+    pub async fn add_grant(
+        &self,
+        new: oauth_grant::Model,
+        code: Option<oauth_code::Model>,
+        launch: Option<&[u8; 32]>,
+    ) -> Answer<bool> {
         let (transaction, began) = (self.begin().await?, new.created_at);
+        if let Some(launch) = launch {
+            let used = oauth_launch::Entity::update_many()
+                .col_expr(oauth_launch::Column::UsedAt, Expr::value(began))
+                .filter(oauth_launch::Column::TokenHash.eq(digest(launch)))
+                .filter(oauth_launch::Column::UsedAt.is_null());
+            if used.exec(&transaction).await?.rows_affected != 1 {
+                transaction.rollback().await?;
+                return Ok(false);
+            }
+        }
         oauth_grant::Entity::insert(new.into_active_model()).exec_without_returning(&transaction).await?;
         if let Some(code) = code {
-            oauth_code::Entity::delete_many()
-                .filter(oauth_code::Column::ExpiresAt.lt(began))
-                .exec(&transaction)
-                .await?;
             oauth_code::Entity::insert(code.into_active_model()).exec_without_returning(&transaction).await?;
         }
-        Ok(transaction.commit().await?)
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// A grant.

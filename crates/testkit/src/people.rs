@@ -48,9 +48,6 @@ impl Platform {
     pub async fn person(&self, tenant: TenantId, spec: PersonSpec<'_>) -> Person {
         let (clock, random) = (&*self.clock, &*self.random);
         let id = PersonId::generate(clock, random);
-        let session = SessionId::generate(clock, random);
-        let token = format!("cks_test_{:x?}", random::bytes::<16>(random));
-        let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes());
         let now = OffsetDateTime::from(clock.now());
         let schema = tenant.schema();
         sqlx::query(AssertSqlSafe(format!(
@@ -74,6 +71,21 @@ impl Platform {
         if spec.status == "invited" {
             self.opened_invitation(tenant, id).await;
         }
+        self.session(tenant, id, spec.aal).await
+    }
+
+    /// Somebody's second session, on another device.
+    pub async fn another_session(&self, of: &Person) -> Person {
+        self.session(of.tenant, of.id, 2).await
+    }
+
+    async fn session(&self, tenant: TenantId, id: PersonId, aal: i16) -> Person {
+        let (clock, random) = (&*self.clock, &*self.random);
+        let session = SessionId::generate(clock, random);
+        let token = format!("cks_test_{:x?}", random::bytes::<16>(random));
+        let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes());
+        let now = OffsetDateTime::from(clock.now());
+        let schema = tenant.schema();
         sqlx::query(AssertSqlSafe(format!(
             "INSERT INTO {schema}.session (id, person, token_hash, state, detail, aal, created_at, last_seen_at,
                factor_at, factors)
@@ -82,7 +94,7 @@ impl Platform {
         .bind(session.as_uuid())
         .bind(id.as_uuid())
         .bind(hash.as_ref())
-        .bind(spec.aal)
+        .bind(aal)
         .bind(now)
         .execute(&self.people)
         .await

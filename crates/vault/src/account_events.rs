@@ -47,6 +47,8 @@ pub enum AccountEvent {
     SignOut,
     /// Other sessions of the person ended because the person said so.
     EndSessions,
+    /// An app was opened from a chart.
+    LaunchApp,
     /// An app was let in.
     AllowApp,
     /// What an app was allowed was withdrawn.
@@ -74,6 +76,7 @@ impl AccountEvent {
             Self::NewRecoveryCodes => "new_recovery_codes",
             Self::SignOut => "sign_out",
             Self::EndSessions => "end_sessions",
+            Self::LaunchApp => "launch_app",
             Self::AllowApp => "allow_app",
             Self::WithdrawApp => "withdraw_app",
         }

@@ -52,6 +52,12 @@ impl Sealed {
         self.envelope.is_none()
     }
 
+    /// Whether it is about this patient.
+    #[must_use]
+    pub fn is_about(&self, patient: ResourceId) -> bool {
+        self.patient == Some(patient)
+    }
+
     /// When this version was written.
     #[must_use]
     pub const fn last_updated(&self) -> Timestamp {

@@ -27,7 +27,7 @@ const IDENTIFIER: &str = "urn:example:mrn|Zyxwvandermolen-7719";
 type Ask = (&'static str, &'static str);
 
 /// Every route that shows or changes health data or people, in each of its variants.
-const ASKS: [Ask; 26] = [
+const ASKS: [Ask; 27] = [
     ("fhir.read", ""),
     ("fhir.version_read", ""),
     ("fhir.history", ""),
@@ -54,6 +54,7 @@ const ASKS: [Ask; 26] = [
     ("apps.list", ""),
     ("apps.register", ""),
     ("consent.decide", ""),
+    ("launch.open", ""),
 ];
 
 struct Scene {
@@ -69,8 +70,9 @@ struct Scene {
     patient: String,
     /// An observation to delete.
     spare: String,
-    /// The query by which an app asks for access.
+    /// The query by which an app asks for access, and the app.
     consent: String,
+    app: String,
     /// For login names that are new each time.
     asked: usize,
 }
@@ -97,8 +99,8 @@ fn bundle(kind: &str, patient: &str) -> Value {
 }
 
 fn app() -> Value {
-    json!({"client_name": "App", "token_endpoint_auth_method": "none", "scope": "user/*.rs",
-        "redirect_uris": ["https://app.example/cb"]})
+    json!({"client_name": "App", "token_endpoint_auth_method": "none", "scope": "launch user/*.rs",
+        "redirect_uris": ["https://app.example/cb"], "initiate_login_uri": "https://app.example/launch"})
 }
 
 impl Scene {
@@ -135,6 +137,7 @@ impl Scene {
             patient,
             spare,
             consent,
+            app: client.to_owned(),
             asked,
         };
         scene.put_spare().await;
@@ -213,6 +216,10 @@ impl Scene {
             ("consent.decide", _) => {
                 let body = json!({"request": self.consent, "allow": true});
                 at(&self.doctor, Method::POST, "/api/v1/consent").json(&body)
+            }
+            ("launch.open", _) => {
+                let path = format!("/api/v1/apps/{}/launch", self.app);
+                at(&self.doctor, Method::POST, &path).json(&json!({"patient": patient}))
             }
             other => panic!("{other:?} is no request here"),
         }
@@ -315,8 +322,16 @@ const NO_RAISE: &str = "DROP TRIGGER broken ON {s}.audit_entry; DROP FUNCTION {s
 fn bar_a1_every_route_with_health_data_or_people_is_asked() {
     let asked: BTreeSet<&str> = ASKS.iter().map(|ask| ask.0).collect();
     for endpoint in api::endpoints() {
-        let areas =
-            ["fhir.", "people.", "patients.", "care_team.", "consent.decide", "apps.list", "apps.register"];
+        let areas = [
+            "fhir.",
+            "people.",
+            "patients.",
+            "care_team.",
+            "consent.decide",
+            "launch.open",
+            "apps.list",
+            "apps.register",
+        ];
         let counts = areas.iter().any(|area| endpoint.name.starts_with(area));
         let recorded = counts && endpoint.access == Access::Session;
         assert!(!recorded || asked.contains(endpoint.name), "{} is not asked under faults", endpoint.name);

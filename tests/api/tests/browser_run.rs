@@ -1,4 +1,4 @@
-//! I1, I2, I3: what people do with a browser: `tests/browser/portal.mjs`, run by node in a headless Chromium.
+//! I1, I2, I3, I11: what people and apps do with a browser: the scripts of `tests/browser`, run by node in a headless Chromium.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,7 +16,10 @@ use tokio::{
     process::Command,
 };
 
-use crate::support::{Clinic, Member, PASSWORD};
+use crate::{
+    support::{Clinic, Member, PASSWORD, Program},
+    ward::created,
+};
 
 /// Lets the test's clock run with the machine's: the browser's authenticator app knows no other.
 async fn run_with_the_machine(clock: Arc<ManualClock>) {
@@ -43,6 +46,24 @@ fn modules() -> PathBuf {
 fn script(name: &str) -> (PathBuf, PathBuf) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../browser").join(name);
     (script, Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser"))
+}
+
+/// Runs a script of `tests/browser` with what it is to know, and keeps its pictures; it says `<its name>: ok` at the end.
+async fn browser(script: &str, says: &str, knows: &Path) {
+    let (script, artefacts) = self::script(script);
+    let output = Command::new("node")
+        .arg(script)
+        .arg(knows)
+        .arg(artefacts)
+        .env("CAREKEEP_NODE_MODULES", modules())
+        .env("CAREKEEP_EXPECT_CHART", "1")
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .unwrap();
+    let (said, failed) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && said.contains(&format!("{says}: ok")), "{said}\n{failed}");
 }
 
 #[tokio::test]
@@ -93,20 +114,36 @@ async fn i3_people_sign_in_by_code_and_by_passkey_and_join_in_a_browser() {
     std::fs::write(&path, demo.to_string()).unwrap();
     let clock = tokio::spawn(run_with_the_machine(Arc::clone(&clinic.clock)));
 
-    let (script, artefacts) = script("portal.mjs");
-    let output = Command::new("node")
-        .arg(script)
-        .arg(&path)
-        .arg(artefacts)
-        .env("CAREKEEP_NODE_MODULES", modules())
-        .env("CAREKEEP_EXPECT_CHART", "1")
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await
-        .unwrap();
+    browser("portal.mjs", "browser", &path).await;
     clock.abort();
-    let (said, failed) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && said.contains("browser: ok"), "{said}\n{failed}");
+    clinic.close().await;
+}
+
+/// A patient with a visit and an observation.
+async fn chart(program: &mut Program, family: &str) -> Value {
+    let patient = created(program, "Patient", json!({"name": [{"family": family}]})).await;
+    let subject = json!({"reference": format!("Patient/{patient}")});
+    let visit = json!({"status": "in-progress", "class": {"code": "AMB"}, "subject": subject});
+    let encounter = created(program, "Encounter", visit).await;
+    let observation = json!({"status": "final", "code": {"text": "Weight"}, "subject": subject});
+    created(program, "Observation", observation).await;
+    json!({"family": family, "patient": patient, "encounter": encounter})
+}
+
+#[tokio::test]
+async fn i11_the_public_javascript_client_launches_by_itself_and_from_the_chart() {
+    let clinic = Clinic::open().await;
+    let mut admin = clinic.admin().await;
+    let mut doctor = clinic.member(&mut admin, "dr.meyer", &["clinician"]).await;
+    let knows = json!({
+        "base": clinic.origin("acme"),
+        "admin": person("tenant_admin", &admin), "doctor": person("clinician", &doctor),
+        "own": chart(&mut doctor.program, "Okonkwo").await, "other": chart(&mut doctor.program, "Petrov").await,
+    });
+    let path = clinic.folder("clinic.json");
+    std::fs::write(&path, knows.to_string()).unwrap();
+    let clock = tokio::spawn(run_with_the_machine(Arc::clone(&clinic.clock)));
+    browser("smart.mjs", "smart", &path).await;
+    clock.abort();
     clinic.close().await;
 }

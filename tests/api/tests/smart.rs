@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use aws_lc_rs::{
-    digest::{SHA256, digest},
     rand::SystemRandom,
     rsa::PublicKeyComponents,
     signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_2048_8192_SHA256},
@@ -13,151 +12,10 @@ use data_encoding::BASE64URL_NOPAD;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Clinic, Member, Program};
-
-const REDIRECT: &str = "https://app.example/cb";
-const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-
-/// A clinic with a doctor who cares for two patients, and an app.
-struct Ward {
-    clinic: Clinic,
-    admin: Member,
-    doctor: Member,
-    own: String,
-    other: String,
-    client: String,
-}
-
-async fn created(program: &mut Program, kind: &str, mut resource: Value) -> String {
-    resource["resourceType"] = kind.into();
-    let made = program.post(&format!("/fhir/R4/{kind}"), &resource).await.expect(StatusCode::CREATED);
-    made["id"].as_str().unwrap().to_owned()
-}
-
-/// A patient with one condition; the condition's id.
-async fn chart(program: &mut Program, family: &str) -> (String, String) {
-    let patient = created(program, "Patient", json!({"name": [{"family": family}]})).await;
-    let subject = json!({"reference": format!("Patient/{patient}")});
-    let condition = created(program, "Condition", json!({"subject": subject, "code": {"text": "x"}})).await;
-    (patient, condition)
-}
-
-fn registration(scope: &str) -> Value {
-    json!({
-        "client_name": "Growth Chart", "token_endpoint_auth_method": "none", "redirect_uris": [REDIRECT],
-        "scope": scope,
-    })
-}
-
-/// Of them, what can be kept: no resource stands for the doctor yet.
-const GRANTED: &str = "launch/patient patient/*.rs openid offline_access";
-const SCOPES: &str = "launch/patient patient/*.rs openid fhirUser offline_access";
-
-impl Ward {
-    async fn open() -> Self {
-        let clinic = Clinic::open().await;
-        let mut admin = clinic.admin().await;
-        let mut doctor = clinic.member(&mut admin, "dr.meyer", &["clinician"]).await;
-        let (own, _) = chart(&mut doctor.program, "Own").await;
-        let (other, _) = chart(&mut doctor.program, "Other").await;
-        let registered = admin.program.post("/api/v1/apps", &registration(SCOPES)).await;
-        let registered = registered.expect(StatusCode::CREATED);
-        assert_eq!((&registered["state"], registered.get("client_secret")), (&json!("pending"), None));
-        let client = registered["client_id"].as_str().unwrap().to_owned();
-        Self { clinic, admin, doctor, own, other, client }
-    }
-
-    async fn approve(&mut self) {
-        let path = format!("/api/v1/apps/{}/approve", self.client);
-        self.admin.program.post(&path, &Value::Null).await.expect(StatusCode::NO_CONTENT);
-    }
-
-    /// The query of an authorization request, with some of it changed.
-    fn query(&self, changes: &[(&str, &str)]) -> String {
-        let challenge = BASE64URL_NOPAD.encode(digest(&SHA256, VERIFIER.as_bytes()).as_ref());
-        let aud = format!("{}/fhir/R4", self.clinic.origin("acme"));
-        let mut all = vec![
-            ("response_type", "code"),
-            ("client_id", &self.client),
-            ("redirect_uri", REDIRECT),
-            ("scope", SCOPES),
-            ("state", "s1"),
-            ("aud", &aud),
-            ("nonce", "n1"),
-            ("code_challenge", &challenge),
-            ("code_challenge_method", "S256"),
-        ];
-        for (name, value) in changes {
-            all.retain(|(known, _)| known != name);
-            if !value.is_empty() {
-                all.push((name, value));
-            }
-        }
-        url_query(&all)
-    }
-
-    async fn authorize(&self, query: &str) -> Answer {
-        self.clinic.program("acme").get(&format!("/oauth/authorize?{query}")).await
-    }
-
-    async fn decide(&mut self, query: &str, more: Value) -> Answer {
-        let mut body = json!({"request": query, "allow": true});
-        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        self.doctor.program.post("/api/v1/consent", &body).await
-    }
-
-    /// A code for the doctor's own choice of patient.
-    async fn code(&mut self) -> String {
-        let query = self.query(&[]);
-        let patient = self.own.clone();
-        let given = self.decide(&query, json!({"patient": patient})).await.expect(StatusCode::OK);
-        parameter(given["redirect_to"].as_str().unwrap(), "code").unwrap()
-    }
-
-    async fn form(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
-        form(&self.clinic, path, fields).await
-    }
-
-    async fn exchange(&self, code: &str) -> Answer {
-        let fields = [
-            ("grant_type", "authorization_code"),
-            ("code", code),
-            ("redirect_uri", REDIRECT),
-            ("code_verifier", VERIFIER),
-            ("client_id", &self.client),
-        ];
-        self.form("/oauth/token", &fields).await
-    }
-
-    async fn refresh(&self, token: &str) -> Answer {
-        let fields = [("grant_type", "refresh_token"), ("refresh_token", token), ("client_id", &self.client)];
-        self.form("/oauth/token", &fields).await
-    }
-
-    fn app(&self, token: &Value) -> Program {
-        let mut program = self.clinic.program("acme");
-        program.token = Some(token["access_token"].as_str().unwrap().to_owned());
-        program
-    }
-}
-
-fn url_query(pairs: &[(&str, &str)]) -> String {
-    let mut url = reqwest::Url::parse("https://x.example").unwrap();
-    url.query_pairs_mut().extend_pairs(pairs);
-    url.query().unwrap().to_owned()
-}
-
-fn parameter(address: &str, name: &str) -> Option<String> {
-    let url = reqwest::Url::parse(address).unwrap();
-    url.query_pairs().find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
-}
-
-async fn form(clinic: &Clinic, path: &str, fields: &[(&str, &str)]) -> Answer {
-    let program = clinic.program("acme");
-    let request = program.http.post(format!("{}{path}", program.base));
-    let kind = "application/x-www-form-urlencoded";
-    Answer::of(request.header("content-type", kind).body(url_query(fields))).await
-}
+use crate::{
+    support::{Clinic, Program},
+    ward::{GRANTED, REDIRECT, SCOPES, VERIFIER, Ward, created, form, parameter, registration},
+};
 
 /// The claims of an id token, if the published keys verify it.
 async fn verified(clinic: &Clinic, token: &str) -> Value {
@@ -297,6 +155,7 @@ async fn i11_a_request_that_does_not_hold_together_reaches_nobody() {
         ([("scope", "system/*.rs")], "invalid_scope"),
         ([("scope", "nonsense")], "invalid_scope"),
         ([("launch", "x")], "invalid_request"),
+        ([("scope", "launch patient/*.rs")], "invalid_scope"),
         ([("prompt", "none")], "interaction_required"),
         ([("request", "x")], "request_not_supported"),
         ([("request_uri", "https://app.example/r")], "request_uri_not_supported"),
@@ -404,6 +263,59 @@ async fn i11_tokens_are_refreshed_told_about_revoked_and_withdrawn() {
     ward.clinic.close().await;
 }
 
+#[tokio::test]
+async fn i11_an_app_without_a_secret_refreshes_without_saying_who_it_is_and_no_other_does() {
+    let mut ward = Ward::open().await;
+    ward.approve().await;
+    let code = ward.code().await;
+    let first = ward.exchange(&code).await.expect(StatusCode::OK);
+    let nameless = async |ward: &Ward, token: &str| {
+        let fields = [("grant_type", "refresh_token"), ("refresh_token", token)];
+        ward.form("/oauth/token", &fields).await
+    };
+    let refresh = first["refresh_token"].as_str().unwrap();
+    let second = nameless(&ward, refresh).await.expect(StatusCode::OK);
+    assert_eq!(second["patient"], json!(ward.own));
+    let again = nameless(&ward, refresh).await;
+    assert_eq!((again.status, &again.body["error"]), (StatusCode::BAD_REQUEST, &json!("invalid_grant")));
+    let dead = nameless(&ward, second["refresh_token"].as_str().unwrap()).await;
+    assert_eq!(dead.body["error"], "invalid_grant", "the family has ended");
+    for nothing in [second["access_token"].as_str().unwrap(), "ckr_x", "x"] {
+        assert_eq!(nameless(&ward, nothing).await.body["error"], "invalid_grant", "{nothing}");
+    }
+
+    let mut secret = registration(SCOPES);
+    secret["token_endpoint_auth_method"] = json!("client_secret_basic");
+    let made = ward.admin.program.post("/api/v1/apps", &secret).await.expect(StatusCode::CREATED);
+    ward.client = made["client_id"].as_str().unwrap().to_owned();
+    ward.approve().await;
+    let code = ward.code().await;
+    let (client, secret) = (ward.client.clone(), made["client_secret"].as_str().unwrap());
+    let fields = [
+        ("grant_type", "authorization_code"),
+        ("code", &code),
+        ("redirect_uri", REDIRECT),
+        ("code_verifier", VERIFIER),
+        ("client_id", &client),
+        ("client_secret", secret),
+    ];
+    let token = ward.form("/oauth/token", &fields).await.expect(StatusCode::OK);
+    let refresh = token["refresh_token"].as_str().unwrap();
+    let refused = nameless(&ward, refresh).await;
+    assert_eq!(
+        (refused.status, &refused.body["error"]),
+        (StatusCode::UNAUTHORIZED, &json!("invalid_client"))
+    );
+    let fields = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", refresh),
+        ("client_id", &client),
+        ("client_secret", secret),
+    ];
+    ward.form("/oauth/token", &fields).await.expect(StatusCode::OK);
+    ward.clinic.close().await;
+}
+
 async fn ends_within_a_second(mut app: Program, path: &str) {
     let began = std::time::Instant::now();
     while app.get(path).await.status != StatusCode::UNAUTHORIZED {
@@ -419,7 +331,12 @@ async fn i11_what_cannot_be_registered_is_refused_with_what_to_do() {
     for (change, code) in [
         (json!({"scope": "everything"}), "scope-not-known"),
         (json!({"scope": ""}), "scope-not-known"),
-        (json!({"scope": "launch patient/*.rs"}), "scope-not-known"),
+        (json!({"scope": "launch patient/*.rs"}), "app-not-registrable"),
+        (json!({"initiate_login_uri": "https://app.example/launch"}), "app-not-registrable"),
+        (
+            json!({"scope": "launch patient/*.rs", "initiate_login_uri": "http://app.example/launch"}),
+            "app-not-registrable",
+        ),
         (json!({"scope": "system/*.rs patient/*.rs"}), "scope-not-known"),
         (json!({"scope": "system/*.rs"}), "app-not-registrable"),
         (json!({"redirect_uris": ["http://app.example/cb"]}), "app-not-registrable"),

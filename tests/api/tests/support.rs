@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use carekeep_care::fhir::BundleLimits;
 use carekeep_gateway::{
-    api::{self, Api, ApiParts, Hosts, identity::first_admin_invite},
+    api::{self, Api, ApiParts, Hosts, Origins, identity::first_admin_invite},
     edge::{
         self, DevAuthority, EdgeDeps, EdgeLimits, Listener, ServeHandle, ShutdownTrigger, TrustedProxies,
         body::Pace, shutdown,
@@ -64,6 +64,7 @@ impl Clinic {
         };
         let deps = EdgeDeps {
             directory: Arc::new(Hosts(Arc::clone(vault.directory()))),
+            origins: Arc::new(Origins::new(Arc::clone(&vault))),
             limiter,
             metrics: Metrics::new("test", None).unwrap(),
             routes: api::route_table(),

@@ -6,12 +6,14 @@ use std::{sync::Arc, time::Duration};
 use carekeep_identity::{
     PlainToken,
     oauth::{Authentication, Challenge, ClientState, Registration},
-    storage::{AppError, Client, Consent, Issued, PgRepository, Proof},
+    storage::{AppError, Chart, Client, Consent, Issued, PgRepository, Proof},
 };
 use carekeep_kernel::{ManualClock, ResourceId, SessionId, Timestamp};
 use carekeep_policy::Role;
 use carekeep_testkit::{Person, PersonSpec, Platform};
 use carekeep_vault::{Caller, Vault, catalogue::ManageTenant};
+
+use sqlx::Row as _;
 
 use crate::support::as_superuser;
 
@@ -38,6 +40,20 @@ fn app() -> Registration {
         launch_uri: None,
         scopes: "patient/*.rs openid offline_access online_access".to_owned(),
         backend: false,
+    }
+}
+
+fn consent<'a>(client: &'a Client, scopes: &'a str, chart: Option<Chart>) -> Consent<'a> {
+    Consent {
+        client,
+        scopes,
+        patient: chart.map(|chart| chart.patient),
+        encounter: chart.and_then(|chart| chart.encounter),
+        launch: None,
+        offline: scopes.contains("offline_access"),
+        redirect_uri: REDIRECT,
+        challenge: Challenge::parse(Some(CHALLENGE), Some("S256")).unwrap(),
+        nonce: Some("n"),
     }
 }
 
@@ -72,15 +88,7 @@ impl Desk {
     }
 
     async fn code(&self, client: &Client, scopes: &str) -> PlainToken {
-        let consent = Consent {
-            client,
-            scopes,
-            patient: None,
-            offline: scopes.contains("offline_access"),
-            redirect_uri: REDIRECT,
-            challenge: Challenge::parse(Some(CHALLENGE), Some("S256")).unwrap(),
-            nonce: Some("n"),
-        };
+        let consent = consent(client, scopes, None);
         let prepared = self.people.prepare_consent(&self.ann.caller(&self.vault).await.unwrap(), &consent);
         self.people.consent(prepared.unwrap()).await.unwrap()
     }
@@ -362,27 +370,52 @@ async fn i11_an_app_is_who_it_proves_to_be_and_approved() {
 }
 
 #[tokio::test]
-async fn i11_a_launch_is_for_one_app_one_person_and_once() {
+async fn i11_a_launch_is_for_one_app_one_session_and_once() {
     let desk = Desk::open().await;
-    let ((client, _), (other, _)) = (desk.registered(&app()).await, desk.registered(&app()).await);
+    let mut launchable = app();
+    launchable.launch_uri = Some("https://app.example/launch".to_owned());
+    launchable.scopes = "launch patient/*.rs".to_owned();
+    let ((client, _), (other, _)) = (desk.registered(&launchable).await, desk.registered(&launchable).await);
+    let (plain, _) = desk.registered(&app()).await;
     let (ann, boss) =
         (desk.ann.caller(&desk.vault).await.unwrap(), desk.boss.caller(&desk.vault).await.unwrap());
-    let patient = ResourceId::generate(&*desk.platform.clock, &*desk.platform.random);
-    let launch = desk.people.launch_app(&ann, &client, patient).await.unwrap();
-    let asked = async |by: &Caller, app: &Client, uses: bool| {
-        desk.people.launch_context(by, app, (launch.reveal(), uses)).await
+    let elsewhere = desk.platform.another_session(&desk.ann).await.caller(&desk.vault).await.unwrap();
+    assert_eq!(elsewhere.person(), ann.person());
+    let fresh = || ResourceId::generate(&*desk.platform.clock, &*desk.platform.random);
+    let chart = Chart { patient: fresh(), encounter: Some(fresh()) };
+    assert!(matches!(desk.people.launch_app(&ann, &plain, chart).await, Err(AppError::NotFound)));
+    let launchable = desk.people.launchable_apps(&ann).await.unwrap();
+    assert_eq!(launchable.len(), 2);
+    assert!(launchable.iter().all(|app| [client.id, other.id].contains(&app.id)));
+
+    let launch = desk.people.launch_app(&ann, &client, chart).await.unwrap();
+    let asked = async |by: &Caller, app: &Client| desk.people.launched(by, app, launch.reveal()).await;
+    assert_eq!(refused(asked(&boss, &client).await), "invalid_request");
+    assert_eq!(refused(asked(&elsewhere, &client).await), "invalid_request");
+    assert_eq!(refused(asked(&ann, &other).await), "invalid_request");
+    assert_eq!(refused(desk.people.launched(&ann, &client, "ckl_x").await), "invalid_request");
+    // Two consents to one launch, both prepared before either is given: one is first.
+    let (one, two) = (asked(&ann, &client).await.unwrap(), asked(&ann, &client).await.unwrap());
+    assert_eq!(one.chart, chart);
+    let prepare = |launch| {
+        let consent =
+            Consent { launch: Some(launch), ..consent(&client, "launch patient/*.rs", Some(chart)) };
+        desk.people.prepare_consent(&ann, &consent).unwrap()
     };
-    assert_eq!(refused(asked(&boss, &client, true).await), "invalid_request");
-    assert_eq!(refused(asked(&ann, &other, true).await), "invalid_request");
-    assert_eq!(asked(&ann, &client, false).await.unwrap(), patient);
-    assert_eq!(asked(&ann, &client, true).await.unwrap(), patient);
-    assert_eq!(refused(asked(&ann, &client, true).await), "invalid_request");
-    let late = desk.people.launch_app(&ann, &client, patient).await.unwrap();
-    desk.clock.advance(Duration::from_secs(300));
-    assert_eq!(
-        refused(desk.people.launch_context(&ann, &client, (late.reveal(), true)).await),
-        "invalid_request"
-    );
+    let (one, two) = (prepare(&one), prepare(&two));
+    let (one, two) = tokio::join!(desk.people.consent(one), desk.people.consent(two));
+    let (given, late) = if one.is_ok() { (one, two) } else { (two, one) };
+    assert_eq!(refused(late), "invalid_request");
+    let issued = desk.exchange(&client, given.unwrap().reveal()).await.unwrap();
+    assert_eq!((issued.patient, issued.encounter), (Some(chart.patient), chart.encounter));
+    assert_eq!(refused(asked(&ann, &client).await), "invalid_request");
+    assert_eq!(desk.people.app_grants(&ann).await.unwrap().len(), 1, "what came second left nothing");
+
+    let late = desk.people.launch_app(&ann, &client, chart).await.unwrap();
+    desk.clock.advance(Duration::from_secs(299));
+    assert!(desk.people.launched(&ann, &client, late.reveal()).await.is_ok());
+    desk.clock.advance(Duration::from_secs(1));
+    assert_eq!(refused(desk.people.launched(&ann, &client, late.reveal()).await), "invalid_request");
 }
 
 #[tokio::test]
@@ -408,4 +441,75 @@ async fn i11_signing_keys_are_the_tenants_sealed_and_change() {
     let theirs = other.signing_key().await.unwrap().public_jwk().unwrap();
     let published = desk.people.published_keys().await.unwrap();
     assert!(published.iter().all(|ours| ours["n"] != theirs["n"]), "each tenant has its own");
+}
+
+/// How much there is of everything that apps hold.
+async fn held(desk: &Desk) -> [i64; 6] {
+    let schema = desk.ann.tenant.schema();
+    let pool = desk.platform.superuser("operations");
+    let mut counts = [0; 6];
+    let tables = ["grant", "code", "token", "launch", "assertion", "signing_key"];
+    for (count, table) in counts.iter_mut().zip(tables) {
+        let sql = format!("SELECT count(*) FROM {schema}.oauth_{table}");
+        *count = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_one(&pool).await.unwrap().get(0);
+    }
+    pool.close().await;
+    counts
+}
+
+#[tokio::test]
+async fn i11_what_is_over_is_forgotten_and_what_lives_is_kept() {
+    let desk = Desk::open().await;
+    let mut launchable = app();
+    launchable.launch_uri = Some("https://app.example/launch".to_owned());
+    launchable.scopes = "launch patient/*.rs offline_access".to_owned();
+    let (client, _) = desk.registered(&launchable).await;
+    desk.registered(&app()).await;
+    let ann = desk.ann.caller(&desk.vault).await.unwrap();
+    let patient = ResourceId::generate(&*desk.platform.clock, &*desk.platform.random);
+    let open = async || {
+        let chart = Chart { patient, encounter: None };
+        desk.people.launch_app(&ann, &client, chart).await.unwrap();
+    };
+    // One that a session ends, one that is withdrawn, one that is used every day, one that nobody uses again.
+    for scopes in ["patient/*.rs", "patient/*.rs offline_access", "launch offline_access", "offline_access"] {
+        let code = desk.code(&client, scopes).await;
+        desk.exchange(&client, code.reveal()).await.unwrap();
+    }
+    desk.people.signing_key().await.unwrap();
+    open().await;
+    let schema = desk.ann.tenant.schema();
+    let more = format!(
+        "UPDATE {schema}.oauth_grant SET revoked_at = created_at WHERE scopes = 'patient/*.rs offline_access';
+         INSERT INTO {schema}.oauth_assertion SELECT id, sha256('x'),
+           CASE WHEN id = '{}' THEN created_at ELSE created_at + interval '1 hour' END FROM {schema}.oauth_client",
+        client.id
+    );
+    as_superuser(&desk.platform, "operations", more).await;
+    assert_eq!(held(&desk).await, [4, 4, 7, 1, 2, 1]);
+
+    desk.clock.advance(Duration::from_secs(301));
+    open().await;
+    // Grants, the three refresh tokens and the other app's assertion, of the same `jti`, live on; the new launch is there.
+    assert_eq!(held(&desk).await, [4, 0, 3, 1, 1, 1]);
+    desk.clock.advance(Duration::from_secs(24 * 3600));
+    let used = format!(
+        "UPDATE {schema}.oauth_grant SET last_used_at = now() + interval '40 years' WHERE scopes LIKE 'launch%'"
+    );
+    as_superuser(&desk.platform, "operations", used).await;
+    open().await;
+    assert_eq!(
+        held(&desk).await,
+        [2, 0, 2, 1, 0, 1],
+        "what the session ended and what was withdrawn is gone"
+    );
+    desk.clock.advance(Duration::from_secs(30 * 24 * 3600));
+    open().await;
+    assert_eq!(held(&desk).await, [1, 0, 0, 1, 0, 1], "so is what nobody used");
+    desk.clock.advance(Duration::from_secs(90 * 24 * 3600));
+    desk.people.signing_key().await.unwrap();
+    assert_eq!(held(&desk).await[5], 2, "what the old key signed still verifies");
+    desk.clock.advance(Duration::from_secs(2 * 24 * 3600));
+    open().await;
+    assert_eq!(held(&desk).await[5], 1);
 }

@@ -16,22 +16,27 @@ fn tool(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set: run the tests by ./dev test"))
 }
 
-#[tokio::test]
-async fn x1_a_public_fhir_client_signs_in_reads_searches_creates_and_updates() {
-    let mut installation = Installation::start(None);
-    let mode = std::fs::metadata(installation.state.join("demo.json")).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600, "demo.json must be its owner's alone");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients/fhir_client.py");
+/// Runs a client of `tests/clients` against the tenant harbour; gives what it said.
+fn run_client(script: &str, installation: &Installation) -> String {
     let ran = Command::new(format!("{}/bin/python", tool("CAREKEEP_VENV")))
-        .arg(script)
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients").join(script))
         .arg(installation.state.join("demo.json"))
         .arg("harbour")
         .arg(installation.authority())
         .output()
         .unwrap();
-    let (said, errors) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
     println!("{said}");
-    assert!(ran.status.success(), "{said}\n{errors}");
+    assert!(ran.status.success(), "{said}\n{}", String::from_utf8_lossy(&ran.stderr));
+    said
+}
+
+#[tokio::test]
+async fn x1_a_public_fhir_client_signs_in_reads_searches_creates_and_updates() {
+    let mut installation = Installation::start(None);
+    let mode = std::fs::metadata(installation.state.join("demo.json")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "demo.json must be its owner's alone");
+    let said = run_client("fhir_client.py", &installation);
     assert_eq!(said.matches("ok: ").count(), 10, "{said}");
     // A second start finds everything there.
     installation = installation.restart();
@@ -39,6 +44,13 @@ async fn x1_a_public_fhir_client_signs_in_reads_searches_creates_and_updates() {
     assert!(installation.started_in < Duration::from_secs(20), "{:?}", installation.started_in);
     let me = installation.signed_in("harbour", "clinician").await.get("/api/v1/me").await.unwrap();
     assert_eq!(me["roles"], serde_json::json!(["clinician"]));
+}
+
+#[test]
+fn i11_public_oauth_clients_get_tokens_for_one_patient_and_for_a_program() {
+    let installation = Installation::start(None);
+    let said = run_client("smart_clients.py", &installation);
+    assert_eq!(said.matches("ok: ").count(), 10, "{said}");
 }
 
 /// A folder with one small chart to start from.
@@ -180,4 +192,5 @@ async fn i1_i2_people_sign_in_to_a_demo_tenant_by_code_and_by_passkey_in_a_brows
     let (said, errors) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
     println!("{said}");
     assert!(ran.status.success() && said.contains("browser: ok"), "{said}\n{errors}");
+    assert!(said.contains("asked in another brand"), "{said}");
 }

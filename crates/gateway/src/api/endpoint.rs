@@ -6,7 +6,7 @@ use serde_json::Value;
 use utoipa::PartialSchema;
 
 use super::Api;
-use crate::edge::RoutePolicy;
+use crate::edge::{Readers, RoutePolicy};
 
 /// Who may call a route at all; what they get is the vault's decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct Endpoint {
     pub access: Access,
     /// Body size and kind, if not the default.
     pub policy: Option<RoutePolicy>,
+    /// Who reads its answers across origins; the same for all methods of a path.
+    pub readers: Readers,
     /// What it does, in a sentence.
     pub summary: &'static str,
     /// Names of the parameters of its query.
@@ -54,6 +56,7 @@ impl Endpoint {
             name,
             access: Access::Session,
             policy: None,
+            readers: Readers::Nobody,
             summary: "",
             query: &[],
             takes: None,
@@ -81,6 +84,13 @@ impl Endpoint {
     #[must_use]
     pub fn body(mut self, policy: RoutePolicy) -> Self {
         self.policy = Some(policy);
+        self
+    }
+
+    /// Says who reads its answers across origins.
+    #[must_use]
+    pub fn read_by(mut self, readers: Readers) -> Self {
+        self.readers = readers;
         self
     }
 

@@ -7,6 +7,7 @@ pub mod endpoint;
 pub mod fhir;
 pub mod identity;
 pub mod openapi;
+mod origins;
 mod session;
 mod state;
 mod view;
@@ -16,10 +17,11 @@ use axum::Router;
 pub use directory::Hosts;
 pub use endpoint::{Access, Endpoint};
 pub use fhir::BUNDLE_BYTES;
+pub use origins::Origins;
 pub use session::SignedIn;
 pub use state::{Api, ApiParts};
 
-use crate::edge::RouteTable;
+use crate::edge::{Readers, RouteTable};
 
 /// Every route of the API.
 #[must_use]
@@ -42,8 +44,14 @@ pub fn router(api: Api) -> Router {
 /// What the edge must know of the API's routes.
 #[must_use]
 pub fn route_table() -> RouteTable {
-    endpoints()
-        .iter()
-        .filter_map(|endpoint| endpoint.policy.map(|policy| (endpoint.path, policy)))
-        .fold(RouteTable::default().fhir_below("/fhir/"), |table, (path, policy)| table.route(path, policy))
+    endpoints().iter().fold(RouteTable::default().fhir_below("/fhir/"), |table, endpoint| {
+        let table = match endpoint.readers {
+            Readers::Nobody => table,
+            readers => table.read_by(endpoint.path, readers),
+        };
+        match endpoint.policy {
+            Some(policy) => table.route(endpoint.path, policy),
+            None => table,
+        }
+    })
 }

@@ -6,19 +6,20 @@ use http::{HeaderMap, HeaderValue, Method, header};
 
 use crate::problem::{Problem, catalogue};
 
-/// Checks who caused a request. `origin` is the host's own, for example `https://acme.example`.
+/// Checks who caused a request. `origin` is the host's own, for example `https://acme.example`; `from_app` says that the page of an
+/// app that the tenant approved asks, at a route for apps.
 ///
-/// A bearer token without cookies passes, because no browser attaches one by itself. A safe method passes unless another
+/// A bearer token without cookies passes, because no browser attaches one by itself; so does an app's page without cookies. A safe method passes unless another
 /// site's page caused it and is not left by it: a read is recorded as the person's, whoever caused it.
 ///
 /// # Errors
 /// 403 if another site may have caused it.
-pub fn check(method: &Method, headers: &HeaderMap, origin: &str) -> Result<(), Problem> {
+pub fn check(method: &Method, headers: &HeaderMap, (origin, from_app): (&str, bool)) -> Result<(), Problem> {
     let cookies = headers.contains_key(header::COOKIE);
     if method.is_safe() {
         return if cookies && is_embedded(headers) { Err(catalogue::CROSS_SITE) } else { Ok(()) };
     }
-    if !cookies && has_bearer(headers) {
+    if !cookies && (from_app || has_bearer(headers)) {
         return Ok(());
     }
     let allowed = match (single(headers, "sec-fetch-site"), single(headers, "origin")) {
@@ -155,8 +156,11 @@ mod tests {
             if bearer {
                 headers.insert("authorization", HeaderValue::from_static("Bearer abc"));
             }
-            let result = check(&method.parse().unwrap(), &headers, OWN);
-            assert_eq!(result.is_ok(), allowed, "{row:?}");
+            let method = method.parse().unwrap();
+            assert_eq!(check(&method, &headers, (OWN, false)).is_ok(), allowed, "{row:?}");
+            // The page of an app helps nothing that comes with a cookie.
+            let as_app = check(&method, &headers, (OWN, true)).is_ok();
+            assert_eq!(as_app, allowed || !cookie, "{row:?}");
         }
     }
 
@@ -170,7 +174,7 @@ mod tests {
                 .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)))
                 .collect();
             headers.insert("cookie", HeaderValue::from_static("__Host-s=1"));
-            check(&Method::GET, &headers, OWN).is_ok()
+            check(&Method::GET, &headers, (OWN, false)).is_ok()
         };
         assert!(of("document") && !of("iframe") && !of("object") && !of("embed"));
     }
@@ -179,8 +183,8 @@ mod tests {
     fn bar_s3_a_second_value_never_helps() {
         let mut headers = HeaderMap::new();
         headers.append("sec-fetch-site", HeaderValue::from_static("same-origin"));
-        assert!(check(&Method::POST, &headers, OWN).is_ok());
+        assert!(check(&Method::POST, &headers, (OWN, false)).is_ok());
         headers.append("sec-fetch-site", HeaderValue::from_static("cross-site"));
-        assert!(check(&Method::POST, &headers, OWN).is_err());
+        assert!(check(&Method::POST, &headers, (OWN, false)).is_err());
     }
 }

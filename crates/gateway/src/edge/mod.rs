@@ -6,6 +6,7 @@
 pub mod body;
 pub mod client;
 pub mod config;
+pub mod cors;
 pub mod fetch_metadata;
 pub mod headers;
 pub mod host;
@@ -20,6 +21,7 @@ pub mod tls;
 
 pub use client::{ClientAddr, ConnInfo, IpBlock, Protocol, TrustedProxies};
 pub use config::EdgeLimits;
+pub use cors::{AppOrigins, Readers};
 pub use headers::PageHeaders;
 pub use host::{HostDirectory, HostEntry, NormalisedHost, TenantRoute};
 pub use internal::internal;

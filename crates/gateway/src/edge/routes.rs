@@ -1,7 +1,8 @@
-//! What differs from route to route at the edge: body size and kind.
+//! What differs from route to route at the edge: body size and kind, and who reads the answers.
 
 use std::collections::HashMap;
 
+use super::cors::Readers;
 use crate::problem::ErrorFormat;
 
 /// 1 MiB.
@@ -61,6 +62,7 @@ impl Default for RoutePolicy {
 pub struct RouteTable {
     default: RoutePolicy,
     by_template: HashMap<&'static str, RoutePolicy>,
+    readers: HashMap<&'static str, Readers>,
     fhir_prefix: Option<&'static str>,
 }
 
@@ -69,6 +71,13 @@ impl RouteTable {
     #[must_use]
     pub fn route(mut self, template: &'static str, policy: RoutePolicy) -> Self {
         self.by_template.insert(template, policy);
+        self
+    }
+
+    /// Says who reads the answers of a path across origins; nobody if nothing is said.
+    #[must_use]
+    pub fn read_by(mut self, template: &'static str, readers: Readers) -> Self {
+        self.readers.insert(template, readers);
         self
     }
 
@@ -83,6 +92,12 @@ impl RouteTable {
     #[must_use]
     pub fn policy(&self, template: Option<&str>) -> RoutePolicy {
         template.and_then(|template| self.by_template.get(template)).copied().unwrap_or(self.default)
+    }
+
+    /// Who reads the answers of a route across origins.
+    #[must_use]
+    pub fn readers(&self, template: Option<&str>) -> Readers {
+        template.and_then(|template| self.readers.get(template)).copied().unwrap_or_default()
     }
 
     /// The format of errors at a path.

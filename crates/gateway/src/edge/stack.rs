@@ -5,11 +5,12 @@
 //! 2. method (501, 405) and length of the target (414): cheapest refusals first;
 //! 3. host -> tenant (400, 421, 503): nothing else is done for a host that is not ours;
 //! 4. address limit, then tenant limit (429): before any work is done for the request;
-//! 5. Fetch Metadata (403): before the body is read;
+//! 5. pages of other origins: may one read the answer? A question before such a request (preflight) is answered here;
+//!    then Fetch Metadata (403): before the body is read;
 //! 6. media type, coding and announced length of the body (415, 413), guard around the rest (413, 408, 400);
 //! 7. the handler, under a catch for panics (500); session and principal limit are its route's business;
 //! 8. the answer: a cut body's reason replaces whatever the handler said; errors get the route's format and the request id;
-//!    the rate-limit and security headers are set.
+//!    the rate-limit and security headers are set, and who may read it.
 //!
 //! One layer instead of a dozen: each layer of tower costs an allocation per request.
 
@@ -27,7 +28,7 @@ use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
-use carekeep_kernel::{Clock, Random};
+use carekeep_kernel::{Clock, Random, TenantId};
 use futures_util::FutureExt as _;
 use http::{HeaderValue, Method, Request, StatusCode, Version, header};
 use tower::{Layer, Service};
@@ -36,9 +37,10 @@ use tracing::Instrument as _;
 use super::{
     body::{self, Pace, Verdict},
     client::{ConnInfo, TrustedProxies},
+    cors::{self, AppOrigins, Page, Reader, Readers},
     fetch_metadata,
     headers::{self, PageHeaders},
-    host::{self, HostDirectory, RequestHead},
+    host::{self, HostDirectory, RequestHead, TenantRoute},
     request_id::RequestId,
     routes::RouteTable,
 };
@@ -55,6 +57,8 @@ const MAX_TARGET: usize = 8 * 1024;
 pub struct EdgeDeps {
     /// Host -> tenant.
     pub directory: Arc<dyn HostDirectory>,
+    /// Tenant -> origins of its apps.
+    pub origins: Arc<dyn AppOrigins>,
     /// The rate limits.
     pub limiter: Arc<Limiter>,
     /// The metrics.
@@ -141,7 +145,10 @@ where
     let id = RequestId::generate(&*deps.clock, &*deps.random);
     let facts = RequestFacts::new(request.method(), RouteLabel::of(request.extensions()), id);
     let span = facts.span();
+    let readers = deps.routes.readers(facts.route.template());
     let mut ending = Ending {
+        readers,
+        reader: None,
         format: deps.routes.format(request.uri().path()),
         http1: request.version() != Version::HTTP_2,
         routed: facts.route.template().is_some(),
@@ -150,8 +157,15 @@ where
         verdict: None,
     };
     request.extensions_mut().insert(id);
-    let response = match span.in_scope(|| admit(&deps, &mut request, &mut ending, &facts)) {
+    let placed = span.in_scope(|| place(&deps, &mut request, &mut ending));
+    if let Some((page, tenant)) = page(readers, &request) {
+        ending.reader = page.reader(readers, (tenant, &*deps.origins)).instrument(span.clone()).await;
+    }
+    let asks = ending.reader.is_some() && cors::is_preflight(request.method(), request.headers());
+    let admitted = placed.and_then(|()| span.in_scope(|| admit(&deps, &mut request, &mut ending, &facts)));
+    let response = match admitted {
         Err(refusal) => refusal.into_response(&deps),
+        Ok(()) if asks => cors::preflight().into_response(),
         Ok(()) => {
             let answer = AssertUnwindSafe(async { inner.call(request).await }).catch_unwind();
             match answer.instrument(span.clone()).await {
@@ -201,12 +215,17 @@ impl Refusal {
     }
 }
 
-fn admit(
-    deps: &EdgeDeps,
-    request: &mut Request<Body>,
-    ending: &mut Ending,
-    facts: &RequestFacts,
-) -> Result<(), Refusal> {
+/// The page of another origin that asks, where such pages may be answered, with the tenant that it asks.
+fn page(readers: Readers, request: &Request<Body>) -> Option<(Page, TenantId)> {
+    if readers == Readers::Nobody {
+        return None;
+    }
+    let route = request.extensions().get::<TenantRoute>()?;
+    Some((Page::of(request.headers(), &route.origin)?, route.tenant))
+}
+
+/// Whose the request is, inside the limits of the address and of the tenant.
+fn place(deps: &EdgeDeps, request: &mut Request<Body>, ending: &mut Ending) -> Result<(), Refusal> {
     check_method(request.method())?;
     if request.uri().path_and_query().map_or(0, |target| target.as_str().len()) > MAX_TARGET {
         return Err(catalogue::URI_TOO_LONG.into());
@@ -217,14 +236,27 @@ fn admit(
     let route = host::resolve(&head, &conn, &*deps.directory, &deps.public_ports)?;
     route.tenant.record(&tracing::Span::current(), "tenant");
     let client = deps.proxies.client(conn.peer.ip(), request.headers());
-    ending.allowed = Some(deps.limiter.check_address(client.0)?);
-    deps.limiter.check_tenant(route.tenant)?;
-    fetch_metadata::check(request.method(), request.headers(), &route.origin)?;
-    let policy = deps.routes.policy(facts.route.template());
-    ending.verdict = body::admit(request, policy, deps.pace)?;
+    let tenant = route.tenant;
     let extensions = request.extensions_mut();
     extensions.insert(client);
     extensions.insert(route);
+    ending.allowed = Some(deps.limiter.check_address(client.0)?);
+    deps.limiter.check_tenant(tenant)?;
+    Ok(())
+}
+
+/// Who caused it, and what it may bring.
+fn admit(
+    deps: &EdgeDeps,
+    request: &mut Request<Body>,
+    ending: &mut Ending,
+    facts: &RequestFacts,
+) -> Result<(), Refusal> {
+    let route = request.extensions().get::<TenantRoute>().ok_or(catalogue::INTERNAL)?;
+    let from_app = ending.reader.as_ref().is_some_and(Reader::is_app);
+    fetch_metadata::check(request.method(), request.headers(), (&route.origin, from_app))?;
+    let policy = deps.routes.policy(facts.route.template());
+    ending.verdict = body::admit(request, policy, deps.pace)?;
     Ok(())
 }
 
@@ -244,6 +276,9 @@ fn check_method(method: &Method) -> Result<(), Problem> {
 
 /// What is needed to finish an answer.
 struct Ending {
+    readers: Readers,
+    /// The page of another origin that may read the answer.
+    reader: Option<Reader>,
     format: ErrorFormat,
     http1: bool,
     /// Whether there is a route at the path.
@@ -268,6 +303,12 @@ impl Ending {
             allowed.write(headers, deps.limiter.policy(Lane::Address));
         }
         headers::apply(headers, page, self.id);
+        if self.readers != Readers::Nobody {
+            headers.append(header::VARY, HeaderValue::from_static("origin"));
+        }
+        if let Some(reader) = &self.reader {
+            reader.write(headers);
+        }
         // At a route the router says which methods it takes, after this.
         if status == StatusCode::METHOD_NOT_ALLOWED && !self.routed {
             headers.insert(header::ALLOW, HeaderValue::from_static(""));

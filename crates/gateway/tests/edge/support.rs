@@ -10,9 +10,9 @@ use axum::{
 };
 use carekeep_gateway::{
     edge::{
-        self, BodyKinds, ClientAddr, DevAuthority, EdgeDeps, EdgeLimits, HostDirectory, HostEntry, Listener,
-        NormalisedHost, PageHeaders, RoutePolicy, RouteTable, ServeHandle, ShutdownTrigger, TenantRoute,
-        TrustedProxies, body::Pace, shutdown,
+        self, AppOrigins, BodyKinds, ClientAddr, DevAuthority, EdgeDeps, EdgeLimits, HostDirectory,
+        HostEntry, Listener, NormalisedHost, PageHeaders, RoutePolicy, RouteTable, ServeHandle,
+        ShutdownTrigger, TenantRoute, TrustedProxies, body::Pace, shutdown,
     },
     limits::{LaneLimit, Limiter, LimiterConfig, MonotonicTicks},
     problem::{Json, Path, Query, not_found},
@@ -41,6 +41,18 @@ impl HostDirectory for Hosts {
             "beta.localhost" => HostEntry::Tenant(self.beta),
             _ => HostEntry::Unknown,
         }
+    }
+}
+
+struct NoApps;
+
+impl AppOrigins for NoApps {
+    fn knows<'a>(
+        &'a self,
+        _: TenantId,
+        _: &'a str,
+    ) -> std::pin::Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
+        Box::pin(std::future::ready(false))
     }
 }
 
@@ -83,6 +95,7 @@ impl TestEdge {
         let acme = hosts.acme;
         let deps = EdgeDeps {
             directory: Arc::new(hosts),
+            origins: Arc::new(NoApps),
             limiter: Arc::clone(&limiter),
             metrics: metrics.clone(),
             routes: RouteTable::default()

@@ -94,6 +94,9 @@ pub enum ClientError {
     /// Keys that do not fit.
     #[error(transparent)]
     Keys(#[from] KeySetError),
+    /// The scope `launch` without a launch address, or the other way round.
+    #[error("an app that is opened from a chart has a launch URI and may ask for the scope launch")]
+    Launch,
     /// Keys without `private_key_jwt`, or the other way round, or a backend without keys.
     #[error(
         "private_key_jwt needs a key set, and a program without people needs private_key_jwt; nothing else has keys"
@@ -119,6 +122,9 @@ impl Registration {
             || addresses.into_iter().any(|uri| redirect::check(uri).is_err())
         {
             return Err(ClientError::Redirect);
+        }
+        if self.launch_uri.is_some() != self.scopes.split(' ').any(|scope| scope == "launch") {
+            return Err(ClientError::Launch);
         }
         match (self.authentication, &self.keys) {
             (Authentication::Key, Some(keys)) => {
@@ -159,6 +165,15 @@ mod tests {
             Err(ClientError::Redirect)
         );
         assert_eq!(refused(|bad| bad.launch_uri = Some("app:x".to_owned())), Err(ClientError::Redirect));
+        assert_eq!(refused(|bad| bad.scopes = "launch patient/*.rs".to_owned()), Err(ClientError::Launch));
+        let launch: fn(&mut Registration) =
+            |app| app.launch_uri = Some("https://app.example/launch".to_owned());
+        assert_eq!(refused(launch), Err(ClientError::Launch));
+        let both = |app: &mut Registration| {
+            app.launch_uri = Some("https://app.example/launch".to_owned());
+            app.scopes = "launch patient/*.rs".to_owned();
+        };
+        assert_eq!(refused(both), Ok(()));
         assert_eq!(refused(|bad| bad.authentication = Authentication::Key), Err(ClientError::Authentication));
         assert_eq!(
             refused(|bad| bad.keys = Some(serde_json::json!({"keys": []}))),

@@ -32,6 +32,9 @@ pub const LAUNCH_LIFE: Duration = Duration::from_secs(5 * 60);
 /// How long an id token is good.
 pub const ID_TOKEN_LIFE: Duration = Duration::from_secs(5 * 60);
 
+/// How long what has ended is kept: longer than a session lasts, so that what is bound to one is over by then.
+pub const KEPT: Duration = Duration::from_secs(24 * 3600);
+
 /// A refusal as RFC 6749 section 5.2 and 4.1.2.1 name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {description}")]

@@ -57,6 +57,8 @@ pub struct Issued {
     pub person: PersonId,
     /// The patient that it is about.
     pub patient: Option<ResourceId>,
+    /// The visit that it was opened in.
+    pub encounter: Option<ResourceId>,
     /// When the person last presented a factor.
     pub factor_at: Timestamp,
     /// The app's own, from the request for the code.
@@ -72,6 +74,8 @@ pub struct Introspection {
     pub person: PersonId,
     /// The patient that it is about.
     pub patient: Option<ResourceId>,
+    /// The visit that it was opened in.
+    pub encounter: Option<ResourceId>,
     /// When it ends.
     pub expires: Timestamp,
 }
@@ -113,6 +117,20 @@ impl PgRepository {
             _ => false,
         };
         if proven { Ok(client) } else { Err(OAuthError::INVALID_CLIENT.into()) }
+    }
+
+    /// The approved app that this refresh token is of, if it is one that can prove itself by nothing: such an app need not say who it
+    /// is when it refreshes (RFC 6749 section 6), and the clients of SMART do not.
+    ///
+    /// # Errors
+    /// [`OAuthError::INVALID_GRANT`] for what is no refresh token, [`OAuthError::INVALID_CLIENT`] for one of another app,
+    /// [`AppError::Unavailable`].
+    pub async fn public_app_of(&self, refresh: &str) -> Answer<Client> {
+        let hash =
+            TokenHash::of_presented(TokenKind::Refresh, refresh).map_err(|_| OAuthError::INVALID_GRANT)?;
+        let row = self.store.app_token(hash.as_bytes()).await?.ok_or(OAuthError::INVALID_GRANT)?;
+        let grant = self.store.app_grant(row.oauth_grant).await?.ok_or(OAuthError::INVALID_GRANT)?;
+        self.authenticate_app(&grant.client.to_string(), Proof::None).await
     }
 
     /// Tokens for a code.
@@ -245,6 +263,7 @@ impl PgRepository {
                     session: None,
                     scopes: client.scopes.clone(),
                     patient: None,
+                    encounter: None,
                     // A key that the program alone has, proven by a signature: as policy counts service accounts.
                     aal: 2,
                     factor_at: now.into(),
@@ -253,7 +272,8 @@ impl PgRepository {
                     last_used_at: now.into(),
                     revoked_at: None,
                 };
-                self.store.add_grant(grant.clone(), None).await?;
+                self.forget_apps().await?;
+                self.store.add_grant(grant.clone(), None, None).await?;
                 grant
             }
         };
@@ -290,6 +310,7 @@ impl PgRepository {
             scopes,
             person: PersonId::from_uuid(grant.person),
             patient: grant.patient.map(ResourceId::from_uuid),
+            encounter: grant.encounter.map(ResourceId::from_uuid),
             factor_at: grant.factor_at.into(),
             nonce: None,
         }))
@@ -353,6 +374,7 @@ impl PgRepository {
             scopes: row.scopes,
             person: PersonId::from_uuid(grant.person),
             patient: grant.patient.map(ResourceId::from_uuid),
+            encounter: grant.encounter.map(ResourceId::from_uuid),
             expires,
         }))
     }
@@ -404,6 +426,7 @@ impl PgRepository {
             created_at: now.into(),
             retired_at: None,
         };
+        self.forget_apps().await?;
         Ok(self.store.replace_signing_key(row, old).await?)
     }
 }

@@ -3,22 +3,27 @@
 //! Invariant: registering and deciding take an [`Authorized`] and spend it; allowing and withdrawing take the [`Caller`] of
 //! the person's own session, never one of an app.
 
+use std::collections::HashSet;
+
 use carekeep_kernel::{CredentialId, PersonId, ResourceId, SessionId, Timestamp};
 use carekeep_store::{
-    NewGrant, StoreError,
+    NewGrant, Over, StoreError,
     columns::{Digest, Private, Sealed},
-    entity::{oauth_client, oauth_code, oauth_grant, oauth_launch, person},
+    entity::{oauth_client, oauth_code, oauth_grant, person},
 };
 use carekeep_vault::{AccessError, Authorized, Caller, SecretColumn, catalogue::ManageTenant};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::PgRepository;
+use super::{
+    PgRepository,
+    launches::{Launched, NO_LAUNCH},
+};
 use crate::{
     PlainToken, TokenHash, TokenKind,
     oauth::{
-        Authentication, CODE_LIFE, Challenge, ClientError, ClientState, GRANT_LIFE, LAUNCH_LIFE, OAuthError,
-        Registration, jws::PublicKey,
+        Authentication, CODE_LIFE, Challenge, ClientError, ClientState, GRANT_LIFE, KEPT, OAuthError,
+        REFRESH_IDLE, Registration, jws::PublicKey, redirect,
     },
     token,
 };
@@ -92,6 +97,14 @@ pub struct Client {
     pub created: Timestamp,
 }
 
+impl Client {
+    /// Whether it can be opened from a chart.
+    #[must_use]
+    pub fn is_launchable(&self) -> bool {
+        self.state == ClientState::Approved && self.launch_uri.is_some()
+    }
+}
+
 /// What a person allows.
 pub struct Consent<'a> {
     /// The app.
@@ -100,6 +113,10 @@ pub struct Consent<'a> {
     pub scopes: &'a str,
     /// The patient that it is about, whose chart the person may read.
     pub patient: Option<ResourceId>,
+    /// The visit that the app was opened in, which is the patient's.
+    pub encounter: Option<ResourceId>,
+    /// The launch that it was opened by, which this uses up.
+    pub launch: Option<&'a Launched>,
     /// Whether it outlives the session.
     pub offline: bool,
     /// Where the code goes.
@@ -114,6 +131,7 @@ pub struct Consent<'a> {
 pub struct Prepared {
     grant: oauth_grant::Model,
     code: oauth_code::Model,
+    launch: Option<TokenHash>,
     plain: PlainToken,
 }
 
@@ -121,9 +139,10 @@ impl Prepared {
     /// Which app gets what, as it goes on record.
     #[must_use]
     pub fn said(&self) -> String {
-        let patient = self.grant.patient.map_or_else(|| "none".to_owned(), |patient| patient.to_string());
-        let oauth_grant::Model { id, client, scopes, .. } = &self.grant;
-        format!("grant {id}, app {client}, patient {patient}, scopes {scopes}")
+        let said = |id: Option<Uuid>| id.map_or_else(|| "none".to_owned(), |id| id.to_string());
+        let oauth_grant::Model { id, client, scopes, patient, encounter, .. } = &self.grant;
+        let (patient, encounter) = (said(*patient), said(*encounter));
+        format!("grant {id}, app {client}, patient {patient}, encounter {encounter}, scopes {scopes}")
     }
 }
 
@@ -293,47 +312,17 @@ impl PgRepository {
         Ok(known.filter(|client| client.state == ClientState::Approved))
     }
 
-    /// Notes that a person opens an app from a chart that they read: gives the `launch` parameter.
+    /// The origins to which approved apps send people back, such as `https://app.example`.
     ///
     /// # Errors
-    /// [`AppError::OwnSession`], [`AppError::Unavailable`].
-    pub async fn launch_app(&self, by: &Caller, app: &Client, patient: ResourceId) -> Answer<PlainToken> {
-        self.own_session(by)?;
-        let (plain, hash) = token::issue(TokenKind::Launch, self.random());
-        let row = oauth_launch::Model {
-            token_hash: digest(&hash),
-            client: app.id,
-            person: by.person().as_uuid(),
-            patient: patient.as_uuid(),
-            expires_at: (self.vault.clock().now() + LAUNCH_LIFE).into(),
-            used_at: None,
-        };
-        self.store.add_launch(row).await?;
-        Ok(plain)
-    }
-
-    /// The patient of a launch of this app by this very person; `uses` it up.
-    ///
-    /// # Errors
-    /// [`AppError::Refused`] for every launch that does not count, [`AppError::Unavailable`].
-    pub async fn launch_context(
-        &self,
-        by: &Caller,
-        app: &Client,
-        (launch, uses): (&str, bool),
-    ) -> Answer<ResourceId> {
-        const NO_LAUNCH: OAuthError =
-            OAuthError::new("invalid_request", "the launch is not valid: open the app from the chart again");
-        let hash = TokenHash::of_presented(TokenKind::Launch, launch).map_err(|_| NO_LAUNCH)?;
-        let now = self.vault.clock().now();
-        let row = self.store.launch(hash.as_bytes()).await?.ok_or(NO_LAUNCH)?;
-        let fits = row.client == app.id
-            && row.person == by.person().as_uuid()
-            && now < Timestamp::from(row.expires_at);
-        if !fits || (uses && !self.store.use_launch(hash.as_bytes(), now).await?) {
-            return Err(NO_LAUNCH.into());
+    /// [`AppError::Unavailable`].
+    pub async fn app_origins(&self) -> Answer<HashSet<String>> {
+        let mut origins = HashSet::new();
+        for uris in self.store.approved_redirects().await? {
+            let uris: Vec<String> = serde_json::from_value(uris).map_err(|_| malformed())?;
+            origins.extend(uris.iter().filter_map(|uri| redirect::origin(uri)));
         }
-        Ok(ResourceId::from_uuid(row.patient))
+        Ok(origins)
     }
 
     /// Prepares to let an app in, so that it can be put on record with its id before it is done.
@@ -350,6 +339,7 @@ impl PgRepository {
             session: (!to.offline).then(|| by.session().as_uuid()),
             scopes: to.scopes.to_owned(),
             patient: to.patient.map(|patient| patient.as_uuid()),
+            encounter: to.encounter.map(|encounter| encounter.as_uuid()),
             aal: i16::from(by.aal() as u8),
             factor_at: by.factor_at().into(),
             created_at: now.into(),
@@ -367,16 +357,18 @@ impl PgRepository {
             expires_at: (now + CODE_LIFE).into(),
             used_at: None,
         };
-        Ok(Prepared { grant, code, plain })
+        Ok(Prepared { grant, code, launch: to.launch.map(Launched::hash), plain })
     }
 
     /// Lets an app in: gives the code for it, good for a minute and once.
     ///
     /// # Errors
-    /// [`AppError::Unavailable`].
+    /// [`AppError::Refused`] when the launch was used up meanwhile, [`AppError::Unavailable`].
     pub async fn consent(&self, prepared: Prepared) -> Answer<PlainToken> {
-        self.store.add_grant(prepared.grant, Some(prepared.code)).await?;
-        Ok(prepared.plain)
+        let Prepared { grant, code, launch, plain } = prepared;
+        let launch = launch.as_ref().map(TokenHash::as_bytes);
+        self.forget_apps().await?;
+        if self.store.add_grant(grant, Some(code), launch).await? { Ok(plain) } else { Err(NO_LAUNCH.into()) }
     }
 
     /// What the person allowed, the newest first.
@@ -411,7 +403,7 @@ impl PgRepository {
     }
 
     /// One factor lets no app in.
-    fn own_session(&self, caller: &Caller) -> Answer<()> {
+    pub(super) fn own_session(&self, caller: &Caller) -> Answer<()> {
         self.in_person(caller)?;
         if caller.aal() as u8 >= 2 { Ok(()) } else { Err(AppError::OwnSession) }
     }
@@ -420,6 +412,12 @@ impl PgRepository {
     fn in_person(&self, caller: &Caller) -> Answer<()> {
         let own = caller.tenant() == self.tenant && !caller.is_app();
         if own { Ok(()) } else { Err(AppError::OwnSession) }
+    }
+
+    /// Forgets some of what is over. Whatever adds something that lasts calls it, so that nothing piles up.
+    pub(super) async fn forget_apps(&self) -> Answer<()> {
+        let now = self.vault.clock().now();
+        Ok(self.store.forget_apps(Over { now, idle: now - REFRESH_IDLE, ended: now - KEPT }).await?)
     }
 
     pub(super) fn fresh(&self) -> Uuid {

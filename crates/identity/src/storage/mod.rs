@@ -5,6 +5,7 @@
 
 mod app_tokens;
 mod apps;
+mod launches;
 mod people;
 mod roles;
 mod rows;
@@ -18,6 +19,7 @@ use zeroize::Zeroizing;
 
 pub use app_tokens::{Introspection, Issued, Proof};
 pub use apps::{AppError, AppGrant, Client, Consent, Prepared};
+pub use launches::{Chart, Launched};
 pub use people::{
     Invited, NewPerson, PeopleError, PersonDetails, PersonStatus, PersonView, Profile, check_name,
 };

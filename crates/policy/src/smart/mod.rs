@@ -257,7 +257,8 @@ impl ScopeSet {
     /// Whether it needs to be said which patient it is about.
     #[must_use]
     pub fn needs_patient(&self) -> bool {
-        self.has(&SmartScope::LaunchPatient) || self.has_level(Level::Patient)
+        let told = self.has(&SmartScope::Launch) || self.has(&SmartScope::LaunchPatient);
+        told || self.has_level(Level::Patient)
     }
 
     /// The first of `asked` that these scopes do not cover.

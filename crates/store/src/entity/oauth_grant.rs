@@ -12,6 +12,7 @@ pub struct Model {
     pub session: Option<Uuid>,
     pub scopes: String,
     pub patient: Option<Uuid>,
+    pub encounter: Option<Uuid>,
     pub aal: i16,
     pub factor_at: TimeDateTimeWithTimeZone,
     pub created_at: TimeDateTimeWithTimeZone,

@@ -11,7 +11,9 @@ pub struct Model {
     pub token_hash: Digest,
     pub client: Uuid,
     pub person: Uuid,
+    pub session: Uuid,
     pub patient: Uuid,
+    pub encounter: Option<Uuid>,
     pub expires_at: TimeDateTimeWithTimeZone,
     pub used_at: Option<TimeDateTimeWithTimeZone>,
 }

@@ -16,6 +16,8 @@ pub(super) const ROUTES: &[(&str, &[&str])] = &[
     ("apps.approve", &[""]),
     ("apps.disable", &[""]),
     ("apps.remove", &[""]),
+    ("launch.list", &[""]),
+    ("launch.open", &[""]),
     ("app_grants.list", &[""]),
     ("app_grants.withdraw", &[""]),
     ("consent.asked", &[""]),
@@ -55,9 +57,26 @@ impl<'a> App<'a> {
     }
 
     async fn approved(stage: &'a Stage) -> Self {
-        let app = Self::registered(stage).await;
-        stage.done(&stage.boss, Call::post(app.at("/approve"), Value::Null)).await;
-        app
+        Self::registered(stage).await.approve().await
+    }
+
+    /// One that can be opened from a chart.
+    pub(super) async fn launchable(stage: &'a Stage) -> Self {
+        let mut launchable = registration();
+        launchable["scope"] = "launch patient/*.rs".into();
+        launchable["initiate_login_uri"] = "https://app.example/launch".into();
+        let made = stage.done(&stage.boss, Call::post("/api/v1/apps", launchable)).await;
+        Self { stage, client: made["client_id"].as_str().unwrap().to_owned() }.approve().await
+    }
+
+    async fn approve(self) -> Self {
+        self.stage.done(&self.stage.boss, Call::post(self.at("/approve"), Value::Null)).await;
+        self
+    }
+
+    /// Opens it from a chart.
+    pub(super) fn open(&self, patient: &str, encounter: &str) -> Call {
+        Call::post(self.at("/launch"), json!({"patient": patient, "encounter": encounter}))
     }
 
     fn at(&self, what: &str) -> String {
@@ -117,6 +136,10 @@ pub(super) async fn call(stage: &Stage, name: &str, variant: &str, credential: &
         "apps.approve" => Call::post(App::registered(stage).await.at("/approve"), Value::Null),
         "apps.disable" => Call::post(App::approved(stage).await.at("/disable"), Value::Null),
         "apps.remove" => Call::new(Method::DELETE, App::approved(stage).await.at(""), Body::None),
+        "launch.list" => Call::get("/api/v1/launchable-apps"),
+        "launch.open" => {
+            App::launchable(stage).await.open(stage.own.id("Patient"), stage.own.id("Encounter"))
+        }
         "app_grants.list" => Call::get("/api/v1/app-grants"),
         "app_grants.withdraw" => {
             let acme = stage.clinic.acme.id;

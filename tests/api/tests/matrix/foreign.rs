@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::support::Answer;
 
 use super::{
+    apps::App,
     cast::{Credential, State},
     stage::{Body, Call, Chart, KINDS, Stage},
     table::code,
@@ -158,6 +159,10 @@ async fn bar_z4_charts_of_others_are_not_there_wherever_their_ids_are_said() {
     }
     for who in ["clinician", "nurse", "patient"] {
         played += sweep(&stage, who, &both, |ids| probes::about(&stage, ids)).await;
+    }
+    let app = App::launchable(&stage).await;
+    for who in ["clinician", "nurse", "patient"] {
+        played += sweep(&stage, who, &both, |ids| probes::launches(&stage, ids, &app)).await;
     }
     // Who sees every chart of acme, or everybody's directory, still sees nothing of bolt.
     for kind in KINDS {

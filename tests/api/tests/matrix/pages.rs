@@ -14,6 +14,7 @@ pub(super) const ROUTES: &[(&str, &[&str])] = &[
     ("page.sign_in", &[""]),
     ("page.join", &[""]),
     ("page.consent", &[""]),
+    ("page.apps", &[""]),
     ("page.asset", &["sign-in.js"]),
 ];
 

@@ -11,7 +11,7 @@ use axum::routing::{delete, get, post, put};
 use http::{Method, StatusCode};
 
 use super::Endpoint;
-use crate::edge::{BodyKinds, RoutePolicy};
+use crate::edge::{BodyKinds, Readers, RoutePolicy};
 
 const ROOT: &str = "/fhir/R4";
 const TYPE: &str = "/fhir/R4/{type}";
@@ -27,9 +27,9 @@ pub const BUNDLE_BYTES: usize = 64 << 20;
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let bundle = RoutePolicy { body_bytes: BUNDLE_BYTES, kinds: BodyKinds::Json };
     let form = RoutePolicy { body_bytes: 64 << 10, kinds: BodyKinds::Form };
-    vec![
-        Endpoint::new(Method::GET, "/fhir/R4/metadata", "fhir.capabilities", get(read::capabilities))
-            .public(),
+    let metadata =
+        Endpoint::new(Method::GET, "/fhir/R4/metadata", "fhir.capabilities", get(read::capabilities));
+    let resources = [
         Endpoint::new(Method::POST, ROOT, "fhir.bundle", post(bundle::bundle)).body(bundle),
         Endpoint::new(Method::GET, TYPE, "fhir.search", get(search::by_query)),
         Endpoint::new(Method::POST, TYPE, "fhir.create", post(write::create)).answers(StatusCode::CREATED),
@@ -40,5 +40,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers(StatusCode::NO_CONTENT),
         Endpoint::new(Method::GET, HISTORY, "fhir.history", get(read::history)),
         Endpoint::new(Method::GET, VERSION, "fhir.version_read", get(read::version)),
-    ]
+    ];
+    let resources = resources.into_iter().map(|endpoint| endpoint.read_by(Readers::Apps));
+    std::iter::once(metadata.public().read_by(Readers::Anybody)).chain(resources).collect()
 }

@@ -8,7 +8,7 @@ use carekeep_identity::{
     oauth::{Authentication, ClientState, Registration},
     storage::Client,
 };
-use carekeep_policy::smart::{Level, ScopeSet, SmartScope};
+use carekeep_policy::smart::{Level, ScopeSet};
 use carekeep_vault::{Authorized, Caller, catalogue::ManageTenant};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,11 @@ pub(super) struct NewApp {
     /// Where people are sent back to: https, or http on loopback. None for a program without people.
     #[serde(default)]
     redirect_uris: Vec<String>,
+    /// Where it is opened from a chart, with `iss` and `launch` (OpenID Connect Registration 1.0; SMART's launch URL). Such an
+    /// app may ask for the scope `launch`, and has to.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    initiate_login_uri: Option<String>,
     /// The most that it may ask for: SMART scopes, separated by blanks. A program without people has `system/` scopes only,
     /// any other app none of them.
     scope: String,
@@ -90,6 +95,9 @@ pub(super) struct App {
     token_endpoint_auth_method: Method,
     /// Where people are sent back to.
     redirect_uris: Vec<String>,
+    /// Where it is opened from a chart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    initiate_login_uri: Option<String>,
     /// The most that it may ask for.
     scope: String,
     /// `pending` until it is approved, then `approved` or `disabled`.
@@ -111,6 +119,7 @@ impl From<Client> for App {
             client_name: client.name,
             token_endpoint_auth_method: client.authentication.into(),
             redirect_uris: client.redirect_uris,
+            initiate_login_uri: client.launch_uri,
             scope: client.scopes,
             state: client.state.as_str(),
             person: client.person.map(|person| person.to_string()),
@@ -158,8 +167,7 @@ fn registration(new: NewApp) -> Result<Registration, Problem> {
     let own = scopes.has_level(Level::System);
     let others = scopes.has_level(Level::Patient) || scopes.has_level(Level::User);
     // A program without people has nobody who could be asked, and an app with people nothing of its own.
-    let kept = !scopes.is_empty() && !scopes.has(&SmartScope::Launch);
-    if !kept || (own && (others || scopes.iter().any(|(text, _)| !text.starts_with("system/")))) {
+    if scopes.is_empty() || (own && (others || scopes.iter().any(|(text, _)| !text.starts_with("system/")))) {
         return Err(catalogue::SCOPE_NOT_KNOWN);
     }
     Ok(Registration {
@@ -167,7 +175,7 @@ fn registration(new: NewApp) -> Result<Registration, Problem> {
         authentication: new.token_endpoint_auth_method.into(),
         keys: new.jwks,
         redirect_uris: new.redirect_uris,
-        launch_uri: None,
+        launch_uri: new.initiate_login_uri,
         scopes: scopes.to_string(),
         backend: own,
     })

@@ -8,6 +8,7 @@ mod apps;
 mod enrol;
 mod first_admin;
 mod grants;
+mod launch;
 mod oauth;
 mod passkeys;
 mod patients;
@@ -38,6 +39,7 @@ use self::{
     apps::{App, Apps, NewApp},
     enrol::{Accept, NewPassword, TotpSetup},
     grants::Grants,
+    launch::{LaunchableApps, OpenChart, Opened},
     passkeys::{Begun, Finish, Passkeys, Registration, Renamed},
     patients::PatientAccount,
     people::{Invitation, NewMember, People, Roles},
@@ -278,6 +280,13 @@ fn app_endpoints() -> Vec<Endpoint> {
         Endpoint::new(Method::DELETE, "/api/v1/apps/{id}", "apps.remove", delete(apps::remove))
             .says("Take an app out of the list for good.")
             .answers(done),
+        Endpoint::new(Method::GET, "/api/v1/launchable-apps", "launch.list", get(launch::list))
+            .says("The apps that can be opened from a chart, the oldest first.")
+            .gives::<LaunchableApps>(),
+        Endpoint::new(Method::POST, "/api/v1/apps/{id}/launch", "launch.open", post(launch::open))
+            .says("Open an app from a chart that you may read: gives the address to go to (SMART App Launch, EHR launch).")
+            .takes::<OpenChart>()
+            .gives::<Opened>(),
         Endpoint::new(Method::GET, "/api/v1/app-grants", "app_grants.list", get(grants::list))
             .says("What you allowed apps, the newest first.")
             .gives::<Grants>(),

@@ -102,6 +102,9 @@ impl From<AppError> for Problem {
                 ClientError::Redirect => {
                     "An app with people needs one to ten redirect URIs, https or http on loopback and without fragment; a program without people has none."
                 }
+                ClientError::Launch => {
+                    "An app that is opened from a chart has an initiate_login_uri and the scope launch; no other app has either."
+                }
                 ClientError::Keys(_) => "The key set has no key that can be used, or one that cannot: RSA of 2048 bits or more, or P-384.",
                 ClientError::Authentication => {
                     "private_key_jwt needs a key set, and a program without people needs private_key_jwt; nothing else has keys."

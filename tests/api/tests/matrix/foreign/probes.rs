@@ -4,6 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{
+    super::apps::App,
     super::stage::{Body, Call, Stage, resource, resource_with_id},
     Ids, Probe,
 };
@@ -144,6 +145,20 @@ pub(super) fn about(stage: &Stage, ids: &Ids) -> Vec<Probe> {
             .push(probe(format!("search {kind} by {query}"), Call::get(format!("/fhir/R4/{kind}?{query}"))));
     }
     probes
+}
+
+/// Opening an app, one of acme or another, from a chart.
+pub(super) fn launches(stage: &Stage, ids: &Ids, app: &App<'_>) -> Vec<Probe> {
+    let own = (stage.own.id("Patient"), stage.own.id("Encounter"));
+    let elsewhere = json!({"patient": own.0, "encounter": own.1});
+    let theirs = format!("/api/v1/apps/{}/launch", ids.get("App"));
+    vec![
+        probe("open an app from a chart", app.open(ids.get("Patient"), ids.get("Encounter"))),
+        probe("open an app from a chart in a visit of mine", app.open(ids.get("Patient"), own.1)),
+        probe("open an app in somebody's visit", app.open(own.0, ids.get("Encounter"))),
+        probe("open an app from something else", app.open(ids.get("Condition"), own.1)),
+        probe("open somebody's app from a chart of mine", Call::post(theirs, elsewhere)),
+    ]
 }
 
 /// Somebody's session and passkey.

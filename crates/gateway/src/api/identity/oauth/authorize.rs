@@ -11,18 +11,17 @@ use axum::{
 };
 use carekeep_identity::{
     oauth::{Challenge, OAuthError, redirect},
-    storage::{Client, Consent},
+    storage::{Chart, Client, Consent, Launched},
 };
-use carekeep_kernel::ResourceId;
-use carekeep_policy::{
-    ResourceKind,
-    smart::{AccessScope, Level, ScopeSet, SmartScope},
-};
-use carekeep_vault::{AccountEvent, Caller, catalogue::Read};
+use carekeep_policy::smart::{AccessScope, Level, ScopeSet, SmartScope};
+use carekeep_vault::{AccountEvent, Caller};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{super::visit::Visit, Addresses, Parameters, to_person};
+use super::{
+    super::{launch, visit::Visit},
+    Addresses, Parameters, to_person,
+};
 use crate::{
     api::SignedIn,
     problem::{self, Problem, catalogue},
@@ -34,6 +33,7 @@ pub(super) const PARAMETERS: &[&str] = &[
     "client_id",
     "redirect_uri",
     "scope",
+    "launch",
     "state",
     "aud",
     "nonce",
@@ -48,6 +48,7 @@ struct Request {
     state: String,
     scopes: ScopeSet,
     challenge: Challenge,
+    launch: Option<String>,
     nonce: Option<String>,
 }
 
@@ -91,8 +92,14 @@ impl Request {
         };
         let fhir = Addresses(&visit.origin).fhir();
         let (state, scopes, challenge) = rules(&asked, &client, &fhir).map_err(there)?;
-        let nonce = asked.get("nonce").map(str::to_owned);
-        Ok(Self { client, redirect_uri, state, scopes, challenge, nonce })
+        let [launch, nonce] = ["launch", "nonce"].map(|name| asked.get(name).map(str::to_owned));
+        Ok(Self { client, redirect_uri, state, scopes, challenge, launch, nonce })
+    }
+
+    /// The chart that the app was opened from in this session, if it was opened from one.
+    async fn launched(&self, caller: &Caller, visit: &Visit) -> Result<Option<Launched>, Problem> {
+        let Some(launch) = &self.launch else { return Ok(None) };
+        Ok(Some(visit.identity.repository().launched(caller, &self.client, launch).await?))
     }
 
     fn back(&self, visit: &Visit, parameters: &[(&str, &str)]) -> String {
@@ -146,10 +153,10 @@ fn rules(asked: &Parameters, client: &Client, fhir: &str) -> Result<Rules, OAuth
             "the app is not registered for a scope that it asks for",
         ));
     }
-    if asked.get("launch").is_some() {
+    if asked.get("launch").is_some() != scopes.has(&SmartScope::Launch) {
         return Err(OAuthError::new(
             "invalid_request",
-            "apps are not opened from a chart here: leave out launch",
+            "the parameter launch and the scope launch go together: send both, or none",
         ));
     }
     Ok((state, scopes, challenge))
@@ -177,6 +184,10 @@ pub(super) struct Asked {
     scopes: Vec<Wish>,
     /// `none`, `known`, or `pick`: whether the person has to say which patient it is about.
     patient: &'static str,
+    /// The patient from whose chart the app was opened, if it was opened from one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "uuid")]
+    launched_for: Option<String>,
     /// Whether it goes on after signing out.
     offline: bool,
 }
@@ -197,7 +208,9 @@ pub(super) async fn asked(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let request = put(&visit, &query.unwrap_or_default()).await?;
-    let patient = match (request.scopes.needs_patient(), caller.patient().is_some()) {
+    let launched = request.launched(&caller, &visit).await?;
+    let known = launched.is_some() || caller.patient().is_some();
+    let patient = match (request.scopes.needs_patient(), known) {
         (false, _) => "none",
         (true, true) => "known",
         (true, false) => "pick",
@@ -211,6 +224,7 @@ pub(super) async fn asked(
             .map(|(text, scope)| Wish { scope: text.to_owned(), means: words(scope) })
             .collect(),
         patient,
+        launched_for: launched.map(|launched| launched.chart.patient.to_string()),
         offline: request.scopes.has(&SmartScope::Offline),
     };
     Ok(Json(asked).into_response())
@@ -307,15 +321,23 @@ async fn allow(
         Some(chosen) => request.scopes.only(&chosen.iter().map(String::as_str).collect()),
     };
     let scopes = kept(caller, visit, chosen.ok_or(catalogue::SCOPE_NOT_KNOWN)?).await?;
-    let patient = if scopes.needs_patient() {
-        Some(patient(caller, visit, decision.patient.as_deref()).await?)
-    } else {
-        None
+    let launched = request.launched(caller, visit).await?;
+    let chart = match (&launched, decision.patient.as_deref()) {
+        // The chart says whom it is about, and nobody else does.
+        (Some(_), Some(_)) => return Err(catalogue::APP_REQUEST_NOT_VALID),
+        (Some(launched), None) => Some(launched.chart),
+        (None, chosen) if scopes.needs_patient() => Some(chosen_chart(caller, chosen)?),
+        (None, _) => None,
     };
+    if let Some(chart) = chart {
+        launch::check(caller, visit, chart).await?;
+    }
     let consent = Consent {
         client: &request.client,
         scopes: &scopes.to_string(),
-        patient,
+        patient: chart.map(|chart| chart.patient).filter(|_| scopes.needs_patient()),
+        encounter: chart.and_then(|chart| chart.encounter).filter(|_| scopes.has(&SmartScope::Launch)),
+        launch: launched.as_ref(),
         offline: scopes.has(&SmartScope::Offline),
         redirect_uri: &request.redirect_uri,
         challenge: request.challenge,
@@ -338,16 +360,13 @@ async fn kept(caller: &Caller, visit: &Visit, scopes: ScopeSet) -> Result<ScopeS
     chosen.filter(|scopes| !scopes.is_empty()).ok_or(catalogue::SCOPE_NOT_KNOWN)
 }
 
-/// The patient that was chosen, or the person's own chart; one that the person may read in any case.
-async fn patient(caller: &Caller, visit: &Visit, chosen: Option<&str>) -> Result<ResourceId, Problem> {
+/// The patient that was chosen, or the person's own chart.
+fn chosen_chart(caller: &Caller, chosen: Option<&str>) -> Result<Chart, Problem> {
     let patient = match chosen {
         Some(chosen) => chosen.parse().map_err(|_| catalogue::NOT_FOUND)?,
         None => caller.patient().ok_or(catalogue::PATIENT_NEEDED)?,
     };
-    let vault = &visit.api.vault;
-    let chart = vault.fetch::<Read>(caller, ResourceKind::Patient, patient).await?;
-    vault.may::<Read>(caller, &chart).await?;
-    if chart.is_deleted() { Err(catalogue::NOT_FOUND) } else { Ok(patient) }
+    Ok(Chart { patient, encounter: None })
 }
 
 #[cfg(test)]

@@ -13,11 +13,15 @@ use crate::problem::Problem;
 pub(super) async fn smart(visit: Visit) -> Response {
     let mut document = server(&Addresses(&visit.origin));
     document["capabilities"] = json!([
+        "launch-ehr",
         "launch-standalone",
         "client-public",
         "client-confidential-symmetric",
         "client-confidential-asymmetric",
         "sso-openid-connect",
+        "context-banner",
+        "context-ehr-patient",
+        "context-ehr-encounter",
         "context-standalone-patient",
         "permission-offline",
         "permission-online",
@@ -58,7 +62,7 @@ fn server(at: &Addresses<'_>) -> Value {
         "token_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post", "private_key_jwt"],
         "token_endpoint_auth_signing_alg_values_supported": ["RS384", "ES384"],
         "scopes_supported": [
-            "openid", "fhirUser", "profile", "launch/patient", "offline_access", "online_access",
+            "openid", "fhirUser", "profile", "launch", "launch/patient", "offline_access", "online_access",
             "patient/*.cruds", "user/*.cruds", "system/*.cruds",
         ],
     })

@@ -22,7 +22,7 @@ use self::authorize::{Asked, Consented, Decision};
 use super::SMALL;
 use crate::{
     api::Endpoint,
-    edge::{BodyKinds, RoutePolicy},
+    edge::{BodyKinds, Readers, RoutePolicy},
     problem::{Problem, catalogue},
 };
 
@@ -30,8 +30,12 @@ const FORM: RoutePolicy = RoutePolicy { body_bytes: 64 << 10, kinds: BodyKinds::
 
 /// The routes that apps call, and those of the consent page.
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    let read = |path, name, handler| Endpoint::new(Method::GET, path, name, handler).public();
-    let form = |path, name, handler| Endpoint::new(Method::POST, path, name, handler).public().body(FORM);
+    let public = |path, name, handler| Endpoint::new(Method::GET, path, name, handler).public();
+    // What clients read before they are anybody's.
+    let read = |path, name, handler| public(path, name, handler).read_by(Readers::Anybody);
+    let form = |path, name, handler| {
+        Endpoint::new(Method::POST, path, name, handler).public().body(FORM).read_by(Readers::Apps)
+    };
     let smart = "/.well-known/smart-configuration";
     let below = "/fhir/R4/.well-known/smart-configuration";
     let openid = "/.well-known/openid-configuration";
@@ -45,7 +49,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .says("How id tokens are made and verified (OpenID Connect Discovery 1.0)."),
         read("/oauth/jwks", "oauth.jwks", get(discovery::jwks))
             .says("The keys by which id tokens verify (RFC 7517)."),
-        read("/oauth/authorize", "oauth.authorize", get(authorize::begin))
+        public("/oauth/authorize", "oauth.authorize", get(authorize::begin))
             .says("Where an app sends people to ask them for access: a code, with PKCE by S256.")
             .asks(authorize::PARAMETERS)
             .answers(StatusCode::SEE_OTHER),
@@ -136,7 +140,7 @@ impl Parameters {
 }
 
 /// The addresses of a tenant, by its origin.
-struct Addresses<'a>(&'a str);
+pub(super) struct Addresses<'a>(pub(super) &'a str);
 
 impl Addresses<'_> {
     fn at(&self, path: &str) -> String {
@@ -149,7 +153,7 @@ impl Addresses<'_> {
     }
 
     /// The FHIR base: what an app's `aud` names.
-    fn fhir(&self) -> String {
+    pub(super) fn fhir(&self) -> String {
         self.at("/fhir/R4")
     }
 }

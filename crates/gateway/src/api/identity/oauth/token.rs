@@ -97,6 +97,9 @@ async fn answer(
         say("patient", patient.to_string().into());
         say("need_patient_banner", true.into());
     }
+    if let Some(encounter) = issued.encounter {
+        say("encounter", encounter.to_string().into());
+    }
     let scopes: ScopeSet = issued.scopes.parse().unwrap_or_default();
     if let (Some(key), true) = (key, scopes.has(&SmartScope::OpenId)) {
         say("id_token", id_token(visit, (client, key), &issued, &scopes).await?.into());
@@ -156,6 +159,9 @@ pub(super) async fn introspect(visit: Visit, headers: HeaderMap, body: Bytes) ->
     if let Some(patient) = token.patient {
         answer["patient"] = patient.to_string().into();
     }
+    if let Some(encounter) = token.encounter {
+        answer["encounter"] = encounter.to_string().into();
+    }
     Ok(Json(answer).into_response())
 }
 
@@ -180,6 +186,9 @@ async fn client(visit: &Visit, headers: &HeaderMap, form: &Parameters) -> Result
             (claimed, Proof::Assertion(text, &audience))
         }
         (_, _, Some(secret)) => (form.need("client_id")?.to_owned(), Proof::Secret(secret)),
+        _ if form.get("client_id").is_none() && form.get("grant_type") == Some("refresh_token") => {
+            return Ok(people.public_app_of(form.need("refresh_token")?).await?);
+        }
         _ => (form.need("client_id")?.to_owned(), Proof::None),
     };
     if form.get("client_id").is_some_and(|named| named != id) {

@@ -1,0 +1,89 @@
+// The organisation's apps: who is registered, what each may ask for, approving, disabling, removing; registering another one.
+
+import { call, get, post } from "./api.js";
+import { sensitive } from "./confirm.js";
+import { watchSession } from "./logoff.js";
+import { at, onSubmit, run, say, show } from "./page.js";
+
+const PROOFS = { none: "proves itself by nothing", client_secret_basic: "proves itself by a secret", private_key_jwt: "proves itself by its key" };
+const STATES = { pending: "Waits for approval", approved: "Approved", disabled: "Disabled" };
+
+function line(text, tag = "span") {
+  const element = document.createElement(tag);
+  element.textContent = text;
+  return element;
+}
+
+function button(text, app, action) {
+  const element = line(text, "button");
+  element.type = "button";
+  element.className = "second";
+  element.setAttribute("aria-label", `${text} ${app.client_name}`);
+  element.addEventListener("click", () => run(element, () => sensitive(async () => {
+    await action();
+    await load();
+    at("done").textContent = `${app.client_name}: done.`;
+    at("apps-title").scrollIntoView();
+  })));
+  return element;
+}
+
+function item(app) {
+  const element = document.createElement("li");
+  const path = `/api/v1/apps/${app.client_id}`;
+  const places = [...app.redirect_uris, ...(app.initiate_login_uri ? [`opened from charts at ${app.initiate_login_uri}`] : [])];
+  const said = [
+    line(app.client_name, "strong"),
+    line(`${STATES[app.state]}; ${PROOFS[app.token_endpoint_auth_method]}.`),
+    line(`May ask for: ${app.scope}`),
+    line(places.length ? places.join(", ") : "A program without people"),
+    line(`client_id ${app.client_id}`),
+  ];
+  said.forEach((part) => element.append(part, document.createElement("br")));
+  if (app.state === "approved") element.append(button("Disable", app, () => post(`${path}/disable`)));
+  else element.append(button("Approve", app, () => post(`${path}/approve`)));
+  element.append(button("Remove", app, () => call("DELETE", path)));
+  return element;
+}
+
+async function load() {
+  const { apps } = await get("/api/v1/apps");
+  at("apps").replaceChildren(...apps.map(item));
+  at("no-apps").hidden = apps.length > 0;
+}
+
+/** What the form says, as the API takes it. */
+function registration() {
+  const text = (id) => at(id).value.trim();
+  const keys = text("app-keys");
+  let jwks;
+  try {
+    jwks = keys ? JSON.parse(keys) : undefined;
+  } catch {
+    throw new Error("The keys are no JSON text: paste the whole key set.");
+  }
+  return {
+    client_name: text("app-name"),
+    token_endpoint_auth_method: at("app-kind").value,
+    scope: text("app-scope"),
+    redirect_uris: text("app-redirects").split(/\s+/).filter(Boolean),
+    ...(text("app-launch") ? { initiate_login_uri: text("app-launch") } : {}),
+    ...(jwks ? { jwks } : {}),
+  };
+}
+
+onSubmit("register-form", () => sensitive(async () => {
+  const made = await post("/api/v1/apps", registration());
+  at("register-form").reset();
+  await load();
+  at("done").textContent = `${made.client_name} is registered. It gets nothing before it is approved.`;
+  at("secret").textContent = made.client_secret ?? "";
+  at("secret-shown").hidden = true;
+  if (made.client_secret) show("secret-shown");
+  else at("apps-title").focus();
+}));
+
+sensitive(load).then(watchSession).catch((error) => {
+  if (error.status === 401) location.assign("/sign-in");
+  else say(error.message);
+});
