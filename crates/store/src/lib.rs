@@ -19,6 +19,7 @@ mod oauth;
 mod people;
 mod role_requests;
 mod sessions;
+mod sign_in_settings;
 mod softlocks;
 
 use carekeep_kernel::{PersonId, TenantId};

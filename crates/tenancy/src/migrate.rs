@@ -27,6 +27,7 @@ const OPERATIONS: &[&str] = &[
     include_str!("../migrations/operations/0002_account_of_a_patient.sql"),
     include_str!("../migrations/operations/0003_role_request.sql"),
     include_str!("../migrations/operations/0004_oauth.sql"),
+    include_str!("../migrations/operations/0005_sign_in_settings.sql"),
 ];
 const CLINICAL: &[&str] = &[include_str!("../migrations/clinical/0001_records.sql")];
 

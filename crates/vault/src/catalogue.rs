@@ -90,6 +90,8 @@ actions! {
     ExportAudit => ExportAudit, rows ExportAudit;
     /// Change the tenant's own policies.
     ManagePolicy => ManagePolicy, rows ManagePolicy;
+    /// See the tenant's settings.
+    ReadSettings => Read, rows Read;
     /// Change the tenant's settings.
     ManageTenant => ManageTenant, rows ManageTenant;
     /// Give the patient of a chart an account that reads it.
@@ -108,5 +110,6 @@ administers! {
     ReadAudit: AuditLog,
     ExportAudit: AuditLog,
     ManagePolicy: PolicySet,
+    ReadSettings: Tenant,
     ManageTenant: Tenant,
 }

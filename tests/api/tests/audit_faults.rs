@@ -27,7 +27,7 @@ const IDENTIFIER: &str = "urn:example:mrn|Zyxwvandermolen-7719";
 type Ask = (&'static str, &'static str);
 
 /// Every route that shows or changes health data or people, in each of its variants.
-const ASKS: [Ask; 26] = [
+const ASKS: [Ask; 28] = [
     ("fhir.read", ""),
     ("fhir.version_read", ""),
     ("fhir.history", ""),
@@ -48,6 +48,8 @@ const ASKS: [Ask; 26] = [
     ("people.reinstate", ""),
     ("people.remove", ""),
     ("role_requests.list", ""),
+    ("settings.sign_in", ""),
+    ("settings.put_sign_in", ""),
     ("patients.invite", ""),
     ("care_team.assign", ""),
     ("care_team.relieve", ""),
@@ -199,6 +201,10 @@ impl Scene {
                 at(&self.admin, Method::DELETE, &format!("/api/v1/people/{}", self.leaver.id))
             }
             ("role_requests.list", _) => at(&self.admin, Method::GET, "/api/v1/role-requests"),
+            ("settings.sign_in", _) => at(&self.admin, Method::GET, "/api/v1/settings/sign-in"),
+            ("settings.put_sign_in", _) => {
+                at(&self.admin, Method::PUT, "/api/v1/settings/sign-in").json(&json!({"passkeys": {}}))
+            }
             ("patients.invite", _) => {
                 let body = json!({"login": format!("patient.{}", self.asked), "name": CANARY});
                 at(&self.doctor, Method::POST, &format!("/api/v1/patients/{patient}/account")).json(&body)
@@ -315,8 +321,16 @@ const NO_RAISE: &str = "DROP TRIGGER broken ON {s}.audit_entry; DROP FUNCTION {s
 fn bar_a1_every_route_with_health_data_or_people_is_asked() {
     let asked: BTreeSet<&str> = ASKS.iter().map(|ask| ask.0).collect();
     for endpoint in api::endpoints() {
-        let areas =
-            ["fhir.", "people.", "patients.", "care_team.", "consent.decide", "apps.list", "apps.register"];
+        let areas = [
+            "fhir.",
+            "people.",
+            "patients.",
+            "care_team.",
+            "settings.",
+            "consent.decide",
+            "apps.list",
+            "apps.register",
+        ];
         let counts = areas.iter().any(|area| endpoint.name.starts_with(area));
         let recorded = counts && endpoint.access == Access::Session;
         assert!(!recorded || asked.contains(endpoint.name), "{} is not asked under faults", endpoint.name);

@@ -1,6 +1,10 @@
 //! A platform with its gateway, and clients of it.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use carekeep_care::fhir::BundleLimits;
 use carekeep_gateway::{
@@ -314,5 +318,17 @@ impl Program {
 
     pub(crate) async fn get(&mut self, path: &str) -> Answer {
         self.send(Method::GET, path, &Value::Null).await
+    }
+
+    /// Until a request is answered with this status; within a second, as revocation must be everywhere.
+    pub(crate) async fn within_a_second(&mut self, path: &str, status: StatusCode) {
+        let began = Instant::now();
+        while self.get(path).await.status != status {
+            assert!(
+                began.elapsed() < Duration::from_secs(1),
+                "{path} does not answer {status} within a second"
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 }

@@ -107,7 +107,8 @@ problems! {
         "This attempt with a passkey has expired or was not begun here." "Begin again.";
     /// 403: the tenant does not allow passkeys of this kind.
     PASSKEY_NOT_ALLOWED = FORBIDDEN "passkey-not-allowed" "Passkey not allowed"
-        "A passkey that is bound to its device is needed here." "Use a security key or the device's own passkey.";
+        "A passkey that is bound to its device is needed here."
+        "Use another passkey, or sign in another way and register one that is allowed; if there is no other way, ask your administrator.";
     /// 409: the passkey is registered already.
     PASSKEY_KNOWN = CONFLICT "passkey-known" "Passkey known"
         "This passkey is registered already." "Use another one.";
@@ -176,6 +177,13 @@ problems! {
     /// 409: the same role of the same person.
     ROLE_ASKED_FOR = CONFLICT "role-asked-for" "Asked for already"
         "This role was asked for already." "Let another administrator or a privacy officer decide on it.";
+    /// 422: settings that nobody could meet.
+    SETTINGS_NOT_ALLOWED = UNPROCESSABLE_ENTITY "settings-not-allowed" "Settings not allowed"
+        "Each maker needs a root certificate (PEM) and one model (AAGUID) at least, and `attested` needs a maker."
+        "Correct the makers.";
+    /// 409: settings under which whoever makes them could not sign in.
+    LOCKS_YOU_OUT = CONFLICT "locks-you-out" "This would lock you out"
+        "You have no passkey that these settings would allow you." "Register such a passkey first.";
     /// 409: somebody else was first, or it is there already.
     CONFLICT = CONFLICT "conflict" "Conflict"
         "It changed in the meantime or is there already." "Read it again and repeat the change if it still makes sense.";

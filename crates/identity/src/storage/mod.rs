@@ -8,6 +8,7 @@ mod apps;
 mod people;
 mod roles;
 mod rows;
+mod settings;
 
 use std::sync::Arc;
 
@@ -22,11 +23,12 @@ pub use people::{
     Invited, NewPerson, PeopleError, PersonDetails, PersonStatus, PersonView, Profile, check_name,
 };
 pub use roles::RoleRequest;
+pub use settings::SettingsError;
 
 use crate::{
     TokenHash,
     invite::InviteRecord,
-    passkey::{CeremonyId, CeremonyRecord, PasskeyRecord},
+    passkey::{CeremonyId, CeremonyRecord, Demand, PasskeyRecord},
     password::StoredPassword,
     recovery::RecoveryRecord,
     service::{
@@ -183,6 +185,10 @@ impl Repository for PgRepository {
 
     async fn use_totp_step(&self, id: CredentialId, step: Step) -> Answer<bool> {
         Ok(self.store.use_totp_step(id, step.0).await?)
+    }
+
+    async fn demand(&self, person: &PersonRecord) -> Answer<Demand> {
+        self.demand_of(person).await
     }
 
     async fn passkeys(&self, person: PersonId) -> Answer<Vec<PasskeyRecord>> {

@@ -13,6 +13,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{PgRepository, people::PeopleError};
+use crate::service::RepositoryError;
 
 type Answer<T> = Result<T, PeopleError>;
 
@@ -70,7 +71,9 @@ impl PgRepository {
     /// [`PeopleError::Unavailable`].
     pub async fn grant_role(&self, leave: Authorized<GrantRole>, role: &str) -> Answer<bool> {
         let person = self.works_here(self.target(&leave)?).await?;
-        Ok(self.store.grant_role(self.grant(person, role, Some(leave.by()))).await?)
+        let granted = self.store.grant_role(self.grant(person, role, Some(leave.by()))).await?;
+        self.come_in_anew(person, role).await?;
+        Ok(granted)
     }
 
     /// Asks for a role that somebody else has to approve; `None` when the person holds it already.
@@ -170,6 +173,7 @@ impl PgRepository {
         let grant = decision.1.then(|| self.grant(request.person, &request.role, decision.0));
         let now = self.vault.clock().now();
         match self.store.decide_role_request(request.id, decision, grant, now).await? {
+            Decided::Done if decision.1 => self.come_in_anew(request.person, &request.role).await,
             Decided::Done => Ok(()),
             Decided::NotYours => Err(PeopleError::NotYours),
             Decided::NotJoined => Err(PeopleError::NotJoined),
@@ -210,6 +214,15 @@ impl PgRepository {
     pub async fn remove(&self, leave: Authorized<RemovePerson>) -> Answer<bool> {
         let person = self.target(&leave)?;
         done(self.store.leave(person, self.vault.clock().now()).await?)
+    }
+
+    /// Signs out who got a role that restricts passkeys: the session may rest on one that counts no more.
+    async fn come_in_anew(&self, person: PersonId, role: &str) -> Answer<()> {
+        let unavailable = |error: RepositoryError| PeopleError::Unavailable(Box::new(error));
+        if self.restricts(role).await.map_err(unavailable)? {
+            self.store.revoke_sessions(person, None, self.vault.clock().now()).await?;
+        }
+        Ok(())
     }
 
     /// Roles are for those who work here and have not left; a patient's account is for the chart that it was made for.

@@ -19,5 +19,6 @@ pub mod recovery_code;
 pub mod role_grant;
 pub mod role_request;
 pub mod session;
+pub mod sign_in_settings;
 pub mod softlock;
 pub mod totp;

@@ -58,6 +58,8 @@ pub(super) const ROUTES: &[(&str, &[&str])] = &[
     ("role_requests.list", &[""]),
     ("role_requests.approve", &[""]),
     ("role_requests.reject", &[""]),
+    ("settings.sign_in", &[""]),
+    ("settings.put_sign_in", &[""]),
     ("care_team.assign", &[""]),
     ("care_team.relieve", &[""]),
     ("patients.invite", &[""]),
@@ -165,6 +167,7 @@ impl<'a> Props<'a> {
             "sessions" => self.sessions(name, credential).await,
             "passkeys" => self.passkeys(name, credential).await,
             "role_requests" => self.requests(name).await,
+            "settings" => settings(name),
             _ => self.members(name, variant).await,
         }
     }
@@ -326,5 +329,14 @@ impl<'a> Props<'a> {
             }
             other => panic!("{other} has no request"),
         }
+    }
+}
+
+fn settings(name: &str) -> Call {
+    let path = "/api/v1/settings/sign-in";
+    match name {
+        "settings.sign_in" => Call::get(path),
+        "settings.put_sign_in" => Call::new(Method::PUT, path, Body::Json(json!({"passkeys": {}}))),
+        other => panic!("{other} has no request"),
     }
 }

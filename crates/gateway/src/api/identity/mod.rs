@@ -15,6 +15,7 @@ mod people;
 mod problems;
 mod roles;
 mod sessions;
+mod settings;
 mod sign_in;
 mod visit;
 
@@ -43,6 +44,7 @@ use self::{
     people::{Invitation, NewMember, People, Roles},
     roles::{Given, Requests},
     sessions::{Me, Revoked, Sessions},
+    settings::SignIn,
     sign_in::{Code, Password},
 };
 use super::Endpoint;
@@ -68,6 +70,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         session_endpoints(),
         people_endpoints(),
         role_endpoints(),
+        settings_endpoints(),
         patient_endpoints(),
         app_endpoints(),
     ]
@@ -317,6 +320,22 @@ fn role_endpoints() -> Vec<Endpoint> {
         Endpoint::new(Method::POST, REJECT, "role_requests.reject", post(roles::reject))
             .says("Refuse a role that somebody else asked for.")
             .answers(done),
+    ]
+}
+
+fn settings_endpoints() -> Vec<Endpoint> {
+    const SIGN_IN: &str = "/api/v1/settings/sign-in";
+    vec![
+        Endpoint::new(Method::GET, SIGN_IN, "settings.sign_in", get(settings::sign_in))
+            .says("What the organisation decided about the ways in.")
+            .gives::<SignIn>(),
+        Endpoint::new(Method::PUT, SIGN_IN, "settings.put_sign_in", put(settings::put_sign_in))
+            .says(
+                "Decide about the ways in. Whoever holds a role for which less counts than before is signed out; you need a \
+                 passkey that still counts for you.",
+            )
+            .takes::<SignIn>()
+            .answers(StatusCode::NO_CONTENT),
     ]
 }
 

@@ -6,7 +6,7 @@ use carekeep_identity::{
     passkey::PasskeyError,
     password::PolicyError,
     service::IdentityError,
-    storage::{AppError, PeopleError},
+    storage::{AppError, PeopleError, SettingsError},
 };
 use carekeep_policy::DenyReason;
 use carekeep_vault::AccessError;
@@ -60,7 +60,10 @@ fn password(error: PolicyError) -> Problem {
 fn passkey(error: &PasskeyError) -> Problem {
     match error {
         PasskeyError::Stale => catalogue::PASSKEY_ATTEMPT_EXPIRED,
-        PasskeyError::DeviceBoundNeeded => catalogue::PASSKEY_NOT_ALLOWED,
+        PasskeyError::DeviceBoundNeeded => catalogue::PASSKEY_NOT_ALLOWED.member("needs", "device-bound"),
+        PasskeyError::AttestedNeeded => catalogue::PASSKEY_NOT_ALLOWED
+            .detail("An authenticator of a model that your organisation has listed is needed here.")
+            .member("needs", "attested"),
         PasskeyError::Configuration | PasskeyError::Corrupt => {
             tracing::error!(error = %error, "passkeys do not work here");
             catalogue::INTERNAL
@@ -87,6 +90,17 @@ impl From<PeopleError> for Problem {
             PeopleError::Name => catalogue::NAME_NOT_ALLOWED,
             PeopleError::OtherEvidence => catalogue::FORBIDDEN,
             PeopleError::Unavailable(cause) => unavailable(&*cause),
+        }
+    }
+}
+
+impl From<SettingsError> for Problem {
+    fn from(error: SettingsError) -> Self {
+        match error {
+            SettingsError::Makers(_) => catalogue::SETTINGS_NOT_ALLOWED,
+            SettingsError::LocksYouOut => catalogue::LOCKS_YOU_OUT,
+            SettingsError::OtherEvidence => catalogue::FORBIDDEN,
+            SettingsError::Unavailable(error) => unavailable(&error),
         }
     }
 }
