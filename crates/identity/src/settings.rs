@@ -18,6 +18,8 @@ pub struct SignInSettings {
     pub passkeys: BTreeMap<String, PasskeyPolicy>,
     /// Whom `attested` goes by.
     pub makers: Vec<TrustedMaker>,
+    /// Whether health data is for devices that the person has confirmed.
+    pub confirmed_devices: bool,
 }
 
 impl SignInSettings {
@@ -62,7 +64,7 @@ mod tests {
 
     fn settings(pairs: &[(&str, PasskeyPolicy)]) -> SignInSettings {
         let passkeys = pairs.iter().map(|(role, policy)| ((*role).to_owned(), *policy)).collect();
-        SignInSettings { passkeys, makers: Vec::new() }
+        SignInSettings { passkeys, ..SignInSettings::default() }
     }
 
     #[test]

@@ -34,7 +34,13 @@ impl Store {
         use sign_in_settings::Column;
         let (transaction, now) = (self.begin().await?, settings.changed_at);
         let replace = OnConflict::column(Column::Single)
-            .update_columns([Column::Passkeys, Column::Makers, Column::ChangedBy, Column::ChangedAt])
+            .update_columns([
+                Column::Passkeys,
+                Column::Makers,
+                Column::ConfirmedDevices,
+                Column::ChangedBy,
+                Column::ChangedAt,
+            ])
             .to_owned();
         sign_in_settings::Entity::insert(settings.into_active_model())
             .on_conflict(replace)

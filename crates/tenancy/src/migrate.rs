@@ -28,6 +28,8 @@ const OPERATIONS: &[&str] = &[
     include_str!("../migrations/operations/0003_role_request.sql"),
     include_str!("../migrations/operations/0004_oauth.sql"),
     include_str!("../migrations/operations/0005_sign_in_settings.sql"),
+    include_str!("../migrations/operations/0006_confirmed_devices.sql"),
+    include_str!("../migrations/operations/0007_notice.sql"),
 ];
 const CLINICAL: &[&str] = &[include_str!("../migrations/clinical/0001_records.sql")];
 

@@ -18,6 +18,7 @@ const OPERATIONS: &[&str] = &[
     "invite",
     "device",
     "role_request",
+    "notice",
     "sign_in_settings",
     "oauth_client",
     "oauth_grant",

@@ -1,7 +1,7 @@
 //! Entries for what happens to accounts: signing in, factors, sessions. Policy does not decide on these: identity's state
 //! machine does, and the ledger says what it did. The session that came of it is told to nobody before that is durable.
 
-use carekeep_kernel::{EntryId, PersonId, ResourceId, SessionId, TenantId};
+use carekeep_kernel::{DeviceId, EntryId, PersonId, ResourceId, SessionId, TenantId};
 use carekeep_ledger::Outcome;
 use carekeep_policy::{Aal, Principal, RoleSet};
 
@@ -45,6 +45,10 @@ pub enum AccountEvent {
     NewRecoveryCodes,
     /// A session ended because its person said so.
     SignOut,
+    /// A device was confirmed.
+    ConfirmDevice,
+    /// A device was forgotten, and its sessions ended.
+    ForgetDevice,
     /// Other sessions of the person ended because the person said so.
     EndSessions,
     /// An app was let in.
@@ -73,6 +77,8 @@ impl AccountEvent {
             Self::RemovePasskey => "remove_passkey",
             Self::NewRecoveryCodes => "new_recovery_codes",
             Self::SignOut => "sign_out",
+            Self::ConfirmDevice => "confirm_device",
+            Self::ForgetDevice => "forget_device",
             Self::EndSessions => "end_sessions",
             Self::AllowApp => "allow_app",
             Self::WithdrawApp => "withdraw_app",
@@ -91,6 +97,8 @@ pub struct AccountHolder {
     pub session: SessionId,
     /// What the session is worth now.
     pub aal: Aal,
+    /// The device, when it is known.
+    pub device: Option<DeviceId>,
 }
 
 impl Vault {
@@ -105,7 +113,7 @@ impl Vault {
         (event, done): (AccountEvent, bool),
         said: Option<&str>,
     ) -> Result<EntryId, AccessError> {
-        let AccountHolder { tenant, person, session, aal } = holder;
+        let AccountHolder { tenant, person, session, aal, device } = holder;
         let cell = self.cell(tenant).await?;
         let now = self.clock().now();
         // Never leaves this function: it is who acts, for the entry, and may do nothing.
@@ -115,7 +123,9 @@ impl Vault {
             session,
             aal,
             factor_at: now,
-            device: None,
+            device,
+            device_confirmed: false,
+            device_required: false,
             tenant_active: true,
             origin,
             now,

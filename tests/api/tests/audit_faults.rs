@@ -27,7 +27,7 @@ const IDENTIFIER: &str = "urn:example:mrn|Zyxwvandermolen-7719";
 type Ask = (&'static str, &'static str);
 
 /// Every route that shows or changes health data or people, in each of its variants.
-const ASKS: [Ask; 28] = [
+const ASKS: [Ask; 29] = [
     ("fhir.read", ""),
     ("fhir.version_read", ""),
     ("fhir.history", ""),
@@ -40,6 +40,7 @@ const ASKS: [Ask; 28] = [
     ("fhir.bundle", "transaction"),
     ("fhir.bundle", "batch"),
     ("people.list", ""),
+    ("people.weak_factors", ""),
     ("people.invite", ""),
     ("people.invite_again", ""),
     ("people.grant_role", ""),
@@ -175,6 +176,7 @@ impl Scene {
             }
             ("fhir.delete", _) => fhir(Method::DELETE, &format!("/Observation/{}", self.spare)),
             ("fhir.bundle", kind) => fhir(Method::POST, "").json(&bundle(kind, patient)),
+            ("people.weak_factors", _) => at(&self.admin, Method::GET, "/api/v1/people/weak-factors"),
             ("people.list", _) => at(&self.admin, Method::GET, "/api/v1/people"),
             ("people.invite", _) => {
                 let body =
@@ -239,7 +241,7 @@ impl Scene {
     async fn all_work(&mut self) {
         for (ask, answer, _) in self.ask_all().await {
             assert!(answer.status.is_success(), "{ask:?}: {} {}", answer.status, answer.text);
-            let reads = ask.0 == "people.list"
+            let reads = matches!(ask.0, "people.list" | "people.weak_factors")
                 || (ask.0.starts_with("fhir.") && !matches!(ask.0, "fhir.delete" | "fhir.bundle"));
             assert_eq!(answer.text.contains(CANARY), reads, "{ask:?}: {}", answer.text);
         }

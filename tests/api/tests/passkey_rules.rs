@@ -155,7 +155,10 @@ async fn i1_settings_are_an_administrators_are_on_record_and_lock_nobody_out_who
     let set = settle(&clinic, &mut admin, json!({"tenant_admin": "device-bound"}), json!([])).await;
     set.expect(StatusCode::NO_CONTENT);
     let shown = admin.program.get(SETTINGS).await.expect(StatusCode::OK);
-    assert_eq!(shown, json!({"passkeys": {"tenant_admin": "device-bound"}, "makers": []}));
+    assert_eq!(
+        shown,
+        json!({"passkeys": {"tenant_admin": "device-bound"}, "makers": [], "confirmed_devices": false})
+    );
 
     let nobody = settle(&clinic, &mut admin, json!({"nurse": "attested"}), json!([])).await;
     assert_eq!(nobody.code(), "settings-not-allowed");

@@ -123,6 +123,13 @@ problems! {
     FRESH_FACTOR_NEEDED = FORBIDDEN "fresh-factor-needed" "Confirm that it is you"
         "This needs a second factor that was given in the last minutes."
         "Give a code to /api/v1/sign-in/totp or use /api/v1/step-up/passkey/begin, then repeat the request.";
+    /// 403: the tenant wants confirmed devices where health data is concerned.
+    DEVICE_NOT_CONFIRMED = FORBIDDEN "device-not-confirmed" "Device not confirmed"
+        "Your organisation lets you see health data from devices that you have confirmed."
+        "Confirm this device with /api/v1/devices/{id}/confirm: the first one from itself, a further one from one that is confirmed.";
+    /// 403: whoever has confirmed a device confirms the next one from there.
+    CONFIRM_ELSEWHERE = FORBIDDEN "confirm-elsewhere" "Confirm it elsewhere"
+        "You have confirmed a device before." "Sign in there and confirm this one; if you have none of them any more, ask your administrator.";
     /// 409: a step of signing in or enrolling that does not fit where the session stands.
     STEP_OUT_OF_ORDER = CONFLICT "step-out-of-order" "Not now"
         "This step does not fit where the session stands." "Start again with signing in.";

@@ -49,6 +49,12 @@ pub enum IdentityError {
     /// There is no such factor. 404.
     #[error("you have no such passkey: look at the list again")]
     NoFactor,
+    /// There is no such device. 404.
+    #[error("you have no such device: look at the list again")]
+    NoDevice,
+    /// A device was confirmed before; this is asked from another one. 403.
+    #[error("confirm this device from one that you have confirmed before")]
+    ConfirmElsewhere,
     /// What remains would not let the person in. 409.
     #[error("this is what you sign in with: register another passkey first")]
     LastFactors,

@@ -5,6 +5,8 @@
 
 mod app_tokens;
 mod apps;
+mod devices;
+mod notices;
 mod people;
 mod roles;
 mod rows;
@@ -19,6 +21,8 @@ use zeroize::Zeroizing;
 
 pub use app_tokens::{Introspection, Issued, Proof};
 pub use apps::{AppError, AppGrant, Client, Consent, Prepared};
+pub use devices::{Bound, DEVICE_LIFETIME, DeviceView, Presented};
+pub use notices::{NoticeKind, NoticeView, WeakFactors};
 pub use people::{
     Invited, NewPerson, PeopleError, PersonDetails, PersonStatus, PersonView, Profile, check_name,
 };

@@ -283,7 +283,7 @@ impl PgRepository {
         self.open_profile(&self.store.person(id).await?.ok_or_else(gone)?).await
     }
 
-    async fn open_profile(&self, row: &entity::person::Model) -> Answer<Profile> {
+    pub(super) async fn open_profile(&self, row: &entity::person::Model) -> Answer<Profile> {
         let id = row.id.as_bytes();
         let login = self.open_sealed(SecretColumn::PersonLogin, id, &row.sealed_login).await?;
         let name = self.open_sealed(SecretColumn::PersonName, id, &row.sealed_name).await?;
@@ -381,7 +381,7 @@ fn text(bytes: &[u8]) -> Answer<Zeroizing<String>> {
     }
 }
 
-const fn status(person: &entity::person::Model) -> PersonStatus {
+pub(super) const fn status(person: &entity::person::Model) -> PersonStatus {
     if person.left_at.is_some() {
         PersonStatus::Left
     } else if person.suspended_at.is_some() {

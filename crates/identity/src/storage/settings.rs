@@ -75,6 +75,7 @@ impl PgRepository {
             single: true,
             passkeys: rows::to_json(&new.passkeys)?,
             makers: rows::to_json(&new.makers)?,
+            confirmed_devices: new.confirmed_devices,
             changed_by: leave.by().as_uuid(),
             changed_at: self.vault.clock().now().into(),
         };
@@ -90,7 +91,11 @@ impl PgRepository {
 
     pub(super) async fn settings(&self) -> Result<SignInSettings, RepositoryError> {
         let Some(row) = self.store.sign_in_settings().await? else { return Ok(SignInSettings::default()) };
-        Ok(SignInSettings { passkeys: rows::from_json(row.passkeys)?, makers: rows::from_json(row.makers)? })
+        Ok(SignInSettings {
+            passkeys: rows::from_json(row.passkeys)?,
+            makers: rows::from_json(row.makers)?,
+            confirmed_devices: row.confirmed_devices,
+        })
     }
 
     pub(super) async fn demand_of(&self, person: &PersonRecord) -> Result<Demand, RepositoryError> {

@@ -1,6 +1,6 @@
 //! The base policies once more, in plain Rust, written from what they are meant to say. Does not call the engine.
 
-use carekeep_policy::{Aal, Action, Class, DenyReason, Projection, Purpose, ResourceKind, Role};
+use carekeep_policy::{Aal, Action, Class, Context, DenyReason, Projection, Purpose, ResourceKind, Role};
 
 use crate::common::Ask;
 
@@ -31,8 +31,18 @@ pub(crate) fn decide(ask: &Ask) -> Expected {
         Some(_) if is_sensitive(ask.action) && ask.context.factor_age_seconds > 15 * 60 => {
             Expected::Deny(DenyReason::NeedsFreshFactor)
         }
+        Some(_) if lacks_device(ask) => Expected::Deny(DenyReason::NeedsKnownDevice),
         Some(projection) => Expected::Allow(projection),
     }
+}
+
+/// Where the tenant asks for confirmed devices, charts are read from those, one's own excepted.
+fn lacks_device(ask: &Ask) -> bool {
+    let Context { device_required, known_device, purpose, .. } = ask.context;
+    device_required
+        && !known_device
+        && purpose != Purpose::PatientRequest
+        && is_chart(ask.resource.kind.class())
 }
 
 /// Which actions there are on which class of data.

@@ -5,6 +5,7 @@
 pub mod ceremony;
 pub mod device;
 pub mod invite;
+pub mod notice;
 pub mod oauth_assertion;
 pub mod oauth_client;
 pub mod oauth_code;

@@ -9,6 +9,7 @@ pub struct Model {
     pub single: bool,
     pub passkeys: Json,
     pub makers: Json,
+    pub confirmed_devices: bool,
     pub changed_by: Uuid,
     pub changed_at: TimeDateTimeWithTimeZone,
 }

@@ -47,7 +47,14 @@ pub(super) const ROUTES: &[(&str, &[&str])] = &[
     ("sessions.list", &[""]),
     ("sessions.revoke", &[""]),
     ("sessions.revoke_others", &[""]),
+    ("devices.list", &[""]),
+    ("devices.rename", &[""]),
+    ("devices.confirm", &[""]),
+    ("devices.forget", &[""]),
+    ("notices.list", &[""]),
+    ("notices.seen", &[""]),
     ("people.list", &[""]),
+    ("people.weak_factors", &[""]),
     ("people.invite", &[""]),
     ("people.invite_again", &[""]),
     ("people.grant_role", &["at once", "to be approved"]),
@@ -166,8 +173,10 @@ impl<'a> Props<'a> {
             "openapi" => Call::get("/api/v1/openapi.json"),
             "sessions" => self.sessions(name, credential).await,
             "passkeys" => self.passkeys(name, credential).await,
+            "devices" => self.devices(name, credential).await,
             "role_requests" => self.requests(name).await,
             "settings" => settings(name),
+            "notices" => notices(name),
             _ => self.members(name, variant).await,
         }
     }
@@ -262,6 +271,22 @@ impl<'a> Props<'a> {
         }
     }
 
+    async fn devices(&self, name: &str, credential: &Credential) -> Call {
+        if name == "devices.list" {
+            return Call::get("/api/v1/devices");
+        }
+        let (platform, door) = (&self.stage.clinic.platform, &self.door);
+        let session = credential.session.unwrap_or(door.session);
+        let device = platform.device(self.known(credential).unwrap_or(door), session).await;
+        let path = format!("/api/v1/devices/{device}");
+        match name {
+            "devices.rename" => Call::new(Method::PUT, path, Body::Json(json!({"name": "Blue phone"}))),
+            "devices.confirm" => Call::new(Method::POST, format!("{path}/confirm"), Body::None),
+            "devices.forget" => Call::new(Method::DELETE, path, Body::None),
+            other => panic!("{other} has no request"),
+        }
+    }
+
     async fn sessions(&self, name: &str, credential: &Credential) -> Call {
         match name {
             "sessions.list" => Call::get("/api/v1/sessions"),
@@ -294,6 +319,7 @@ impl<'a> Props<'a> {
     async fn members(&self, name: &str, variant: &str) -> Call {
         match name {
             "people.list" => Call::get("/api/v1/people?limit=200"),
+            "people.weak_factors" => Call::get("/api/v1/people/weak-factors?limit=200"),
             "people.invite" => {
                 let body = json!({"login": self.login(), "name": "New Comer", "roles": ["nurse"]});
                 Call::post("/api/v1/people", body)
@@ -337,6 +363,14 @@ fn settings(name: &str) -> Call {
     match name {
         "settings.sign_in" => Call::get(path),
         "settings.put_sign_in" => Call::new(Method::PUT, path, Body::Json(json!({"passkeys": {}}))),
+        other => panic!("{other} has no request"),
+    }
+}
+
+fn notices(name: &str) -> Call {
+    match name {
+        "notices.list" => Call::get("/api/v1/notices"),
+        "notices.seen" => Call::post("/api/v1/notices/seen", json!({"until": uuid::Uuid::max()})),
         other => panic!("{other} has no request"),
     }
 }

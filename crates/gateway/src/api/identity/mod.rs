@@ -5,9 +5,11 @@
 
 mod answer;
 mod apps;
+mod devices;
 mod enrol;
 mod first_admin;
 mod grants;
+mod notices;
 mod oauth;
 mod passkeys;
 mod patients;
@@ -37,8 +39,10 @@ pub use roles::Request as RoleRequestView;
 use self::{
     answer::Step,
     apps::{App, Apps, NewApp},
+    devices::{DeviceName, Devices},
     enrol::{Accept, NewPassword, TotpSetup},
     grants::Grants,
+    notices::{Notices, Seen, Weak},
     passkeys::{Begun, Finish, Passkeys, Registration, Renamed},
     patients::PatientAccount,
     people::{Invitation, NewMember, People, Roles},
@@ -68,6 +72,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         sign_in_endpoints(),
         enrol_endpoints(),
         session_endpoints(),
+        device_endpoints(),
+        notice_endpoints(),
         people_endpoints(),
         role_endpoints(),
         settings_endpoints(),
@@ -233,6 +239,49 @@ fn session_endpoints() -> Vec<Endpoint> {
         )
         .says("End all of your own sessions but this one.")
         .gives::<Revoked>(),
+    ]
+}
+
+fn device_endpoints() -> Vec<Endpoint> {
+    const DEVICE: &str = "/api/v1/devices/{id}";
+    let done = StatusCode::NO_CONTENT;
+    vec![
+        Endpoint::new(Method::GET, "/api/v1/devices", "devices.list", get(devices::list))
+            .says("The devices that you signed in from, the last used first.")
+            .gives::<Devices>(),
+        Endpoint::new(Method::PUT, DEVICE, "devices.rename", put(devices::rename))
+            .says("Give one of your own devices another name.")
+            .takes::<DeviceName>()
+            .answers(done),
+        Endpoint::new(
+            Method::POST,
+            "/api/v1/devices/{id}/confirm",
+            "devices.confirm",
+            post(devices::confirm),
+        )
+        .says(
+            "Confirm one of your own devices: the first one from itself, a further one from a confirmed one.",
+        )
+        .answers(done),
+        Endpoint::new(Method::DELETE, DEVICE, "devices.forget", delete(devices::forget))
+            .says("Forget one of your own devices; its sessions end.")
+            .answers(done),
+    ]
+}
+
+fn notice_endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::new(Method::GET, "/api/v1/notices", "notices.list", get(notices::list))
+            .says("What happened to your account, the newest first.")
+            .gives::<Notices>(),
+        Endpoint::new(Method::POST, "/api/v1/notices/seen", "notices.seen", post(notices::seen))
+            .says("Mark your notices as seen, up to one.")
+            .takes::<Seen>()
+            .answers(StatusCode::NO_CONTENT),
+        Endpoint::new(Method::GET, "/api/v1/people/weak-factors", "people.weak_factors", get(notices::weak))
+            .says("Whose ways in are weak, and why, the oldest first; `after` and `limit` page through all people.")
+            .asks(&["after", "limit"])
+            .gives::<Weak>(),
     ]
 }
 

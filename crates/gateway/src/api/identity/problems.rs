@@ -5,7 +5,7 @@ use carekeep_identity::{
     oauth::ClientError,
     passkey::PasskeyError,
     password::PolicyError,
-    service::IdentityError,
+    service::{IdentityError, RepositoryError},
     storage::{AppError, PeopleError, SettingsError},
 };
 use carekeep_policy::DenyReason;
@@ -31,7 +31,8 @@ impl From<IdentityError> for Problem {
             IdentityError::NoPasswords => catalogue::PASSWORDS_NOT_USED,
             IdentityError::Passkey(error) => passkey(&error),
             IdentityError::PasskeyKnown => catalogue::PASSKEY_KNOWN,
-            IdentityError::NoFactor => catalogue::NOT_FOUND,
+            IdentityError::NoFactor | IdentityError::NoDevice => catalogue::NOT_FOUND,
+            IdentityError::ConfirmElsewhere => catalogue::CONFIRM_ELSEWHERE,
             IdentityError::LastFactors => catalogue::LAST_FACTORS,
             IdentityError::Totp(_) => catalogue::NAME_NOT_SHOWABLE,
             IdentityError::Unavailable(error) => unavailable(&error),
@@ -105,6 +106,12 @@ impl From<SettingsError> for Problem {
     }
 }
 
+impl From<RepositoryError> for Problem {
+    fn from(error: RepositoryError) -> Self {
+        unavailable(&error)
+    }
+}
+
 impl From<AppError> for Problem {
     fn from(error: AppError) -> Self {
         match error {
@@ -136,6 +143,7 @@ impl From<AccessError> for Problem {
             AccessError::Gone => catalogue::GONE,
             AccessError::Forbidden(DenyReason::NeedsFreshFactor) => catalogue::FRESH_FACTOR_NEEDED,
             AccessError::Forbidden(DenyReason::NeedsSecondFactor) => catalogue::SIGN_IN_UNFINISHED,
+            AccessError::Forbidden(DenyReason::NeedsKnownDevice) => catalogue::DEVICE_NOT_CONFIRMED,
             AccessError::Forbidden(reason) => catalogue::FORBIDDEN.member("reason", reason.as_str()),
             AccessError::NotShown => catalogue::FORBIDDEN,
             AccessError::Conflict => catalogue::CONFLICT,

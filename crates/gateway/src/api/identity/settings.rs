@@ -36,6 +36,9 @@ pub(super) struct SignIn {
     #[serde(default)]
     #[schema(inline)]
     makers: Vec<Maker>,
+    /// Whether health data is for devices that the person has confirmed; one's own chart is one's own.
+    #[serde(default)]
+    confirmed_devices: bool,
 }
 
 /// A maker of authenticators.
@@ -52,14 +55,22 @@ struct Maker {
 impl From<SignInSettings> for SignIn {
     fn from(settings: SignInSettings) -> Self {
         let maker = |TrustedMaker { root, models }| Maker { root, models };
-        Self { passkeys: settings.passkeys, makers: settings.makers.into_iter().map(maker).collect() }
+        Self {
+            passkeys: settings.passkeys,
+            makers: settings.makers.into_iter().map(maker).collect(),
+            confirmed_devices: settings.confirmed_devices,
+        }
     }
 }
 
 impl From<SignIn> for SignInSettings {
     fn from(body: SignIn) -> Self {
         let maker = |Maker { root, models }| TrustedMaker { root, models };
-        Self { passkeys: body.passkeys, makers: body.makers.into_iter().map(maker).collect() }
+        Self {
+            passkeys: body.passkeys,
+            makers: body.makers.into_iter().map(maker).collect(),
+            confirmed_devices: body.confirmed_devices,
+        }
     }
 }
 
@@ -68,7 +79,7 @@ impl SignIn {
     fn deed(&self) -> String {
         let passkeys = serde_json::to_string(&self.passkeys).unwrap_or_default();
         let models: Vec<_> = self.makers.iter().flat_map(|maker| &maker.models).collect();
-        format!("passkeys {passkeys}, models {models:?}")
+        format!("passkeys {passkeys}, models {models:?}, confirmed devices {}", self.confirmed_devices)
     }
 }
 

@@ -151,10 +151,14 @@ pub(super) fn sessions(ids: &Ids) -> Vec<Probe> {
     let path = format!("/api/v1/sessions/{}", ids.get("Session"));
     let passkey = format!("/api/v1/passkeys/{}", ids.get("Passkey"));
     let grant = format!("/api/v1/app-grants/{}", ids.get("Grant"));
+    let device = format!("/api/v1/devices/{}", ids.get("Device"));
     let renamed = Body::Json(json!({"name": "Mine"}));
     vec![
         probe("end a session", Call::new(Method::DELETE, path, Body::None)),
-        probe("rename a passkey", Call::new(Method::PUT, passkey.clone(), renamed)),
+        probe("rename a passkey", Call::new(Method::PUT, passkey.clone(), renamed.clone())),
+        probe("rename a device", Call::new(Method::PUT, device.clone(), renamed)),
+        probe("confirm a device", Call::new(Method::POST, format!("{device}/confirm"), Body::None)),
+        probe("forget a device", Call::new(Method::DELETE, device, Body::None)),
         probe("remove a passkey", Call::new(Method::DELETE, passkey, Body::None)),
         probe("withdraw what an app was allowed", Call::new(Method::DELETE, grant, Body::None)),
     ]
