@@ -11,7 +11,7 @@ use crate::passkey::{Demand, MakersError, PasskeyPolicy, TrustedMaker};
 const BEYOND_ONE_TENANT: [&str; 2] = ["platform_operator", "partner_admin"];
 
 /// What a tenant decided.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SignInSettings {
     /// Which passkeys a role may use, by the role's name; any where nothing is said.
@@ -20,6 +20,19 @@ pub struct SignInSettings {
     pub makers: Vec<TrustedMaker>,
     /// Whether health data is for devices that the person has confirmed.
     pub confirmed_devices: bool,
+    /// How long an approved recovery is held before it can be used, in hours, 1 to 720: time for the person to object.
+    pub recovery_hold_hours: u16,
+}
+
+impl Default for SignInSettings {
+    fn default() -> Self {
+        Self {
+            passkeys: BTreeMap::new(),
+            makers: Vec::new(),
+            confirmed_devices: false,
+            recovery_hold_hours: 24,
+        }
+    }
 }
 
 impl SignInSettings {

@@ -28,6 +28,8 @@ pub enum TokenKind {
     Refresh,
     /// A browser or program that people sign in from.
     Device,
+    /// The link of an account's recovery.
+    Recovery,
     /// An authorization code.
     Code,
     /// The context in which an app is opened from a chart.
@@ -48,6 +50,7 @@ impl TokenKind {
             Self::Access => "cka_",
             Self::Refresh => "ckr_",
             Self::Device => "ckd_",
+            Self::Recovery => "ckv_",
             Self::Code => "cko_",
             Self::Launch => "ckl_",
             Self::ClientSecret => "ckx_",

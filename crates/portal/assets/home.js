@@ -1,5 +1,6 @@
 // The person's own account: who they are, where they are signed in, their passkeys and recovery codes.
 
+import { loadAccount } from "./account.js";
 import { call, get, post } from "./api.js";
 import { at, onClick, onSubmit, run, say, show, showCodes } from "./page.js";
 import { addPasskey, usePasskey } from "./passkey.js";
@@ -38,7 +39,7 @@ async function load() {
   at("login").textContent = me.login;
   at("roles").textContent = me.roles.map((role) => role.replaceAll("_", " ")).join(", ");
   at("reenrol").hidden = !me.must_reenrol;
-  await Promise.all([loadSessions(), loadPasskeys(), loadApps()]);
+  await Promise.all([loadSessions(), loadPasskeys(), loadApps(), loadAccount(done, sensitive)]);
 }
 
 async function loadApps() {

@@ -19,6 +19,8 @@ pub(crate) const FILES: &[(&str, &str, &str)] = &[
     ("consent.js", SCRIPT, include_str!("../assets/consent.js")),
     ("sign-in.js", SCRIPT, include_str!("../assets/sign-in.js")),
     ("join.js", SCRIPT, include_str!("../assets/join.js")),
+    ("account.js", SCRIPT, include_str!("../assets/account.js")),
+    ("recover.js", SCRIPT, include_str!("../assets/recover.js")),
     ("home.js", SCRIPT, include_str!("../assets/home.js")),
 ];
 

@@ -20,6 +20,7 @@ mod membership;
 mod notices;
 mod oauth;
 mod people;
+mod recoveries;
 mod role_requests;
 mod sessions;
 mod sign_in_settings;
@@ -38,6 +39,7 @@ pub use factors::FactorCount;
 pub use membership::{Changed, NewGrant};
 pub use oauth::Once;
 pub use people::{Member, Names};
+pub use recoveries::Approval;
 pub use role_requests::Decided;
 
 /// The answer of every method here.

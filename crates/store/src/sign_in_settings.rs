@@ -38,6 +38,7 @@ impl Store {
                 Column::Passkeys,
                 Column::Makers,
                 Column::ConfirmedDevices,
+                Column::RecoveryHoldHours,
                 Column::ChangedBy,
                 Column::ChangedAt,
             ])

@@ -30,6 +30,7 @@ const OPERATIONS: &[&str] = &[
     include_str!("../migrations/operations/0005_sign_in_settings.sql"),
     include_str!("../migrations/operations/0006_confirmed_devices.sql"),
     include_str!("../migrations/operations/0007_notice.sql"),
+    include_str!("../migrations/operations/0008_account_recovery.sql"),
 ];
 const CLINICAL: &[&str] = &[include_str!("../migrations/clinical/0001_records.sql")];
 

@@ -19,6 +19,7 @@ const OPERATIONS: &[&str] = &[
     "device",
     "role_request",
     "notice",
+    "account_recovery",
     "sign_in_settings",
     "oauth_client",
     "oauth_grant",

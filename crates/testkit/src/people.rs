@@ -149,6 +149,25 @@ impl Platform {
         id
     }
 
+    /// A recovery of a person's account that somebody else has begun.
+    pub async fn recovery(&self, person: &Person) -> uuid::Uuid {
+        let id = PersonId::generate(&*self.clock, &*self.random).as_uuid();
+        let sql = format!(
+            "INSERT INTO {}.account_recovery (id, person, begun_by, begun_at, code_hash, expires_at)
+             VALUES ($1, $2, $1, $3, $4, $3 + interval '7 days')",
+            person.tenant.schema()
+        );
+        sqlx::query(AssertSqlSafe(sql))
+            .bind(id)
+            .bind(person.id.as_uuid())
+            .bind(OffsetDateTime::from(self.clock.now()))
+            .bind(&random::bytes::<32>(&*self.random)[..])
+            .execute(&self.people)
+            .await
+            .unwrap();
+        id
+    }
+
     /// Grants a role.
     pub async fn grant(&self, tenant: TenantId, person: PersonId, role: Role) {
         let sql = format!(

@@ -45,6 +45,10 @@ pub enum AccountEvent {
     NewRecoveryCodes,
     /// A session ended because its person said so.
     SignOut,
+    /// A recovery of the account was redeemed: the factors and sessions before it are gone.
+    RedeemRecovery,
+    /// The person ended a recovery that others had begun.
+    CancelRecovery,
     /// A device was confirmed.
     ConfirmDevice,
     /// A device was forgotten, and its sessions ended.
@@ -77,6 +81,8 @@ impl AccountEvent {
             Self::RemovePasskey => "remove_passkey",
             Self::NewRecoveryCodes => "new_recovery_codes",
             Self::SignOut => "sign_out",
+            Self::RedeemRecovery => "redeem_recovery",
+            Self::CancelRecovery => "cancel_recovery",
             Self::ConfirmDevice => "confirm_device",
             Self::ForgetDevice => "forget_device",
             Self::EndSessions => "end_sessions",

@@ -84,6 +84,8 @@ actions! {
     SuspendPerson => SuspendPerson, rows SuspendPerson;
     /// Let a person leave for good.
     RemovePerson => RemovePerson, rows RemovePerson;
+    /// Let somebody in who lost all factors: one begins, another approves.
+    RecoverAccount => RecoverAccount, rows RecoverAccount;
     /// Look into the audit ledger.
     ReadAudit => ReadAudit, rows ReadAudit;
     /// Take a copy of the audit ledger away.
@@ -107,6 +109,7 @@ administers! {
     ApproveRole: Account,
     SuspendPerson: Account,
     RemovePerson: Account,
+    RecoverAccount: Account,
     ReadAudit: AuditLog,
     ExportAudit: AuditLog,
     ManagePolicy: PolicySet,

@@ -27,7 +27,7 @@ const IDENTIFIER: &str = "urn:example:mrn|Zyxwvandermolen-7719";
 type Ask = (&'static str, &'static str);
 
 /// Every route that shows or changes health data or people, in each of its variants.
-const ASKS: [Ask; 29] = [
+const ASKS: [Ask; 31] = [
     ("fhir.read", ""),
     ("fhir.version_read", ""),
     ("fhir.history", ""),
@@ -48,6 +48,8 @@ const ASKS: [Ask; 29] = [
     ("people.suspend", ""),
     ("people.reinstate", ""),
     ("people.remove", ""),
+    ("people.recover", ""),
+    ("recoveries.list", ""),
     ("role_requests.list", ""),
     ("settings.sign_in", ""),
     ("settings.put_sign_in", ""),
@@ -145,6 +147,8 @@ impl Scene {
     }
 
     async fn put_spare(&mut self) {
+        // One recovery of a person is under way at a time: the next round begins its own.
+        self.clinic.as_superuser("operations", "DELETE FROM {s}.account_recovery").await;
         let spare = observation(&self.patient);
         let made = self.doctor.program.post("/fhir/R4/Observation", &spare).await.expect(StatusCode::CREATED);
         self.spare = made["id"].as_str().unwrap().to_owned();
@@ -202,6 +206,10 @@ impl Scene {
             ("people.remove", _) => {
                 at(&self.admin, Method::DELETE, &format!("/api/v1/people/{}", self.leaver.id))
             }
+            ("people.recover", _) => {
+                at(&self.admin, Method::POST, &format!("/api/v1/people/{}/recovery", self.doctor.id))
+            }
+            ("recoveries.list", _) => at(&self.admin, Method::GET, "/api/v1/recoveries"),
             ("role_requests.list", _) => at(&self.admin, Method::GET, "/api/v1/role-requests"),
             ("settings.sign_in", _) => at(&self.admin, Method::GET, "/api/v1/settings/sign-in"),
             ("settings.put_sign_in", _) => {
@@ -329,6 +337,7 @@ fn bar_a1_every_route_with_health_data_or_people_is_asked() {
             "patients.",
             "care_team.",
             "settings.",
+            "recoveries.list",
             "consent.decide",
             "apps.list",
             "apps.register",

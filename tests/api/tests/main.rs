@@ -20,6 +20,7 @@ mod leaving;
 mod matrix;
 mod notices;
 mod passkey_rules;
+mod recovering;
 mod searching;
 mod sessions;
 mod signing_in;

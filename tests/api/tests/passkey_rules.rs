@@ -157,7 +157,7 @@ async fn i1_settings_are_an_administrators_are_on_record_and_lock_nobody_out_who
     let shown = admin.program.get(SETTINGS).await.expect(StatusCode::OK);
     assert_eq!(
         shown,
-        json!({"passkeys": {"tenant_admin": "device-bound"}, "makers": [], "confirmed_devices": false})
+        json!({"passkeys": {"tenant_admin": "device-bound"}, "makers": [], "confirmed_devices": false, "recovery_hold_hours": 24})
     );
 
     let nobody = settle(&clinic, &mut admin, json!({"nurse": "attested"}), json!([])).await;

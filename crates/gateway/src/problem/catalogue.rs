@@ -184,6 +184,13 @@ problems! {
     /// 409: the same role of the same person.
     ROLE_ASKED_FOR = CONFLICT "role-asked-for" "Asked for already"
         "This role was asked for already." "Let another administrator or a privacy officer decide on it.";
+    /// 410: a recovery that is not open, or another code.
+    RECOVERY_NOT_OPEN = GONE "recovery-not-open" "Recovery not open"
+        "This recovery is not open (yet, or any more), or the code is not right."
+        "Wait until it opens, check the code, or ask the administrators who gave you link and code.";
+    /// 409: one recovery of a person at a time.
+    RECOVERY_UNDER_WAY = CONFLICT "recovery-under-way" "Recovery under way"
+        "A recovery of this account is under way." "Let another administrator approve it, or end it first.";
     /// 422: settings that nobody could meet.
     SETTINGS_NOT_ALLOWED = UNPROCESSABLE_ENTITY "settings-not-allowed" "Settings not allowed"
         "Each maker needs a root certificate (PEM) and one model (AAGUID) at least, and `attested` needs a maker."

@@ -34,6 +34,11 @@ pub enum IdentityError {
     /// The invitation cannot be used. 410.
     #[error(transparent)]
     Invite(#[from] InviteError),
+    /// No recovery is open that these could redeem. 410.
+    #[error(
+        "this recovery is not open, or the code is not right: ask the administrators who gave you link and code"
+    )]
+    Recovery,
     /// The new password is not allowed. 422.
     #[error(transparent)]
     Policy(#[from] PolicyError),

@@ -264,6 +264,15 @@ pub trait Repository: Send + Sync {
         now: Timestamp,
     ) -> impl Future<Output = Answer<bool>> + Send;
 
+    /// Uses up the recovery that link and code open now, with the person's old factors, sessions, devices and apps; whose it is,
+    /// or `None` when they open none.
+    fn use_recovery(
+        &self,
+        link: TokenHash,
+        code: &str,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<Option<PersonId>>> + Send;
+
     /// Adds a ceremony.
     fn add_ceremony(&self, ceremony: &CeremonyRecord) -> impl Future<Output = Answer<()>> + Send;
     /// Takes a ceremony out, if it was begun with the token of this hash: of several callers one gets it.

@@ -8,6 +8,7 @@ mod apps;
 mod devices;
 mod notices;
 mod people;
+mod recoveries;
 mod roles;
 mod rows;
 mod settings;
@@ -26,6 +27,7 @@ pub use notices::{NoticeKind, NoticeView, WeakFactors};
 pub use people::{
     Invited, NewPerson, PeopleError, PersonDetails, PersonStatus, PersonView, Profile, check_name,
 };
+pub use recoveries::{BegunRecovery, RecoveryView};
 pub use roles::RoleRequest;
 pub use settings::SettingsError;
 
@@ -274,6 +276,10 @@ impl Repository for PgRepository {
 
     async fn accept_invite(&self, invite: &InviteRecord, now: Timestamp) -> Answer<bool> {
         Ok(self.store.accept_invite(invite.id, invite.person, now).await?)
+    }
+
+    async fn use_recovery(&self, link: TokenHash, code: &str, now: Timestamp) -> Answer<Option<PersonId>> {
+        self.redeem(link, code, now).await
     }
 
     async fn add_ceremony(&self, ceremony: &CeremonyRecord) -> Answer<()> {

@@ -45,6 +45,9 @@ pub enum PeopleError {
     /// A yes would go to whoever has the invitation. 409.
     #[error("this person has not joined, or you invited them: let them join, and somebody else decide")]
     NotJoined,
+    /// A recovery of the person is under way. 409.
+    #[error("a recovery of this account is under way: let it be approved, or end it first")]
+    UnderWay,
     /// The same is asked for already. 409.
     #[error("this role was asked for already: let somebody else decide on it")]
     Asked,

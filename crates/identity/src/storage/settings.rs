@@ -16,6 +16,9 @@ use crate::{
 /// Why settings were not read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
+    /// The hold is too short or too long. 422.
+    #[error("a recovery is held for 1 to 720 hours")]
+    Hold,
     /// They cannot be met. 422.
     #[error(transparent)]
     Makers(#[from] MakersError),
@@ -63,6 +66,9 @@ impl PgRepository {
     ) -> Result<(), SettingsError> {
         self.of_this_tenant(&leave)?;
         new.check()?;
+        if !(1..=720).contains(&new.recovery_hold_hours) {
+            return Err(SettingsError::Hold);
+        }
         let (before, roles) = (self.settings().await?, self.store.roles_of(leave.by()).await?);
         if roles.iter().any(|role| new.tightens(&before, role)) {
             let demand = new.demand(roles.iter().map(String::as_str))?;
@@ -76,6 +82,7 @@ impl PgRepository {
             passkeys: rows::to_json(&new.passkeys)?,
             makers: rows::to_json(&new.makers)?,
             confirmed_devices: new.confirmed_devices,
+            recovery_hold_hours: i32::from(new.recovery_hold_hours),
             changed_by: leave.by().as_uuid(),
             changed_at: self.vault.clock().now().into(),
         };
@@ -95,6 +102,7 @@ impl PgRepository {
             passkeys: rows::from_json(row.passkeys)?,
             makers: rows::from_json(row.makers)?,
             confirmed_devices: row.confirmed_devices,
+            recovery_hold_hours: u16::try_from(row.recovery_hold_hours).map_err(|_| rows::malformed())?,
         })
     }
 

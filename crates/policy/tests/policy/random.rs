@@ -82,6 +82,7 @@ fn target() -> impl Strategy<Value = (Action, ResourceKind)> {
         (Action::ApproveRole, ResourceKind::Account),
         (Action::SuspendPerson, ResourceKind::Account),
         (Action::RemovePerson, ResourceKind::Account),
+        (Action::RecoverAccount, ResourceKind::Account),
         (Action::InvitePatient, ResourceKind::Patient),
         (Action::AssignCareTeam, ResourceKind::Patient),
         (Action::ReadAudit, ResourceKind::AuditLog),

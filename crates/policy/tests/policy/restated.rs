@@ -60,7 +60,8 @@ fn exists(action: Action, class: Class) -> bool {
         | Action::GrantRole
         | Action::ApproveRole
         | Action::SuspendPerson
-        | Action::RemovePerson => class == Class::Account,
+        | Action::RemovePerson
+        | Action::RecoverAccount => class == Class::Account,
         Action::InvitePatient | Action::AssignCareTeam => class == Class::Patient,
         Action::ReadAudit | Action::ExportAudit => class == Class::AuditLog,
         Action::ManagePolicy => class == Class::PolicySet,
@@ -81,6 +82,7 @@ fn is_sensitive(action: Action) -> bool {
             | Action::ApproveRole
             | Action::SuspendPerson
             | Action::RemovePerson
+            | Action::RecoverAccount
             | Action::ExportAudit
             | Action::ManagePolicy
             | Action::ManageTenant
@@ -95,7 +97,11 @@ fn forbidden(ask: &Ask) -> bool {
         || (own_account
             && matches!(
                 ask.action,
-                Action::GrantRole | Action::ApproveRole | Action::SuspendPerson | Action::RemovePerson
+                Action::GrantRole
+                    | Action::ApproveRole
+                    | Action::SuspendPerson
+                    | Action::RemovePerson
+                    | Action::RecoverAccount
             ))
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, reason = "the columns are described in the migration, once")]
 
+pub mod account_recovery;
 pub mod ceremony;
 pub mod device;
 pub mod invite;

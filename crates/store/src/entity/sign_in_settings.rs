@@ -10,6 +10,7 @@ pub struct Model {
     pub passkeys: Json,
     pub makers: Json,
     pub confirmed_devices: bool,
+    pub recovery_hold_hours: i32,
     pub changed_by: Uuid,
     pub changed_at: TimeDateTimeWithTimeZone,
 }

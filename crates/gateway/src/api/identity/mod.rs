@@ -15,6 +15,7 @@ mod passkeys;
 mod patients;
 mod people;
 mod problems;
+mod recoveries;
 mod roles;
 mod sessions;
 mod settings;
@@ -46,6 +47,7 @@ use self::{
     passkeys::{Begun, Finish, Passkeys, Registration, Renamed},
     patients::PatientAccount,
     people::{Invitation, NewMember, People, Roles},
+    recoveries::{Approved, Begun as BegunRecovery, OwnRecovery, Recoveries, Redeem},
     roles::{Given, Requests},
     sessions::{Me, Revoked, Sessions},
     settings::SignIn,
@@ -76,6 +78,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         notice_endpoints(),
         people_endpoints(),
         role_endpoints(),
+        recovery_endpoints(),
         settings_endpoints(),
         patient_endpoints(),
         app_endpoints(),
@@ -369,6 +372,39 @@ fn role_endpoints() -> Vec<Endpoint> {
         Endpoint::new(Method::POST, REJECT, "role_requests.reject", post(roles::reject))
             .says("Refuse a role that somebody else asked for.")
             .answers(done),
+    ]
+}
+
+fn recovery_endpoints() -> Vec<Endpoint> {
+    const OWN: &str = "/api/v1/recovery";
+    const APPROVE: &str = "/api/v1/recoveries/{id}/approve";
+    const REJECT: &str = "/api/v1/recoveries/{id}/reject";
+    let done = StatusCode::NO_CONTENT;
+    vec![
+        Endpoint::new(Method::POST, "/api/v1/people/{id}/recovery", "people.recover", post(recoveries::begin))
+            .says("Begin the recovery of an account whose person lost all factors. The code is shown once; another administrator approves.")
+            .gives::<BegunRecovery>()
+            .answers(StatusCode::CREATED),
+        Endpoint::new(Method::GET, "/api/v1/recoveries", "recoveries.list", get(recoveries::list))
+            .says("The recoveries of accounts that are under way, the oldest first.")
+            .gives::<Recoveries>(),
+        Endpoint::new(Method::POST, APPROVE, "recoveries.approve", post(recoveries::approve))
+            .says("Approve a recovery that somebody else began. The token is shown once; it works after the hold.")
+            .gives::<Approved>(),
+        Endpoint::new(Method::POST, REJECT, "recoveries.reject", post(recoveries::reject))
+            .says("End a recovery that should not go on.")
+            .answers(done),
+        Endpoint::new(Method::GET, OWN, "recovery.own", get(recoveries::own))
+            .says("The recovery of your own account that is under way, if there is one.")
+            .gives::<OwnRecovery>(),
+        Endpoint::new(Method::DELETE, OWN, "recovery.cancel", delete(recoveries::cancel))
+            .says("End the recovery of your own account.")
+            .answers(done),
+        Endpoint::new(Method::POST, "/api/v1/recovery/redeem", "recovery.redeem", post(recoveries::redeem))
+            .public()
+            .says("Give what two administrators handed you, after the hold: all old factors and sessions are gone, new factors have to be enrolled.")
+            .takes::<Redeem>()
+            .gives::<Step>(),
     ]
 }
 

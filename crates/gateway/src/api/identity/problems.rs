@@ -26,6 +26,7 @@ impl From<IdentityError> for Problem {
             IdentityError::FreshFactorNeeded => catalogue::FRESH_FACTOR_NEEDED,
             IdentityError::OutOfOrder(FlowError::SignInInstead) => catalogue::ALREADY_SET_UP,
             IdentityError::OutOfOrder(_) => catalogue::STEP_OUT_OF_ORDER,
+            IdentityError::Recovery => catalogue::RECOVERY_NOT_OPEN,
             IdentityError::Invite(_) => catalogue::INVITATION_NOT_VALID,
             IdentityError::Policy(error) => password(error),
             IdentityError::NoPasswords => catalogue::PASSWORDS_NOT_USED,
@@ -87,6 +88,7 @@ impl From<PeopleError> for Problem {
             PeopleError::Left => catalogue::PERSON_LEFT,
             PeopleError::NotYours => catalogue::NOT_YOURS_TO_DECIDE,
             PeopleError::NotJoined => catalogue::NOT_JOINED,
+            PeopleError::UnderWay => catalogue::RECOVERY_UNDER_WAY,
             PeopleError::Asked => catalogue::ROLE_ASKED_FOR,
             PeopleError::Name => catalogue::NAME_NOT_ALLOWED,
             PeopleError::OtherEvidence => catalogue::FORBIDDEN,
@@ -99,6 +101,9 @@ impl From<SettingsError> for Problem {
     fn from(error: SettingsError) -> Self {
         match error {
             SettingsError::Makers(_) => catalogue::SETTINGS_NOT_ALLOWED,
+            SettingsError::Hold => {
+                catalogue::SETTINGS_NOT_ALLOWED.detail("A recovery is held for 1 to 720 hours.")
+            }
             SettingsError::LocksYouOut => catalogue::LOCKS_YOU_OUT,
             SettingsError::OtherEvidence => catalogue::FORBIDDEN,
             SettingsError::Unavailable(error) => unavailable(&error),

@@ -39,6 +39,13 @@ pub(super) struct SignIn {
     /// Whether health data is for devices that the person has confirmed; one's own chart is one's own.
     #[serde(default)]
     confirmed_devices: bool,
+    /// How long an approved recovery of an account is held before it can be used, in hours: 1 to 720, 24 if nothing is said.
+    #[serde(default = "a_day")]
+    recovery_hold_hours: u16,
+}
+
+const fn a_day() -> u16 {
+    24
 }
 
 /// A maker of authenticators.
@@ -59,6 +66,7 @@ impl From<SignInSettings> for SignIn {
             passkeys: settings.passkeys,
             makers: settings.makers.into_iter().map(maker).collect(),
             confirmed_devices: settings.confirmed_devices,
+            recovery_hold_hours: settings.recovery_hold_hours,
         }
     }
 }
@@ -70,6 +78,7 @@ impl From<SignIn> for SignInSettings {
             passkeys: body.passkeys,
             makers: body.makers.into_iter().map(maker).collect(),
             confirmed_devices: body.confirmed_devices,
+            recovery_hold_hours: body.recovery_hold_hours,
         }
     }
 }
@@ -79,7 +88,10 @@ impl SignIn {
     fn deed(&self) -> String {
         let passkeys = serde_json::to_string(&self.passkeys).unwrap_or_default();
         let models: Vec<_> = self.makers.iter().flat_map(|maker| &maker.models).collect();
-        format!("passkeys {passkeys}, models {models:?}, confirmed devices {}", self.confirmed_devices)
+        format!(
+            "passkeys {passkeys}, models {models:?}, confirmed devices {}, recovery held for {} h",
+            self.confirmed_devices, self.recovery_hold_hours
+        )
     }
 }
 

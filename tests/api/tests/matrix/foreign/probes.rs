@@ -175,8 +175,12 @@ pub(super) fn members(stage: &Stage, ids: &Ids) -> Vec<Probe> {
     let team = |patient: &str, person: &str| put(format!("/api/v1/patients/{patient}/care-team/{person}"));
     let join = json!({"login": "new.comer", "name": "New Comer"});
     let app = format!("/api/v1/apps/{}", ids.get("App"));
+    let recovery = format!("/api/v1/recoveries/{}", ids.get("Recovery"));
     vec![
         probe("approve an app", post(format!("{app}/approve"))),
+        probe("recover somebody", post(format!("/api/v1/people/{person}/recovery"))),
+        probe("approve a recovery", post(format!("{recovery}/approve"))),
+        probe("reject a recovery", post(format!("{recovery}/reject"))),
         probe("disable an app", post(format!("{app}/disable"))),
         probe("remove an app", delete(app)),
         probe("invite somebody again", {
