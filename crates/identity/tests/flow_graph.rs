@@ -197,6 +197,7 @@ fn nothing_leads_on_from_a_session_that_has_ended() {
         recovery_code: true,
         passkey: true,
         link: true,
+        recovery: true,
         set_up: false,
         enrols: true,
     };

@@ -160,7 +160,9 @@ onClick("confirm-passkey", async () => {
   await confirmed();
 });
 
-load().catch((error) => {
+// A factor that is added meanwhile gives the session a new token, and what is under way with the old one is refused: once more.
+const again = (error) => (error.status === 401 ? load() : Promise.reject(error));
+load().catch(again).catch((error) => {
   if (error.status === 401) leave();
   else say(error.message);
 });

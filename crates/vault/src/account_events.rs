@@ -8,7 +8,6 @@ use carekeep_policy::{Aal, Principal, RoleSet};
 use crate::{
     AccessError, Caller, Origin, Vault,
     audit::{Grounds, reference},
-    gate::Gate,
 };
 
 /// What was proven.
@@ -24,72 +23,67 @@ pub enum Factor {
     RecoveryCode,
 }
 
-/// What happened to an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AccountEvent {
-    /// An invitation was used.
-    AcceptInvite,
-    /// A factor was proven on the way in.
-    SignIn(Factor),
-    /// A factor was proven again, in a session that is in.
-    StepUp(Factor),
-    /// A password was set.
-    EnrolPassword,
-    /// A code generator was set up.
-    EnrolTotp,
-    /// A passkey was registered.
-    EnrolPasskey,
-    /// A passkey was taken out of use.
-    RemovePasskey,
-    /// Recovery codes were made.
-    NewRecoveryCodes,
-    /// A session ended because its person said so.
-    SignOut,
-    /// A recovery of the account was redeemed: the factors and sessions before it are gone.
-    RedeemRecovery,
-    /// The person ended a recovery that others had begun.
-    CancelRecovery,
-    /// A device was confirmed.
-    ConfirmDevice,
-    /// A device was forgotten, and its sessions ended.
-    ForgetDevice,
-    /// Other sessions of the person ended because the person said so.
-    EndSessions,
-    /// An app was let in.
-    AllowApp,
-    /// What an app was allowed was withdrawn.
-    WithdrawApp,
+macro_rules! account_events {
+    ($($(#[$doc:meta])* $name:ident = $word:literal,)+) => {
+        /// What happened to an account.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum AccountEvent {
+            /// A factor was proven on the way in.
+            SignIn(Factor),
+            /// A factor was proven again, in a session that is in.
+            StepUp(Factor),
+            $($(#[$doc])* $name,)+
+        }
+
+        impl AccountEvent {
+            /// The action's name in the ledger.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    Self::SignIn(Factor::Password) => "sign_in_by_password",
+                    Self::SignIn(Factor::Totp) => "sign_in_by_totp",
+                    Self::SignIn(Factor::Passkey) => "sign_in_by_passkey",
+                    Self::SignIn(Factor::RecoveryCode) => "sign_in_by_recovery_code",
+                    Self::StepUp(Factor::Password) => "step_up_by_password",
+                    Self::StepUp(Factor::Totp) => "step_up_by_totp",
+                    Self::StepUp(Factor::Passkey) => "step_up_by_passkey",
+                    Self::StepUp(Factor::RecoveryCode) => "step_up_by_recovery_code",
+                    $(Self::$name => $word,)+
+                }
+            }
+        }
+    };
 }
 
-impl AccountEvent {
-    /// The action's name in the ledger.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::AcceptInvite => "accept_invite",
-            Self::SignIn(Factor::Password) => "sign_in_by_password",
-            Self::SignIn(Factor::Totp) => "sign_in_by_totp",
-            Self::SignIn(Factor::Passkey) => "sign_in_by_passkey",
-            Self::SignIn(Factor::RecoveryCode) => "sign_in_by_recovery_code",
-            Self::StepUp(Factor::Password) => "step_up_by_password",
-            Self::StepUp(Factor::Totp) => "step_up_by_totp",
-            Self::StepUp(Factor::Passkey) => "step_up_by_passkey",
-            Self::StepUp(Factor::RecoveryCode) => "step_up_by_recovery_code",
-            Self::EnrolPassword => "enrol_password",
-            Self::EnrolTotp => "enrol_totp",
-            Self::EnrolPasskey => "enrol_passkey",
-            Self::RemovePasskey => "remove_passkey",
-            Self::NewRecoveryCodes => "new_recovery_codes",
-            Self::SignOut => "sign_out",
-            Self::RedeemRecovery => "redeem_recovery",
-            Self::CancelRecovery => "cancel_recovery",
-            Self::ConfirmDevice => "confirm_device",
-            Self::ForgetDevice => "forget_device",
-            Self::EndSessions => "end_sessions",
-            Self::AllowApp => "allow_app",
-            Self::WithdrawApp => "withdraw_app",
-        }
-    }
+account_events! {
+    /// An invitation was used.
+    AcceptInvite = "accept_invite",
+    /// A password was set.
+    EnrolPassword = "enrol_password",
+    /// A code generator was set up.
+    EnrolTotp = "enrol_totp",
+    /// A passkey was registered.
+    EnrolPasskey = "enrol_passkey",
+    /// A passkey was taken out of use.
+    RemovePasskey = "remove_passkey",
+    /// Recovery codes were made.
+    NewRecoveryCodes = "new_recovery_codes",
+    /// A session ended because its person said so.
+    SignOut = "sign_out",
+    /// A recovery of the account was redeemed: the factors and sessions before it are gone.
+    RedeemRecovery = "redeem_recovery",
+    /// The person ended a recovery that others had begun.
+    CancelRecovery = "cancel_recovery",
+    /// A device was confirmed.
+    ConfirmDevice = "confirm_device",
+    /// A device was forgotten, and its sessions ended.
+    ForgetDevice = "forget_device",
+    /// Other sessions of the person ended because the person said so.
+    EndSessions = "end_sessions",
+    /// An app was let in.
+    AllowApp = "allow_app",
+    /// What an app was allowed was withdrawn.
+    WithdrawApp = "withdraw_app",
 }
 
 /// Whose account it is, and in which session it happened.
@@ -137,9 +131,9 @@ impl Vault {
             now,
             app: None,
         };
-        let gate: Gate<'_> = self.gate(&cell, &caller);
         let outcome = if done { Outcome::Permitted } else { Outcome::Denied };
         let about = (vec![reference(ResourceId::from_uuid(person.as_uuid()), 0)], Vec::new());
-        gate.enter((event.as_str(), "Account"), about, (outcome, Grounds::default()), said).await
+        let what = (event.as_str(), "Account");
+        self.gate(&cell, &caller).enter(what, about, (outcome, Grounds::default()), said).await
     }
 }

@@ -30,12 +30,11 @@ pub(crate) const LOOKUP: &str =
     "SELECT g.id, p.activated_at IS NOT NULL, g.aal, coalesce(s.created_at, g.created_at),
        coalesce(s.last_seen_at, g.created_at), g.factor_at, s.device, p.id, p.suspended_at IS NOT NULL, p.patient,
        array(SELECT r.role FROM role_grant r WHERE r.person = p.id AND r.revoked_at IS NULL),
-       p.audience = 'patient',
-       EXISTS (SELECT 1 FROM device d WHERE d.id = s.device AND d.person = p.id AND d.revoked_at IS NULL
-         AND d.confirmed_at IS NOT NULL),
+       p.audience = 'patient', d.confirmed_at IS NOT NULL,
        c.person IS NULL AND coalesce((SELECT confirmed_devices FROM sign_in_settings), false), g.client, t.scopes, g.patient, least(t.expires_at, g.expires_at), g.session IS NOT NULL
   FROM oauth_token t JOIN oauth_grant g ON g.id = t.oauth_grant JOIN oauth_client c ON c.id = g.client
        JOIN person p ON p.id = g.person LEFT JOIN session s ON s.id = g.session
+       LEFT JOIN device d ON d.id = s.device AND d.revoked_at IS NULL
  WHERE t.token_hash = $1 AND t.kind = 'access' AND g.revoked_at IS NULL AND p.left_at IS NULL
    AND c.state = 'approved' AND c.removed_at IS NULL
    AND (g.session IS NULL OR (s.revoked_at IS NULL AND s.state = 'active'))";

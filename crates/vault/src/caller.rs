@@ -110,14 +110,8 @@ impl Caller {
     /// Whether a device is missing for whatever health data is asked for: nobody need look at a row, and a search need not
     /// find nothing. Policy says the same row by row.
     pub(crate) fn lacks_device(&self) -> bool {
-        let own = self.purposes().any(|purpose| purpose == Purpose::PatientRequest);
-        self.device_required && !self.device_confirmed && !own
-    }
-
-    /// The device, when the person has one.
-    #[must_use]
-    pub const fn device(&self) -> Option<DeviceId> {
-        self.device
+        let needs = self.device_required && !self.device_confirmed;
+        needs && self.purposes().all(|purpose| purpose != Purpose::PatientRequest)
     }
 
     /// What stands in the ledger where no decision was made for a purpose.

@@ -85,11 +85,9 @@ const LOOKUP: &str =
        CASE WHEN s.detail @> '{\"must_reenrol\": true}' THEN 1::smallint ELSE s.aal END, s.created_at, s.last_seen_at,
        s.factor_at, s.device, p.id, p.suspended_at IS NOT NULL, p.patient,
        array(SELECT g.role FROM role_grant g WHERE g.person = p.id AND g.revoked_at IS NULL),
-       p.audience = 'patient',
-       EXISTS (SELECT 1 FROM device d WHERE d.id = s.device AND d.person = p.id AND d.revoked_at IS NULL
-         AND d.confirmed_at IS NOT NULL),
+       p.audience = 'patient', d.confirmed_at IS NOT NULL,
        coalesce((SELECT confirmed_devices FROM sign_in_settings), false)
-  FROM session s JOIN person p ON p.id = s.person
+  FROM session s JOIN person p ON p.id = s.person LEFT JOIN device d ON d.id = s.device AND d.revoked_at IS NULL
  WHERE s.token_hash = $1 AND s.revoked_at IS NULL AND p.left_at IS NULL";
 
 /// Reads a session row, or that of an app's token; `None` when there is no live one.

@@ -80,15 +80,16 @@ pub(super) fn first_name(headers: &HeaderMap) -> String {
 }
 
 /// `GET /api/v1/devices`
-pub(super) async fn list(SignedIn(caller): SignedIn, visit: Visit) -> Result<Response, Problem> {
-    let devices = visit.identity.repository().devices(&visit.live().await?).await?;
+pub(super) async fn list(_: SignedIn, visit: Visit) -> Result<Response, Problem> {
+    let live = visit.live().await?;
+    let devices = visit.identity.repository().devices(&live).await?;
     let view = |device: DeviceView| Device {
         id: device.id.to_string(),
         name: device.name,
         first_seen: device.first_seen.to_string(),
         last_seen: device.last_seen.to_string(),
         confirmed: device.confirmed.map(|at| at.to_string()),
-        current: Some(device.id) == caller.device(),
+        current: Some(device.id) == live.session.device,
     };
     Ok(Json(Devices { devices: devices.into_iter().map(view).collect() }).into_response())
 }
