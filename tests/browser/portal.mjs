@@ -1,6 +1,7 @@
 // What people do with a browser, at a running installation: a clinician signs in by password and code, adds a passkey,
 // signs out, signs in by the passkey without a login name, and reads a chart; an administrator invites somebody, who
-// joins; an app is let in to one chart. Usage: node portal.mjs DEMO_JSON [ARTEFACTS]
+// joins; an app is let in to one chart; somebody sees their notices and devices, stops a recovery, and is recovered by two
+// administrators. Usage: node portal.mjs DEMO_JSON [ARTEFACTS]
 //
 // CAREKEEP_NODE_MODULES: where playwright-core is. CAREKEEP_CHROMIUM: the browser, default /usr/bin/chromium.
 
@@ -235,6 +236,67 @@ async function asNewcomer() {
   console.log("invited by an administrator and joined: password, code generator, recovery codes, passkey");
 }
 
+/** What the account page says of notices and devices, used. */
+async function lookAfter(page) {
+  await page.locator("#notices li").filter({ hasText: "Signed in from a new device: Chrome on Linux." }).first().waitFor();
+  const device = page.locator("#devices li").filter({ hasText: "This device." });
+  await device.getByRole("textbox", { name: "Name" }).fill("Ward computer");
+  await device.getByRole("button", { name: /^Rename/ }).click();
+  await page.getByRole("status").filter({ hasText: "new name" }).waitFor();
+  await page.locator("#devices li").filter({ hasText: "This device. Ward computer" }).waitFor();
+  const confirm = page.getByRole("button", { name: "Confirm the device Ward computer" });
+  if (await confirm.count()) {
+    await confirm.click();
+    await page.getByRole("status").filter({ hasText: "is confirmed" }).waitFor();
+  }
+  await page.locator("#devices li").filter({ hasText: "Confirmed." }).first().waitFor();
+  await page.getByRole("button", { name: "I have seen it" }).click();
+  await page.locator("#notices-state").filter({ hasText: "Nothing new." }).waitFor();
+}
+
+/** Begun by one administrator and approved by another; gives the link and the code. */
+async function recover(first, second, id) {
+  const begun = await ask(first, "POST", `/api/v1/people/${id}/recovery`);
+  const approved = await ask(second, "POST", `/api/v1/recoveries/${begun.recovery.id}/approve`);
+  return { link: approved.link, code: begun.code };
+}
+
+/** Somebody sees that their account is recovered and stops it; the page of a recovery that is held says so. */
+async function withARecovery() {
+  const admins = tenant.people.filter((one) => one.role === "tenant_admin");
+  if (admins.length < 2) return;
+  const offices = [];
+  for (const admin of admins) {
+    const { page } = await visitor();
+    await nextStep();
+    await signIn(page, tenant, admin);
+    offices.push(page);
+  }
+  const { page } = await visitor();
+  await nextStep();
+  await signIn(page, tenant, person);
+  await lookAfter(page);
+  const { person: id } = await ask(page, "GET", "/api/v1/me");
+  const { link, code } = await recover(...offices, id);
+  await page.reload();
+  await home(page);
+  await page.getByRole("heading", { name: "Your account is being recovered" }).waitFor();
+  await picture(page, "account-recovery");
+
+  const { page: stranger } = await visitor();
+  await stranger.goto(link);
+  await stranger.locator("#recovery-code").fill(code);
+  assert.equal(stranger.url(), `${tenant.base}/recover`, "the token is gone from the address bar");
+  await stranger.keyboard.press("Enter");
+  await stranger.getByRole("alert").filter({ hasText: "not open" }).waitFor();
+  await picture(stranger, "recover-held");
+
+  await page.getByRole("button", { name: "Stop the recovery" }).click();
+  await page.getByRole("status").filter({ hasText: "Nothing was changed" }).waitFor();
+  assert.ok(await page.locator("#recovery").isHidden());
+  console.log("notices seen, device named and confirmed, recovery held and stopped");
+}
+
 /** A page's own request, with its session. */
 async function ask(page, method, path, body) {
   const answer = await page.evaluate(async ([method, path, body]) => {
@@ -387,6 +449,7 @@ try {
   await asNewcomer();
   await withAnApp();
   await inAnotherBrand();
+  await withARecovery();
   assert.deepEqual(faults, []);
   console.log("browser: ok");
 } catch (error) {

@@ -33,7 +33,7 @@ impl Enrolment {
 pub enum SessionState {
     /// The password was right; a second factor is awaited. May do nothing else.
     PendingSecondFactor,
-    /// An invitation was accepted; may do nothing but enrol factors.
+    /// An invitation was accepted, or a recovery redeemed; may do nothing but enrol factors.
     Enrolling(Enrolment),
     /// Two factors were proven.
     Active {
@@ -86,6 +86,8 @@ pub enum Event {
         /// The person has a factor already. Then the link grants a role, but no session: they sign in.
         has_factors: bool,
     },
+    /// What two administrators handed over was presented, after the hold: the old factors are gone.
+    RecoveryRedeemed,
     /// A new factor was enrolled, and proven while doing so.
     Enrolled(FactorKind),
     /// Signed out, revoked or expired.
@@ -132,7 +134,7 @@ const fn from_anonymous(event: Event) -> Result<AuthState, FlowError> {
         Event::Proven(FactorKind::Password) => Ok(AuthState::Session(SessionState::PendingSecondFactor)),
         Event::Proven(FactorKind::Passkey) => Ok(active(false)),
         Event::InviteAccepted { has_factors: true } => Err(FlowError::SignInInstead),
-        Event::InviteAccepted { has_factors: false } => {
+        Event::InviteAccepted { has_factors: false } | Event::RecoveryRedeemed => {
             Ok(AuthState::Session(SessionState::Enrolling(Enrolment {
                 password: false,
                 totp: false,
@@ -155,6 +157,7 @@ const fn from_pending(event: Event) -> Result<AuthState, FlowError> {
         Event::Proven(FactorKind::Password)
         | Event::Enrolled(_)
         | Event::InviteAccepted { .. }
+        | Event::RecoveryRedeemed
         | Event::Ended => Err(FlowError::OutOfOrder),
     }
 }
@@ -167,6 +170,7 @@ const fn from_enrolling(mut done: Enrolment, event: Event) -> Result<AuthState, 
         Event::Enrolled(FactorKind::RecoveryCode)
         | Event::Proven(_)
         | Event::InviteAccepted { .. }
+        | Event::RecoveryRedeemed
         | Event::Ended => return Err(FlowError::OutOfOrder),
     }
     if done.is_complete() { Ok(active(false)) } else { Ok(AuthState::Session(SessionState::Enrolling(done))) }
@@ -181,8 +185,9 @@ const fn from_active(must_reenrol: bool, event: Event) -> Result<AuthState, Flow
         Event::Enrolled(FactorKind::Totp | FactorKind::Passkey) => Ok(active(false)),
         Event::Enrolled(FactorKind::Password | FactorKind::RecoveryCode) => Ok(active(must_reenrol)),
         // A recovery code is for getting in, not for step-up.
-        Event::Proven(FactorKind::RecoveryCode) | Event::InviteAccepted { .. } | Event::Ended => {
-            Err(FlowError::OutOfOrder)
-        }
+        Event::Proven(FactorKind::RecoveryCode)
+        | Event::InviteAccepted { .. }
+        | Event::RecoveryRedeemed
+        | Event::Ended => Err(FlowError::OutOfOrder),
     }
 }

@@ -16,6 +16,7 @@ pub mod password;
 pub mod recovery;
 pub mod service;
 pub mod session;
+pub mod settings;
 pub mod softlock;
 pub mod storage;
 pub mod token;

@@ -12,6 +12,21 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Codes in a set.
 pub const CODES: usize = 10;
+/// One code that is in no set: half of what an account's recovery by administrators takes.
+#[must_use]
+pub fn single(person: PersonId, random: &dyn Random) -> (PlainCode, [u8; 32]) {
+    let mut raw = carekeep_kernel::random::bytes::<CODE_BYTES>(random);
+    let made = (PlainCode(encode(&raw)), hash(person, &raw));
+    raw.zeroize();
+    made
+}
+
+/// Whether a typed code is the one of this hash.
+#[must_use]
+pub fn is_single(stored: &[u8; 32], person: PersonId, typed: &str) -> bool {
+    decode(typed).is_some_and(|raw| hash(person, &raw).ct_eq(stored).into())
+}
+
 /// Random bytes in a code: 120 bits are exactly 24 characters.
 const CODE_BYTES: usize = 15;
 const CODE_CHARS: usize = 24;

@@ -7,7 +7,7 @@
 use std::fmt;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use carekeep_kernel::{Random, random};
+use carekeep_kernel::{PersonId, Random, random};
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
@@ -26,6 +26,10 @@ pub enum TokenKind {
     Access,
     /// What an app gets its next access token with.
     Refresh,
+    /// A browser or program that people sign in from.
+    Device,
+    /// The link of an account's recovery.
+    Recovery,
     /// An authorization code.
     Code,
     /// The context in which an app is opened from a chart.
@@ -45,6 +49,8 @@ impl TokenKind {
             // The vault tells apps' tokens from sessions by this prefix.
             Self::Access => "cka_",
             Self::Refresh => "ckr_",
+            Self::Device => "ckd_",
+            Self::Recovery => "ckv_",
             Self::Code => "cko_",
             Self::Launch => "ckl_",
             Self::ClientSecret => "ckx_",
@@ -98,6 +104,15 @@ impl TokenHash {
             Ok(bytes) if bytes.len() == 32 => Ok(Self::of_text(text)),
             _ => Err(TokenError),
         }
+    }
+
+    /// The hash of this token in the hands of one person: of two people at one browser nothing that is stored tells that
+    /// they share it.
+    #[must_use]
+    pub fn of_person(&self, person: PersonId) -> Self {
+        let mut hash = [0_u8; 32];
+        hash.copy_from_slice(digest(&SHA256, &[&self.0[..], &person.as_bytes()[..]].concat()).as_ref());
+        Self(hash)
     }
 
     fn of_text(text: &str) -> Self {

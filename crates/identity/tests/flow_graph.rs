@@ -19,6 +19,8 @@ struct Has {
     passkey: bool,
     /// An invitation link, which is all that reading somebody's e-mail can give.
     link: bool,
+    /// What two administrators handed over for the recovery of an account, after the hold.
+    recovery: bool,
     /// The account that the proofs are of has factors already.
     set_up: bool,
     /// Willing and able to enrol new factors where that is allowed.
@@ -27,7 +29,7 @@ struct Has {
 
 impl Has {
     fn all() -> impl Iterator<Item = Self> {
-        (0_u8..128).map(|bits| {
+        (0_u8..=255).map(|bits| {
             let bit = |index: u8| bits >> index & 1 == 1;
             Self {
                 password: bit(0),
@@ -37,6 +39,7 @@ impl Has {
                 link: bit(4),
                 set_up: bit(5),
                 enrols: bit(6),
+                recovery: bit(7),
             }
         })
     }
@@ -53,6 +56,9 @@ impl Has {
             proofs.into_iter().filter(|(has, _)| *has).map(|(_, kind)| Event::Proven(kind)).collect();
         if self.link {
             events.push(Event::InviteAccepted { has_factors: self.set_up });
+        }
+        if self.recovery {
+            events.push(Event::RecoveryRedeemed);
         }
         if self.enrols {
             events.extend([Password, Totp, RecoveryCode, Passkey].map(Event::Enrolled));
@@ -86,7 +92,8 @@ fn bar_i6_level_2_is_reached_with_exactly_the_proofs_that_make_two_factors() {
     for has in Has::all() {
         let two_factors = has.passkey || (has.password && (has.totp || has.recovery_code));
         let newcomer = has.link && !has.set_up && has.enrols;
-        assert_eq!(has.reaches_two_factors(), two_factors || newcomer, "{has:?}");
+        let recovered = has.recovery && has.enrols;
+        assert_eq!(has.reaches_two_factors(), two_factors || newcomer || recovered, "{has:?}");
     }
 }
 
@@ -97,6 +104,26 @@ fn bar_i6_no_path_leads_from_an_email_alone_to_an_account_that_is_set_up() {
     assert_eq!(mailbox.reaches(), HashSet::from([AuthState::Anonymous, AuthState::Ended]));
     // The control: the same link is the beginning for a newcomer.
     assert!(Has { set_up: false, ..mailbox }.reaches_two_factors());
+}
+
+#[test]
+fn bar_i6_nothing_that_somebody_learns_alone_leads_into_an_account_that_is_set_up() {
+    let learner = Has { set_up: true, enrols: true, ..Has::default() };
+    for (what, has) in [
+        ("the login name or the address", learner),
+        ("a link", Has { link: true, ..learner }),
+        ("the password", Has { password: true, ..learner }),
+        ("a recovery code", Has { recovery_code: true, ..learner }),
+        ("a code of the app", Has { totp: true, ..learner }),
+        ("mailbox and recovery code", Has { link: true, recovery_code: true, ..learner }),
+        ("mailbox and password", Has { link: true, password: true, ..learner }),
+        ("both codes", Has { totp: true, recovery_code: true, ..learner }),
+    ] {
+        assert!(!has.reaches_two_factors(), "{what}");
+    }
+    // The controls: two factors, and what two administrators hand over.
+    assert!(Has { password: true, recovery_code: true, ..learner }.reaches_two_factors());
+    assert!(Has { recovery: true, ..learner }.reaches_two_factors());
 }
 
 #[test]
@@ -116,6 +143,23 @@ fn no_path_leads_from_a_password_alone_to_level_2_not_even_by_enrolling() {
         assert!(!with_link.reaches_two_factors(), "nor together with the owner's e-mail");
     }
     assert!(Has { password: true, totp: true, ..Has::default() }.reaches_two_factors(), "the control");
+}
+
+#[test]
+fn bar_i6_a_recovery_lets_nobody_in_who_does_not_enrol_two_factors() {
+    let redeemed = Has { recovery: true, set_up: true, ..Has::default() };
+    assert!(!redeemed.reaches_two_factors());
+    // Nothing that was proven before counts: from there only enrolment leads on.
+    let begun = next(AuthState::Anonymous, Event::RecoveryRedeemed).unwrap();
+    assert_eq!(begun.aal(), Aal::None);
+    for kind in [FactorKind::Password, FactorKind::Totp, FactorKind::Passkey, FactorKind::RecoveryCode] {
+        assert!(next(begun, Event::Proven(kind)).is_err(), "{kind:?}");
+    }
+    assert!(Has { enrols: true, ..redeemed }.reaches_two_factors(), "the control");
+    // It begins a session and continues none.
+    for state in redeemed.reaches().into_iter().filter(|state| *state != AuthState::Anonymous) {
+        assert!(next(state, Event::RecoveryRedeemed).is_err(), "{state:?}");
+    }
 }
 
 #[test]
@@ -153,6 +197,7 @@ fn nothing_leads_on_from_a_session_that_has_ended() {
         recovery_code: true,
         passkey: true,
         link: true,
+        recovery: true,
         set_up: false,
         enrols: true,
     };

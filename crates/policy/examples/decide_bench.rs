@@ -63,6 +63,7 @@ fn mix(seed: u64) -> Vec<Ask> {
                 purpose,
                 tenant_active: true,
                 known_device: true,
+                device_required: false,
             },
         }
     };

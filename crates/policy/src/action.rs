@@ -34,6 +34,8 @@ pub enum Action {
     SuspendPerson,
     /// Let somebody leave for good.
     RemovePerson,
+    /// Let somebody in who lost all factors, together with another administrator.
+    RecoverAccount,
     /// Give the patient of a chart an account that reads it.
     InvitePatient,
     /// Say who cares for a patient.
@@ -62,6 +64,7 @@ named!("action", Action {
     ApproveRole = "approve_role",
     SuspendPerson = "suspend_person",
     RemovePerson = "remove_person",
+    RecoverAccount = "recover_account",
     InvitePatient = "invite_patient",
     AssignCareTeam = "assign_care_team",
     ReadAudit = "read_audit",

@@ -182,6 +182,7 @@ fn vary(situation: &mut Situation, cast: &Cast, name: &str) -> Result<(), String
         "suspended" => situation.principal.suspended = true,
         "inactive_tenant" => situation.context.tenant_active = false,
         "unknown_device" => situation.context.known_device = false,
+        "device_required" => situation.context.device_required = true,
         "no_patient" => situation.resource.patient = None,
         "no_id" => situation.resource.id = None,
         "own_account" => {
@@ -190,7 +191,7 @@ fn vary(situation: &mut Situation, cast: &Cast, name: &str) -> Result<(), String
         other => {
             return Err(format!(
                 "unknown circumstance {other:?}: use own_chart, another_chart, other_tenant, suspended, inactive_tenant, \
-                 unknown_device, no_patient, no_id, own_account"
+                 unknown_device, device_required, no_patient, no_id, own_account"
             ));
         }
     }

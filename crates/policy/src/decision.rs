@@ -42,6 +42,8 @@ pub enum DenyReason {
     NeedsSecondFactor,
     /// Would be allowed if a factor were presented again now.
     NeedsFreshFactor,
+    /// Would be allowed from a device that the person has confirmed.
+    NeedsKnownDevice,
     /// A policy forbids it.
     Forbidden,
     /// The person is suspended.
@@ -54,6 +56,7 @@ named!("deny reason", DenyReason {
     NoPermit = "no_permit",
     NeedsSecondFactor = "needs_second_factor",
     NeedsFreshFactor = "needs_fresh_factor",
+    NeedsKnownDevice = "needs_known_device",
     Forbidden = "forbidden",
     Suspended = "suspended",
     EvaluationError = "evaluation_error",

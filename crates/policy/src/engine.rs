@@ -208,18 +208,26 @@ impl Engine {
         }
     }
 
-    /// The reason to tell. "Present another factor" is said only if that would help: otherwise it would send
-    /// somebody through a ceremony for nothing.
+    /// The reason to tell. "Present another factor" and "confirm this device" are said only if that would help: otherwise it
+    /// would send somebody through a ceremony for nothing.
     fn reason(&self, set: &PolicySet, request: &AccessRequest<'_>, response: &Response) -> DenyReason {
         let reasons = response.diagnostics().reason().filter_map(|id| self.rule(id)).map(|rule| rule.deny);
-        let is_step_up =
-            |r: &DenyReason| matches!(r, DenyReason::NeedsSecondFactor | DenyReason::NeedsFreshFactor);
+        let is_step_up = |r: &DenyReason| {
+            matches!(
+                r,
+                DenyReason::NeedsSecondFactor | DenyReason::NeedsFreshFactor | DenyReason::NeedsKnownDevice
+            )
+        };
         let (step_up, hard): (Vec<_>, Vec<_>) = reasons.partition(is_step_up);
         if let Some(worst) = hard.into_iter().max() {
             return worst;
         }
-        let context =
-            Context { aal: request.context.aal.max(Aal::Two), factor_age_seconds: 0, ..*request.context };
+        let context = Context {
+            aal: request.context.aal.max(Aal::Two),
+            factor_age_seconds: 0,
+            known_device: true,
+            ..*request.context
+        };
         let stepped_up = AccessRequest { context: &context, ..*request };
         match ask(&self.words, &stepped_up).map(|(cedar, entities)| self.allows(set, &cedar, &entities)) {
             Ok(true) => step_up.into_iter().min().unwrap_or(DenyReason::Forbidden),

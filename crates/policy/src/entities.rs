@@ -84,6 +84,7 @@ fn context(words: &Vocabulary, request: &AccessRequest<'_>) -> Result<CedarConte
         ("purpose".to_owned(), words.purpose(context.purpose).clone()),
         ("tenantActive".to_owned(), Expr::new_bool(context.tenant_active)),
         ("knownDevice".to_owned(), Expr::new_bool(context.known_device)),
+        ("deviceRequired".to_owned(), Expr::new_bool(context.device_required)),
         ("careTeam".to_owned(), Expr::new_bool(relation.care_team)),
         ("assigned".to_owned(), Expr::new_bool(relation.assigned)),
         ("appointment".to_owned(), Expr::new_bool(relation.appointment)),

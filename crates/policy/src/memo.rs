@@ -51,7 +51,8 @@ impl Shape {
         let Principal { tenant, person, roles, suspended, patient: own } = *principal;
         let Resource { tenant: owner, kind, id, patient, relation } = *resource;
         let Relation { care_team, assigned, appointment, proxy } = relation;
-        let Context { aal, factor_age_seconds: _, purpose, tenant_active, known_device } = *context;
+        let Context { aal, factor_age_seconds: _, purpose, tenant_active, known_device, device_required } =
+            *context;
         // The id of a resource can meet another id only where both are of one entity type.
         let as_patient = id.filter(|_| kind.class() == Class::Patient);
         let as_person = id.filter(|_| kind.class() == Class::Account);
@@ -71,6 +72,7 @@ impl Shape {
             proxy,
             tenant_active,
             known_device,
+            device_required,
         ];
         Self {
             roles,
@@ -148,6 +150,7 @@ mod tests {
             |s| s.context.purpose = Purpose::Operations,
             |s| s.context.tenant_active = false,
             |s| s.context.known_device = false,
+            |s| s.context.device_required = true,
         ];
         let before = situation(&cast, ResourceKind::Patient);
         let mut seen = vec![shape(&before)];

@@ -100,8 +100,10 @@ pub struct Context {
     pub purpose: Purpose,
     /// Whether the tenant is active (not suspended, not being closed).
     pub tenant_active: bool,
-    /// Whether the device was used by this person before.
+    /// Whether the person has confirmed the device of the session.
     pub known_device: bool,
+    /// Whether the tenant asks for that where health data is concerned.
+    pub device_required: bool,
 }
 
 /// One question to the policy engine.

@@ -73,6 +73,7 @@ impl Cast {
                 purpose: Purpose::Treatment,
                 tenant_active: true,
                 known_device: true,
+                device_required: false,
             },
         }
     }

@@ -1,5 +1,6 @@
 // The person's own account: who they are, where they are signed in, their passkeys and recovery codes.
 
+import { loadAccount } from "./account.js";
 import { call, get, post } from "./api.js";
 import { sensitive } from "./confirm.js";
 import { watchSession } from "./logoff.js";
@@ -19,7 +20,7 @@ async function load() {
   at("roles").textContent = me.roles.map((role) => role.replaceAll("_", " ")).join(", ");
   at("reenrol").hidden = !me.must_reenrol;
   at("administers").hidden = !me.roles.includes("tenant_admin");
-  await Promise.all([loadSessions(), loadPasskeys(), loadApps()]);
+  await Promise.all([loadSessions(), loadPasskeys(), loadApps(), loadAccount(done, sensitive)]);
 }
 
 async function loadApps() {
@@ -128,7 +129,9 @@ onClick("new-codes", () => sensitive(async () => {
   done("Keep the new recovery codes now; they are not shown again.");
 }));
 
-load().then(watchSession).catch((error) => {
+// A factor that is added meanwhile gives the session a new token, and what is under way with the old one is refused: once more.
+const again = (error) => (error.status === 401 ? load() : Promise.reject(error));
+load().catch(again).then(watchSession).catch((error) => {
   if (error.status === 401) leave();
   else say(error.message);
 });

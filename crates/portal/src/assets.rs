@@ -22,6 +22,8 @@ pub(crate) const FILES: &[(&str, &str, &str)] = &[
     ("join.js", SCRIPT, include_str!("../assets/join.js")),
     ("confirm.js", SCRIPT, include_str!("../assets/confirm.js")),
     ("apps.js", SCRIPT, include_str!("../assets/apps.js")),
+    ("account.js", SCRIPT, include_str!("../assets/account.js")),
+    ("recover.js", SCRIPT, include_str!("../assets/recover.js")),
     ("home.js", SCRIPT, include_str!("../assets/home.js")),
 ];
 

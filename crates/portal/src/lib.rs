@@ -38,6 +38,7 @@ pub fn pages() -> Vec<Page> {
         page("page.home", "/", get(pages::home)),
         page("page.sign_in", "/sign-in", get(pages::sign_in)),
         page("page.join", "/join", get(pages::join)),
+        page("page.recover", "/recover", get(pages::recover)),
         page("page.consent", "/consent", get(pages::consent)),
         page("page.apps", "/apps", get(pages::apps)),
         page("page.asset", "/assets/{file}", get(assets::serve)),

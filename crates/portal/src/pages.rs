@@ -1,4 +1,4 @@
-//! The pages: `/`, `/sign-in`, `/join`, `/consent`, `/apps`.
+//! The pages: `/`, `/sign-in`, `/join`, `/recover`, `/consent`, `/apps`.
 
 use askama::Template;
 use axum::{
@@ -31,6 +31,12 @@ struct Join<'a> {
 }
 
 #[derive(Template)]
+#[template(path = "recover.html")]
+struct Recover<'a> {
+    brand: &'a str,
+}
+
+#[derive(Template)]
 #[template(path = "consent.html")]
 struct Consent<'a> {
     brand: &'a str,
@@ -54,6 +60,10 @@ pub(crate) async fn sign_in(Extension(brand): Extension<Brand>) -> Response {
 
 pub(crate) async fn join(Extension(brand): Extension<Brand>) -> Response {
     page(&Join { brand: &brand.name })
+}
+
+pub(crate) async fn recover(Extension(brand): Extension<Brand>) -> Response {
+    page(&Recover { brand: &brand.name })
 }
 
 pub(crate) async fn consent(Extension(brand): Extension<Brand>) -> Response {

@@ -26,7 +26,7 @@ async fn text(path: &str) -> String {
     String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
 }
 
-const PAGES: [&str; 5] = ["/", "/sign-in", "/join", "/consent", "/apps"];
+const PAGES: [&str; 6] = ["/", "/sign-in", "/join", "/recover", "/consent", "/apps"];
 
 #[tokio::test]
 async fn a_page_has_language_heading_brand_and_a_label_for_every_field() {

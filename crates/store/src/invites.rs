@@ -80,6 +80,13 @@ impl Store {
 
 /// Deletes all factors and sessions of somebody who was never activated.
 async fn clear_factors(database: &impl ConnectionTrait, person: Uuid) -> Answer<()> {
+    delete_factors(database, person).await?;
+    session::Entity::delete_many().filter(session::Column::Person.eq(person)).exec(database).await?;
+    Ok(())
+}
+
+/// Deletes all factors of a person.
+pub(crate) async fn delete_factors(database: &impl ConnectionTrait, person: Uuid) -> Answer<()> {
     password::Entity::delete_many().filter(password::Column::Person.eq(person)).exec(database).await?;
     totp::Entity::delete_many().filter(totp::Column::Person.eq(person)).exec(database).await?;
     passkey::Entity::delete_many().filter(passkey::Column::Person.eq(person)).exec(database).await?;
@@ -87,6 +94,5 @@ async fn clear_factors(database: &impl ConnectionTrait, person: Uuid) -> Answer<
         .filter(recovery_code::Column::Person.eq(person))
         .exec(database)
         .await?;
-    session::Entity::delete_many().filter(session::Column::Person.eq(person)).exec(database).await?;
     Ok(())
 }

@@ -11,15 +11,20 @@ mod ceremonies;
 pub mod columns;
 mod connection;
 mod credentials;
+mod devices;
 pub mod entity;
 mod error;
+mod factors;
 mod forget_apps;
 mod invites;
 mod membership;
+mod notices;
 mod oauth;
 mod people;
+mod recoveries;
 mod role_requests;
 mod sessions;
+mod sign_in_settings;
 mod softlocks;
 
 use carekeep_kernel::{PersonId, TenantId};
@@ -29,11 +34,14 @@ use sea_orm::{EntityTrait, QuerySelect};
 use crate::connection::{Connections, Transaction};
 
 pub use credentials::Removed;
+pub use devices::Confirmed;
 pub use error::StoreError;
+pub use factors::FactorCount;
 pub use forget_apps::Over;
 pub use membership::{Changed, NewGrant};
 pub use oauth::Once;
 pub use people::{Member, Names};
+pub use recoveries::Approval;
 pub use role_requests::Decided;
 
 /// The answer of every method here.

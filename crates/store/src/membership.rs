@@ -13,6 +13,7 @@ use crate::{
     connection::Transaction,
     entity::{invite, person, role_grant, role_request},
     people::insert_grant,
+    recoveries::end_recoveries_of,
     sessions::revoke_sessions,
 };
 
@@ -216,8 +217,8 @@ async fn is_last(transaction: &Transaction, id: PersonId, role: &str) -> Answer<
     Ok(remains.is_none())
 }
 
-/// Withdraws the invitations that a person made to people who have not joined, and rejects the roles asked for by or for the
-/// person: whoever may not act any more must not come back by what they left behind.
+/// Withdraws the invitations that a person made to people who have not joined, rejects the roles asked for by or for the
+/// person, and ends the recoveries that they had a part in: whoever may not act any more must not come back by what they left behind.
 async fn end_what_was_begun(transaction: &Transaction, id: PersonId, now: Timestamp) -> Answer<()> {
     let at = || Expr::value(OffsetDateTime::from(now));
     let newcomers = person::Entity::find()
@@ -242,5 +243,5 @@ async fn end_what_was_begun(transaction: &Transaction, id: PersonId, now: Timest
         .filter(of)
         .exec(transaction)
         .await?;
-    Ok(())
+    end_recoveries_of(transaction, id, now).await
 }

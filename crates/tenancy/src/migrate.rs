@@ -29,6 +29,10 @@ const OPERATIONS: &[&str] = &[
     include_str!("../migrations/operations/0004_oauth.sql"),
     include_str!("../migrations/operations/0005_launch.sql"),
     include_str!("../migrations/operations/0006_forget_apps.sql"),
+    include_str!("../migrations/operations/0007_sign_in_settings.sql"),
+    include_str!("../migrations/operations/0008_confirmed_devices.sql"),
+    include_str!("../migrations/operations/0009_notice.sql"),
+    include_str!("../migrations/operations/0010_account_recovery.sql"),
 ];
 const CLINICAL: &[&str] = &[include_str!("../migrations/clinical/0001_records.sql")];
 

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use carekeep_kernel::{PersonId, ResourceId, SessionId, TenantId, Timestamp, random};
+use carekeep_kernel::{DeviceId, PersonId, ResourceId, SessionId, TenantId, Timestamp, random};
 use carekeep_policy::Role;
 use carekeep_vault::{Activity, Caller, Origin, SecretColumn, SecretPlace, SessionError, Vault};
 use sqlx::AssertSqlSafe;
@@ -138,6 +138,46 @@ impl Platform {
             .execute(&self.people)
             .await
             .unwrap();
+    }
+
+    /// A confirmed device of a person, from which `session` is.
+    pub async fn device(&self, person: &Person, session: SessionId) -> DeviceId {
+        let id = DeviceId::generate(&*self.clock, &*self.random);
+        let schema = person.tenant.schema();
+        let sql = format!(
+            "WITH made AS (INSERT INTO {schema}.device (id, person, token_hash, name, first_seen_at, last_seen_at,
+               confirmed_at) VALUES ($1, $2, $3, 'Device', $4, $4, $4))
+             UPDATE {schema}.session SET device = $1 WHERE id = $5"
+        );
+        sqlx::query(AssertSqlSafe(sql))
+            .bind(id.as_uuid())
+            .bind(person.id.as_uuid())
+            .bind(&random::bytes::<32>(&*self.random)[..])
+            .bind(OffsetDateTime::from(self.clock.now()))
+            .bind(session.as_uuid())
+            .execute(&self.people)
+            .await
+            .unwrap();
+        id
+    }
+
+    /// A recovery of a person's account that somebody else has begun.
+    pub async fn recovery(&self, person: &Person) -> uuid::Uuid {
+        let id = PersonId::generate(&*self.clock, &*self.random).as_uuid();
+        let sql = format!(
+            "INSERT INTO {}.account_recovery (id, person, begun_by, begun_at, code_hash, expires_at)
+             VALUES ($1, $2, $1, $3, $4, $3 + interval '7 days')",
+            person.tenant.schema()
+        );
+        sqlx::query(AssertSqlSafe(sql))
+            .bind(id)
+            .bind(person.id.as_uuid())
+            .bind(OffsetDateTime::from(self.clock.now()))
+            .bind(&random::bytes::<32>(&*self.random)[..])
+            .execute(&self.people)
+            .await
+            .unwrap();
+        id
     }
 
     /// Grants a role.

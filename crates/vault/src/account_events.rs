@@ -1,14 +1,13 @@
 //! Entries for what happens to accounts: signing in, factors, sessions. Policy does not decide on these: identity's state
 //! machine does, and the ledger says what it did. The session that came of it is told to nobody before that is durable.
 
-use carekeep_kernel::{EntryId, PersonId, ResourceId, SessionId, TenantId};
+use carekeep_kernel::{DeviceId, EntryId, PersonId, ResourceId, SessionId, TenantId};
 use carekeep_ledger::Outcome;
 use carekeep_policy::{Aal, Principal, RoleSet};
 
 use crate::{
     AccessError, Caller, Origin, Vault,
     audit::{Grounds, reference},
-    gate::Gate,
 };
 
 /// What was proven.
@@ -24,63 +23,69 @@ pub enum Factor {
     RecoveryCode,
 }
 
-/// What happened to an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AccountEvent {
-    /// An invitation was used.
-    AcceptInvite,
-    /// A factor was proven on the way in.
-    SignIn(Factor),
-    /// A factor was proven again, in a session that is in.
-    StepUp(Factor),
-    /// A password was set.
-    EnrolPassword,
-    /// A code generator was set up.
-    EnrolTotp,
-    /// A passkey was registered.
-    EnrolPasskey,
-    /// A passkey was taken out of use.
-    RemovePasskey,
-    /// Recovery codes were made.
-    NewRecoveryCodes,
-    /// A session ended because its person said so.
-    SignOut,
-    /// Other sessions of the person ended because the person said so.
-    EndSessions,
-    /// An app was opened from a chart.
-    LaunchApp,
-    /// An app was let in.
-    AllowApp,
-    /// What an app was allowed was withdrawn.
-    WithdrawApp,
+macro_rules! account_events {
+    ($($(#[$doc:meta])* $name:ident = $word:literal,)+) => {
+        /// What happened to an account.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum AccountEvent {
+            /// A factor was proven on the way in.
+            SignIn(Factor),
+            /// A factor was proven again, in a session that is in.
+            StepUp(Factor),
+            $($(#[$doc])* $name,)+
+        }
+
+        impl AccountEvent {
+            /// The action's name in the ledger.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    Self::SignIn(Factor::Password) => "sign_in_by_password",
+                    Self::SignIn(Factor::Totp) => "sign_in_by_totp",
+                    Self::SignIn(Factor::Passkey) => "sign_in_by_passkey",
+                    Self::SignIn(Factor::RecoveryCode) => "sign_in_by_recovery_code",
+                    Self::StepUp(Factor::Password) => "step_up_by_password",
+                    Self::StepUp(Factor::Totp) => "step_up_by_totp",
+                    Self::StepUp(Factor::Passkey) => "step_up_by_passkey",
+                    Self::StepUp(Factor::RecoveryCode) => "step_up_by_recovery_code",
+                    $(Self::$name => $word,)+
+                }
+            }
+        }
+    };
 }
 
-impl AccountEvent {
-    /// The action's name in the ledger.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::AcceptInvite => "accept_invite",
-            Self::SignIn(Factor::Password) => "sign_in_by_password",
-            Self::SignIn(Factor::Totp) => "sign_in_by_totp",
-            Self::SignIn(Factor::Passkey) => "sign_in_by_passkey",
-            Self::SignIn(Factor::RecoveryCode) => "sign_in_by_recovery_code",
-            Self::StepUp(Factor::Password) => "step_up_by_password",
-            Self::StepUp(Factor::Totp) => "step_up_by_totp",
-            Self::StepUp(Factor::Passkey) => "step_up_by_passkey",
-            Self::StepUp(Factor::RecoveryCode) => "step_up_by_recovery_code",
-            Self::EnrolPassword => "enrol_password",
-            Self::EnrolTotp => "enrol_totp",
-            Self::EnrolPasskey => "enrol_passkey",
-            Self::RemovePasskey => "remove_passkey",
-            Self::NewRecoveryCodes => "new_recovery_codes",
-            Self::SignOut => "sign_out",
-            Self::EndSessions => "end_sessions",
-            Self::LaunchApp => "launch_app",
-            Self::AllowApp => "allow_app",
-            Self::WithdrawApp => "withdraw_app",
-        }
-    }
+account_events! {
+    /// An invitation was used.
+    AcceptInvite = "accept_invite",
+    /// A password was set.
+    EnrolPassword = "enrol_password",
+    /// A code generator was set up.
+    EnrolTotp = "enrol_totp",
+    /// A passkey was registered.
+    EnrolPasskey = "enrol_passkey",
+    /// A passkey was taken out of use.
+    RemovePasskey = "remove_passkey",
+    /// Recovery codes were made.
+    NewRecoveryCodes = "new_recovery_codes",
+    /// A session ended because its person said so.
+    SignOut = "sign_out",
+    /// A recovery of the account was redeemed: the factors and sessions before it are gone.
+    RedeemRecovery = "redeem_recovery",
+    /// The person ended a recovery that others had begun.
+    CancelRecovery = "cancel_recovery",
+    /// A device was confirmed.
+    ConfirmDevice = "confirm_device",
+    /// A device was forgotten, and its sessions ended.
+    ForgetDevice = "forget_device",
+    /// Other sessions of the person ended because the person said so.
+    EndSessions = "end_sessions",
+    /// An app was opened from a chart.
+    LaunchApp = "launch_app",
+    /// An app was let in.
+    AllowApp = "allow_app",
+    /// What an app was allowed was withdrawn.
+    WithdrawApp = "withdraw_app",
 }
 
 /// Whose account it is, and in which session it happened.
@@ -94,6 +99,8 @@ pub struct AccountHolder {
     pub session: SessionId,
     /// What the session is worth now.
     pub aal: Aal,
+    /// The device, when it is known.
+    pub device: Option<DeviceId>,
 }
 
 impl Vault {
@@ -108,7 +115,7 @@ impl Vault {
         (event, done): (AccountEvent, bool),
         said: Option<&str>,
     ) -> Result<EntryId, AccessError> {
-        let AccountHolder { tenant, person, session, aal } = holder;
+        let AccountHolder { tenant, person, session, aal, device } = holder;
         let cell = self.cell(tenant).await?;
         let now = self.clock().now();
         // Never leaves this function: it is who acts, for the entry, and may do nothing.
@@ -118,16 +125,18 @@ impl Vault {
             session,
             aal,
             factor_at: now,
-            device: None,
+            device,
+            device_confirmed: false,
+            device_required: false,
             tenant_active: true,
             origin,
             now,
             signed_out_at: now,
             app: None,
         };
-        let gate: Gate<'_> = self.gate(&cell, &caller);
         let outcome = if done { Outcome::Permitted } else { Outcome::Denied };
         let about = (vec![reference(ResourceId::from_uuid(person.as_uuid()), 0)], Vec::new());
-        gate.enter((event.as_str(), "Account"), about, (outcome, Grounds::default()), said).await
+        let what = (event.as_str(), "Account");
+        self.gate(&cell, &caller).enter(what, about, (outcome, Grounds::default()), said).await
     }
 }

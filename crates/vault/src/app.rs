@@ -25,26 +25,29 @@ pub(crate) struct App {
 }
 
 /// As for a session, and what the token adds: nothing that the person withdrew, of no app that the tenant did not approve.
+/// The device is that of the session; an app that goes on without one has none, and a program that acts for itself needs none.
 pub(crate) const LOOKUP: &str =
     "SELECT g.id, p.activated_at IS NOT NULL, g.aal, coalesce(s.created_at, g.created_at),
-       coalesce(s.last_seen_at, g.created_at), g.factor_at, NULL::uuid, p.id, p.suspended_at IS NOT NULL, p.patient,
+       coalesce(s.last_seen_at, g.created_at), g.factor_at, s.device, p.id, p.suspended_at IS NOT NULL, p.patient,
        array(SELECT r.role FROM role_grant r WHERE r.person = p.id AND r.revoked_at IS NULL),
-       p.audience = 'patient', g.client, t.scopes, g.patient, least(t.expires_at, g.expires_at), g.session IS NOT NULL
+       p.audience = 'patient', d.confirmed_at IS NOT NULL,
+       c.person IS NULL AND coalesce((SELECT confirmed_devices FROM sign_in_settings), false), g.client, t.scopes, g.patient, least(t.expires_at, g.expires_at), g.session IS NOT NULL
   FROM oauth_token t JOIN oauth_grant g ON g.id = t.oauth_grant JOIN oauth_client c ON c.id = g.client
        JOIN person p ON p.id = g.person LEFT JOIN session s ON s.id = g.session
+       LEFT JOIN device d ON d.id = s.device AND d.revoked_at IS NULL
  WHERE t.token_hash = $1 AND t.kind = 'access' AND g.revoked_at IS NULL AND p.left_at IS NULL
    AND c.state = 'approved' AND c.removed_at IS NULL
    AND (g.session IS NULL OR (s.revoked_at IS NULL AND s.state = 'active'))";
 
 /// Reads what the token adds to the row.
 pub(crate) fn decode(row: &PgRow) -> Result<Arc<App>, sqlx::Error> {
-    let patient = row.try_get::<Option<uuid::Uuid>, _>(14)?.map(ResourceId::from_uuid);
+    let patient = row.try_get::<Option<uuid::Uuid>, _>(16)?.map(ResourceId::from_uuid);
     Ok(Arc::new(App {
-        client: row.try_get(12)?,
+        client: row.try_get(14)?,
         // Scopes that this binary does not know give nothing.
-        narrowing: Narrowing::new(row.try_get::<&str, _>(13)?.parse().unwrap_or_default(), patient),
-        expires: Timestamp::from(row.try_get::<time::OffsetDateTime, _>(15)?),
-        bound: row.try_get(16)?,
+        narrowing: Narrowing::new(row.try_get::<&str, _>(15)?.parse().unwrap_or_default(), patient),
+        expires: Timestamp::from(row.try_get::<time::OffsetDateTime, _>(17)?),
+        bound: row.try_get(18)?,
     }))
 }
 

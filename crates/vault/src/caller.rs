@@ -36,6 +36,10 @@ pub struct Caller {
     pub(crate) aal: Aal,
     pub(crate) factor_at: Timestamp,
     pub(crate) device: Option<DeviceId>,
+    /// The person has confirmed the device.
+    pub(crate) device_confirmed: bool,
+    /// The tenant asks for that where health data is concerned.
+    pub(crate) device_required: bool,
     pub(crate) tenant_active: bool,
     pub(crate) origin: Origin,
     pub(crate) now: Timestamp,
@@ -121,6 +125,13 @@ impl Caller {
         purposes_of(self.principal.roles)
     }
 
+    /// Whether a device is missing for whatever health data is asked for: nobody need look at a row, and a search need not
+    /// find nothing. Policy says the same row by row.
+    pub(crate) fn lacks_device(&self) -> bool {
+        let needs = self.device_required && !self.device_confirmed;
+        needs && self.purposes().all(|purpose| purpose != Purpose::PatientRequest)
+    }
+
     /// What stands in the ledger where no decision was made for a purpose.
     pub(crate) fn purpose(&self) -> Purpose {
         self.purposes().next().unwrap_or(Purpose::Operations)
@@ -133,7 +144,8 @@ impl Caller {
             factor_age_seconds: u32::try_from(age).unwrap_or(u32::MAX),
             purpose,
             tenant_active: self.tenant_active,
-            known_device: self.device.is_some(),
+            known_device: self.device_confirmed,
+            device_required: self.device_required,
         }
     }
 }

@@ -84,12 +84,16 @@ actions! {
     SuspendPerson => SuspendPerson, rows SuspendPerson;
     /// Let a person leave for good.
     RemovePerson => RemovePerson, rows RemovePerson;
+    /// Let somebody in who lost all factors: one begins, another approves.
+    RecoverAccount => RecoverAccount, rows RecoverAccount;
     /// Look into the audit ledger.
     ReadAudit => ReadAudit, rows ReadAudit;
     /// Take a copy of the audit ledger away.
     ExportAudit => ExportAudit, rows ExportAudit;
     /// Change the tenant's own policies.
     ManagePolicy => ManagePolicy, rows ManagePolicy;
+    /// See the tenant's settings.
+    ReadSettings => Read, rows Read;
     /// Change the tenant's settings.
     ManageTenant => ManageTenant, rows ManageTenant;
     /// Give the patient of a chart an account that reads it.
@@ -105,8 +109,10 @@ administers! {
     ApproveRole: Account,
     SuspendPerson: Account,
     RemovePerson: Account,
+    RecoverAccount: Account,
     ReadAudit: AuditLog,
     ExportAudit: AuditLog,
     ManagePolicy: PolicySet,
+    ReadSettings: Tenant,
     ManageTenant: Tenant,
 }

@@ -54,6 +54,8 @@ impl Gate<'_> {
             DenyReason::NeedsSecondFactor
         } else if !self.caller.tenant_active {
             DenyReason::Forbidden
+        } else if kind.is_phi() && self.caller.lacks_device() {
+            DenyReason::NeedsKnownDevice
         } else {
             return Ok(());
         };
@@ -82,7 +84,7 @@ impl Gate<'_> {
     pub(crate) fn decide<A: Act>(&self, resource: &Resource) -> Result<Granted, (AccessError, Grounds)> {
         self.ask::<A>(resource).map_err(|(reason, grounds)| {
             let error = match reason {
-                DenyReason::NeedsFreshFactor => AccessError::Forbidden(reason),
+                DenyReason::NeedsFreshFactor | DenyReason::NeedsKnownDevice => AccessError::Forbidden(reason),
                 // That a row is there but not for this caller must look like no row.
                 _ => AccessError::Invisible,
             };

@@ -70,6 +70,8 @@ pub(crate) struct SessionRow {
     last_use: Arc<LastUse>,
     factor_at: Timestamp,
     device: Option<DeviceId>,
+    device_confirmed: bool,
+    device_required: bool,
     /// Looked after by the tenant, not working for it.
     patient_audience: bool,
     principal: Principal,
@@ -84,8 +86,9 @@ const LOOKUP: &str =
        CASE WHEN s.detail @> '{\"must_reenrol\": true}' THEN 1::smallint ELSE s.aal END, s.created_at, s.last_seen_at,
        s.factor_at, s.device, p.id, p.suspended_at IS NOT NULL, p.patient,
        array(SELECT g.role FROM role_grant g WHERE g.person = p.id AND g.revoked_at IS NULL),
-       p.audience = 'patient'
-  FROM session s JOIN person p ON p.id = s.person
+       p.audience = 'patient', d.confirmed_at IS NOT NULL,
+       coalesce((SELECT confirmed_devices FROM sign_in_settings), false)
+  FROM session s JOIN person p ON p.id = s.person LEFT JOIN device d ON d.id = s.device AND d.revoked_at IS NULL
  WHERE s.token_hash = $1 AND s.revoked_at IS NULL AND p.left_at IS NULL";
 
 /// Reads a session row, or that of an app's token; `None` when there is no live one.
@@ -130,6 +133,8 @@ fn decode(
         last_use,
         factor_at: at(5)?,
         device: row.try_get::<Option<uuid::Uuid>, _>(6)?.map(DeviceId::from_uuid),
+        device_confirmed: row.try_get(12)?,
+        device_required: row.try_get(13)?,
         patient_audience: row.try_get(11)?,
         principal: Principal {
             tenant: cell.tenant(),
@@ -166,6 +171,8 @@ impl SessionRow {
             aal: self.aal,
             factor_at: self.factor_at,
             device: self.device,
+            device_confirmed: self.device_confirmed,
+            device_required: self.device_required,
             tenant_active,
             origin,
             now,

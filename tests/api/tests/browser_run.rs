@@ -103,12 +103,13 @@ async fn i7_a_page_that_nobody_uses_warns_and_signs_out_on_time() {
 async fn i3_people_sign_in_by_code_and_by_passkey_and_join_in_a_browser() {
     let clinic = Clinic::open().await;
     let mut admin = clinic.admin().await;
+    let second = clinic.member(&mut admin, "second.admin", &["tenant_admin"]).await;
     let mut doctor = clinic.member(&mut admin, "dr.meyer", &["clinician"]).await;
     let patient = json!({"resourceType": "Patient", "name": [{"family": "Okonkwo"}]});
     doctor.program.post("/fhir/R4/Patient", &patient).await.expect(StatusCode::CREATED);
     let demo = json!({"tenants": [{
         "slug": "acme", "base": clinic.origin("acme"),
-        "people": [person("tenant_admin", &admin), person("clinician", &doctor)],
+        "people": [person("tenant_admin", &admin), person("tenant_admin", &second), person("clinician", &doctor)],
     }]});
     let path = clinic.folder("demo.json");
     std::fs::write(&path, demo.to_string()).unwrap();

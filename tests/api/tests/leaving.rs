@@ -1,22 +1,13 @@
 //! I10: what was given can be taken back: roles, care teams, the account itself; and what one person must not give alone.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{Clinic, Member, Program};
+use crate::support::{Clinic, Member};
 
 const NONE: Value = Value::Null;
-
-/// Until a request is answered with this status; within a second, as revocation must be everywhere.
-async fn within_a_second(program: &mut Program, path: &str, status: StatusCode) {
-    let began = Instant::now();
-    while program.get(path).await.status != status {
-        assert!(began.elapsed() < Duration::from_secs(1), "{path} does not answer {status} within a second");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
 
 async fn patient(doctor: &mut Member) -> String {
     let body = json!({"resourceType": "Patient", "name": [{"family": "Okonkwo"}]});
@@ -34,16 +25,16 @@ async fn i10_roles_suspension_and_leaving_hold_within_a_second_for_sessions_that
     let role = format!("{person}/roles/clinician");
 
     admin.program.send(Method::DELETE, &role, &NONE).await.expect(StatusCode::NO_CONTENT);
-    within_a_second(&mut doctor.program, &chart, StatusCode::FORBIDDEN).await;
+    doctor.program.within_a_second(&chart, StatusCode::FORBIDDEN).await;
     let given = admin.program.send(Method::PUT, &role, &NONE).await.expect(StatusCode::OK);
     assert_eq!(given, json!({"state": "granted"}));
     let held = admin.program.send(Method::PUT, &role, &NONE).await.expect(StatusCode::OK);
     assert_eq!(held["state"], "held");
-    within_a_second(&mut doctor.program, &chart, StatusCode::OK).await;
+    doctor.program.within_a_second(&chart, StatusCode::OK).await;
 
     let post = |what: &str| format!("{person}/{what}");
     admin.program.post(&post("suspend"), &NONE).await.expect(StatusCode::NO_CONTENT);
-    within_a_second(&mut doctor.program, &chart, StatusCode::UNAUTHORIZED).await;
+    doctor.program.within_a_second(&chart, StatusCode::UNAUTHORIZED).await;
     let credentials = json!({"login": "dr.meyer", "password": crate::support::PASSWORD});
     let refused = clinic.program("acme").post("/api/v1/sign-in/password", &credentials).await;
     assert_eq!(refused.code(), "sign-in-refused");
@@ -52,7 +43,7 @@ async fn i10_roles_suspension_and_leaving_hold_within_a_second_for_sessions_that
     again.get(&chart).await.expect(StatusCode::OK);
 
     admin.program.send(Method::DELETE, &person, &NONE).await.expect(StatusCode::NO_CONTENT);
-    within_a_second(&mut again, &chart, StatusCode::UNAUTHORIZED).await;
+    again.within_a_second(&chart, StatusCode::UNAUTHORIZED).await;
     let refused = clinic.program("acme").post("/api/v1/sign-in/password", &credentials).await;
     assert_eq!(refused.code(), "sign-in-refused");
     let gone = admin.program.send(Method::PUT, &role, &NONE).await;
@@ -121,7 +112,7 @@ async fn i10_who_runs_and_who_watches_over_the_tenant_is_decided_by_two() {
     let asked = admin.program.send(Method::PUT, &role, &NONE).await.expect(StatusCode::OK);
     let approve = format!("/api/v1/role-requests/{}/approve", asked["request"]["id"].as_str().unwrap());
     privacy.program.post(&approve, &NONE).await.expect(StatusCode::NO_CONTENT);
-    within_a_second(&mut auditor.program, "/api/v1/people", StatusCode::OK).await;
+    auditor.program.within_a_second("/api/v1/people", StatusCode::OK).await;
 
     // Who holds it has nothing to wait for.
     let held = admin.program.send(Method::PUT, &role, &NONE).await.expect(StatusCode::OK);
@@ -180,7 +171,7 @@ async fn i10_nobody_says_yes_to_an_invitation_that_somebody_may_still_use_or_to_
     let list = privacy.program.get("/api/v1/role-requests").await.expect(StatusCode::OK);
     assert_eq!(list["requests"][0]["invited_by"], admin.id.as_str());
     privacy.program.post(&approve, &NONE).await.expect(StatusCode::NO_CONTENT);
-    within_a_second(&mut weber.program, "/api/v1/people", StatusCode::OK).await;
+    weber.program.within_a_second("/api/v1/people", StatusCode::OK).await;
 
     // Weber's own newcomer: the other administrator asks, Weber may not say yes.
     let newcomer = clinic.member(&mut weber, "puppet", &["auditor"]).await;

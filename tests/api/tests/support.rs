@@ -1,6 +1,10 @@
 //! A platform with its gateway, and clients of it.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use carekeep_care::fhir::BundleLimits;
 use carekeep_gateway::{
@@ -147,7 +151,7 @@ impl Clinic {
     /// A program that is not signed in.
     pub(crate) fn program(&self, slug: &str) -> Program {
         let http = self.http(&[slug]).build().unwrap();
-        Program { http, base: self.origin(slug), token: None }
+        Program { http, base: self.origin(slug), token: None, device: None }
     }
 
     /// What speaks to the hosts of these tenants.
@@ -170,9 +174,20 @@ impl Clinic {
 
     /// Has the administrator invite somebody, who joins.
     pub(crate) async fn member(&self, admin: &mut Member, login: &str, roles: &[&str]) -> Member {
+        self.member_from(admin, login, roles, None).await
+    }
+
+    /// As [`Clinic::member`], who joins from a device.
+    pub(crate) async fn member_from(
+        &self,
+        admin: &mut Member,
+        login: &str,
+        roles: &[&str],
+        device: Option<&str>,
+    ) -> Member {
         let body = json!({"login": login, "name": format!("Name of {login}"), "roles": roles});
         let invited = admin.program.post("/api/v1/people", &body).await.expect(StatusCode::CREATED);
-        let mut member = self.join(login, invited["token"].as_str().unwrap()).await;
+        let mut member = self.join_from(login, invited["token"].as_str().unwrap(), device).await;
         assert_eq!(invited["person"], member.id.as_str());
         // Nobody else is there to approve what needs approval: then it is for the platform's operator.
         for request in invited["requests"].as_array().into_iter().flatten() {
@@ -190,7 +205,11 @@ impl Clinic {
 
     /// What somebody does with an invitation: password, code generator.
     pub(crate) async fn join(&self, login: &str, token: &str) -> Member {
-        let mut program = self.program("acme");
+        self.join_from(login, token, None).await
+    }
+
+    async fn join_from(&self, login: &str, token: &str, device: Option<&str>) -> Member {
+        let mut program = Program { device: device.map(str::to_owned), ..self.program("acme") };
         let step =
             program.post("/api/v1/invites/accept", &json!({"token": token})).await.expect(StatusCode::OK);
         assert_eq!(step["next"], "enrol");
@@ -226,7 +245,12 @@ impl Clinic {
 
     /// Signs a member in at a new program, by password and code.
     pub(crate) async fn sign_in(&self, member: &Member) -> Program {
-        let mut program = self.program("acme");
+        self.sign_in_from(member, None).await
+    }
+
+    /// As [`Clinic::sign_in`], from a device.
+    pub(crate) async fn sign_in_from(&self, member: &Member, device: Option<&str>) -> Program {
+        let mut program = Program { device: device.map(str::to_owned), ..self.program("acme") };
         let body = json!({"login": member.login, "password": PASSWORD});
         let step = program.post("/api/v1/sign-in/password", &body).await.expect(StatusCode::OK);
         assert_eq!(step["next"], "second_factor");
@@ -251,6 +275,8 @@ pub(crate) struct Program {
     pub(crate) http: reqwest::Client,
     pub(crate) base: String,
     pub(crate) token: Option<String>,
+    /// What it is recognised by; `new` when it wants to be.
+    pub(crate) device: Option<String>,
 }
 
 /// What came back.
@@ -298,6 +324,9 @@ impl Program {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
+        if let Some(device) = &self.device {
+            request = request.header("carekeep-device", device);
+        }
         if !body.is_null() {
             request = request.json(body);
         }
@@ -305,6 +334,9 @@ impl Program {
         assert!(!answer.headers.contains_key("set-cookie"), "a program gets no cookie");
         if let Some(token) = answer.body["token"].as_str().filter(|token| token.starts_with("cks_")) {
             self.token = Some(token.to_owned());
+        }
+        if let Some(device) = answer.body["device"].as_str() {
+            self.device = Some(device.to_owned());
         }
         answer
     }
@@ -315,5 +347,17 @@ impl Program {
 
     pub(crate) async fn get(&mut self, path: &str) -> Answer {
         self.send(Method::GET, path, &Value::Null).await
+    }
+
+    /// Until a request is answered with this status; within a second, as revocation must be everywhere.
+    pub(crate) async fn within_a_second(&mut self, path: &str, status: StatusCode) {
+        let began = Instant::now();
+        while self.get(path).await.status != status {
+            assert!(
+                began.elapsed() < Duration::from_secs(1),
+                "{path} does not answer {status} within a second"
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 }

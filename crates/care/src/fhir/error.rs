@@ -75,6 +75,9 @@ impl FhirError {
             Self::Bundle(error) => {
                 Outcome::error(error.issue_type(), error.to_string()).at(error.expression())
             }
+            Self::Access(AccessError::Forbidden(DenyReason::NeedsKnownDevice)) => {
+                Outcome::error(IssueType::Login, NEEDS_KNOWN_DEVICE)
+            }
             Self::Hidden(loss) => Outcome::error(IssueType::BusinessRule, loss.to_string()).at(&loss.0),
             other => Outcome::error(other.issue_type(), other.to_string()),
         }
@@ -94,6 +97,10 @@ impl FhirError {
     }
 }
 
+/// The code of the problem that other routes answer with, and what to do.
+const NEEDS_KNOWN_DEVICE: &str = "device-not-confirmed: your organisation lets you see health data from devices that \
+    you have confirmed; confirm this one from such a device, or the first one from itself";
+
 const fn access_status(error: &AccessError) -> u16 {
     match error {
         AccessError::Invisible => 404,
@@ -110,9 +117,9 @@ const fn access_issue(error: &AccessError) -> IssueType {
     match error {
         AccessError::Invisible => IssueType::NotFound,
         AccessError::Gone => IssueType::Deleted,
-        AccessError::Forbidden(DenyReason::NeedsSecondFactor | DenyReason::NeedsFreshFactor) => {
-            IssueType::Login
-        }
+        AccessError::Forbidden(
+            DenyReason::NeedsSecondFactor | DenyReason::NeedsFreshFactor | DenyReason::NeedsKnownDevice,
+        ) => IssueType::Login,
         AccessError::Forbidden(DenyReason::Suspended) => IssueType::Suppressed,
         AccessError::Forbidden(_) | AccessError::NotShown => IssueType::Forbidden,
         AccessError::Conflict => IssueType::Conflict,

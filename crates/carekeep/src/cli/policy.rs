@@ -157,6 +157,7 @@ fn explain(question: &Question) -> Result<(), Failure> {
         purpose: question.purpose,
         tenant_active: true,
         known_device: true,
+        device_required: false,
     };
     let request = AccessRequest {
         principal: &principal,

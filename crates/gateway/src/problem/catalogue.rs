@@ -107,7 +107,8 @@ problems! {
         "This attempt with a passkey has expired or was not begun here." "Begin again.";
     /// 403: the tenant does not allow passkeys of this kind.
     PASSKEY_NOT_ALLOWED = FORBIDDEN "passkey-not-allowed" "Passkey not allowed"
-        "A passkey that is bound to its device is needed here." "Use a security key or the device's own passkey.";
+        "A passkey that is bound to its device is needed here."
+        "Use another passkey, or sign in another way and register one that is allowed; if there is no other way, ask your administrator.";
     /// 409: the passkey is registered already.
     PASSKEY_KNOWN = CONFLICT "passkey-known" "Passkey known"
         "This passkey is registered already." "Use another one.";
@@ -122,6 +123,13 @@ problems! {
     FRESH_FACTOR_NEEDED = FORBIDDEN "fresh-factor-needed" "Confirm that it is you"
         "This needs a second factor that was given within the last five minutes."
         "Give a code to /api/v1/sign-in/totp or use /api/v1/step-up/passkey/begin, then repeat the request.";
+    /// 403: the tenant wants confirmed devices where health data is concerned.
+    DEVICE_NOT_CONFIRMED = FORBIDDEN "device-not-confirmed" "Device not confirmed"
+        "Your organisation lets you see health data from devices that you have confirmed."
+        "Confirm this device with /api/v1/devices/{id}/confirm: the first one from itself, a further one from one that is confirmed.";
+    /// 403: whoever has confirmed a device confirms the next one from there.
+    CONFIRM_ELSEWHERE = FORBIDDEN "confirm-elsewhere" "Confirm it elsewhere"
+        "You have confirmed a device before." "Sign in there and confirm this one; if you have none of them any more, ask your administrator.";
     /// 409: a step of signing in or enrolling that does not fit where the session stands.
     STEP_OUT_OF_ORDER = CONFLICT "step-out-of-order" "Not now"
         "This step does not fit where the session stands." "Start again with signing in.";
@@ -176,6 +184,20 @@ problems! {
     /// 409: the same role of the same person.
     ROLE_ASKED_FOR = CONFLICT "role-asked-for" "Asked for already"
         "This role was asked for already." "Let another administrator or a privacy officer decide on it.";
+    /// 410: a recovery that is not open, or another code.
+    RECOVERY_NOT_OPEN = GONE "recovery-not-open" "Recovery not open"
+        "This recovery is not open (yet, or any more), or the code is not right."
+        "Wait until it opens, check the code, or ask the administrators who gave you link and code.";
+    /// 409: one recovery of a person at a time.
+    RECOVERY_UNDER_WAY = CONFLICT "recovery-under-way" "Recovery under way"
+        "A recovery of this account is under way." "Let another administrator approve it, or end it first.";
+    /// 422: settings that nobody could meet.
+    SETTINGS_NOT_ALLOWED = UNPROCESSABLE_ENTITY "settings-not-allowed" "Settings not allowed"
+        "Each maker needs a root certificate (PEM) and one model (AAGUID) at least, and `attested` needs a maker."
+        "Correct the makers.";
+    /// 409: settings under which whoever makes them could not sign in.
+    LOCKS_YOU_OUT = CONFLICT "locks-you-out" "This would lock you out"
+        "You have no passkey that these settings would allow you." "Register such a passkey first.";
     /// 409: somebody else was first, or it is there already.
     CONFLICT = CONFLICT "conflict" "Conflict"
         "It changed in the meantime or is there already." "Read it again and repeat the change if it still makes sense.";

@@ -6,26 +6,18 @@
 
 mod ceremony;
 mod checks;
+mod demand;
 mod record;
 mod relying_party;
 
 pub use ceremony::{CEREMONY_LIFETIME, CeremonyId, CeremonyKind, CeremonyRecord, Holder};
+pub use demand::{Demand, MakersError, PasskeyPolicy, TrustedMaker};
 pub use record::PasskeyRecord;
 pub use relying_party::{Mediation, Newcomer, RelyingParty};
 pub use webauthn_rs::prelude::{
     CreationChallengeResponse, PublicKeyCredential, RegisterPublicKeyCredential, RequestChallengeResponse,
     WebauthnError,
 };
-
-/// Which passkeys a role may use. Asked at enrolment and at every use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PasskeyPolicy {
-    /// Any with user verification, synchronised ones too.
-    Any,
-    /// Only those that cannot leave their device (backup eligibility flag not set).
-    DeviceBound,
-}
 
 /// A ceremony that did not succeed. The texts do not tell a stranger what exists.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +34,9 @@ pub enum PasskeyError {
     /// The tenant allows only passkeys that cannot leave their device.
     #[error("a passkey that is bound to its device is needed here: use a security key or this device's own")]
     DeviceBoundNeeded,
+    /// The tenant allows only authenticators that it has listed.
+    #[error("this authenticator is not one that the organisation has listed: register a listed one")]
+    AttestedNeeded,
     /// The stored state or passkey cannot be read.
     #[error("the stored passkey cannot be read: register it anew")]
     Corrupt,

@@ -4,7 +4,7 @@ use carekeep_kernel::{CredentialId, PersonId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use webauthn_rs::prelude::{Credential, Passkey};
 
-use super::{PasskeyError, PasskeyPolicy, checks::AuthenticatorFlags};
+use super::{Demand, PasskeyError, checks::AuthenticatorFlags};
 
 /// A registered passkey. Holds nothing secret: a public key and what the owner calls it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,14 @@ impl PasskeyRecord {
         }
     }
 
+    /// Whether it is what is demanded of its owner now; it may have been registered under a laxer rule.
+    ///
+    /// # Errors
+    /// [`PasskeyError::DeviceBoundNeeded`], [`PasskeyError::AttestedNeeded`], [`PasskeyError::Corrupt`].
+    pub fn meets(&self, demand: &Demand) -> Result<(), PasskeyError> {
+        demand.check(&self.passkey()?.into())
+    }
+
     /// Writes what the authenticator said into the record.
     pub(super) fn used(mut self, flags: AuthenticatorFlags, now: Timestamp) -> Result<Self, PasskeyError> {
         let mut credential = Credential::from(self.passkey()?);
@@ -61,14 +69,5 @@ impl PasskeyRecord {
         self.data = serde_json::to_string(&Passkey::from(credential)).map_err(|_| PasskeyError::Corrupt)?;
         (self.counter, self.backup_state, self.last_used) = (flags.counter, flags.backup_state, Some(now));
         Ok(self)
-    }
-}
-
-impl PasskeyPolicy {
-    pub(super) const fn allows(self, backup_eligible: bool) -> Result<(), PasskeyError> {
-        match self {
-            Self::DeviceBound if backup_eligible => Err(PasskeyError::DeviceBoundNeeded),
-            Self::DeviceBound | Self::Any => Ok(()),
-        }
     }
 }

@@ -1,21 +1,22 @@
 //! The two ceremonies, at one tenant.
 
 use carekeep_kernel::{Clock, CredentialId, PersonId, Random, TenantId, Timestamp};
+use serde::{Deserialize, Serialize};
 use webauthn_rs::{
     Webauthn, WebauthnBuilder,
     prelude::{
-        CreationChallengeResponse, Credential, DiscoverableAuthentication, DiscoverableKey, Passkey,
-        PasskeyAuthentication, PasskeyRegistration, PublicKeyCredential, RegisterPublicKeyCredential,
-        RequestChallengeResponse, Url,
+        AttestedPasskeyRegistration, CreationChallengeResponse, Credential, CredentialID,
+        DiscoverableAuthentication, DiscoverableKey, Passkey, PasskeyAuthentication, PasskeyRegistration,
+        PublicKeyCredential, RegisterPublicKeyCredential, RequestChallengeResponse, Url,
     },
 };
 use webauthn_rs_proto::ResidentKeyRequirement;
 
 use super::{
-    CEREMONY_LIFETIME, CeremonyKind, CeremonyRecord, Holder, PasskeyError, PasskeyPolicy, PasskeyRecord,
-    Reason,
+    CEREMONY_LIFETIME, CeremonyKind, CeremonyRecord, Demand, Holder, PasskeyError, PasskeyRecord, Reason,
     ceremony::{Begin, Opened},
     checks::{AuthenticatorFlags, refuse_frames},
+    demand::not_attested,
 };
 
 /// A tenant as WebAuthn sees it.
@@ -34,6 +35,13 @@ pub struct Newcomer<'a> {
     pub login: &'a str,
     /// The name that the authenticator shows.
     pub display_name: &'a str,
+}
+
+/// A registration under way: with an attestation where one is demanded, otherwise without, for it tells what people own.
+#[derive(Serialize, Deserialize)]
+enum Registering {
+    Plain(Box<PasskeyRegistration>),
+    Attested(Box<AttestedPasskeyRegistration>),
 }
 
 /// How the browser offers the passkeys that it knows.
@@ -69,15 +77,16 @@ impl RelyingParty {
         self.tenant
     }
 
-    /// Begins a registration. The challenge goes to the browser, the record to the store. The challenge's randomness is
-    /// webauthn-rs's own.
+    /// Begins a registration of what is demanded. The challenge goes to the browser, the record to the store. The challenge's
+    /// randomness is webauthn-rs's own.
     ///
     /// # Errors
-    /// When a stored passkey cannot be read, or a name is empty.
+    /// When a stored passkey cannot be read, or a name is empty; [`PasskeyError::AttestedNeeded`] when an attestation is
+    /// demanded and no maker is trusted.
     pub fn start_registration(
         &self,
         holder: Holder,
-        newcomer: Newcomer<'_>,
+        (newcomer, demand): (Newcomer<'_>, &Demand),
         existing: &[PasskeyRecord],
         source: (&dyn Clock, &dyn Random),
     ) -> Result<(CreationChallengeResponse, CeremonyRecord), PasskeyError> {
@@ -86,12 +95,7 @@ impl RelyingParty {
             return Err(PasskeyError::Stale);
         }
         let known = existing.iter().map(|record| record.credential_id.clone()).collect();
-        let (mut challenge, state) = self.webauthn.start_passkey_registration(
-            newcomer.person.as_uuid(),
-            newcomer.login,
-            newcomer.display_name,
-            Some(known),
-        )?;
+        let (mut challenge, state) = self.registering(newcomer, demand, known)?;
         // webauthn-rs does not ask for it; without it nobody can sign in without a login name.
         if let Some(selection) = &mut challenge.public_key.authenticator_selection {
             selection.resident_key = Some(ResidentKeyRequirement::Required);
@@ -101,14 +105,33 @@ impl RelyingParty {
         Ok((challenge, CeremonyRecord::begin(&begin, &state, source.0, source.1)?))
     }
 
+    fn registering(
+        &self,
+        Newcomer { person, login, display_name }: Newcomer<'_>,
+        demand: &Demand,
+        known: Vec<CredentialID>,
+    ) -> Result<(CreationChallengeResponse, Registering), PasskeyError> {
+        let (person, known) = (person.as_uuid(), Some(known));
+        let Some(makers) = demand.makers() else {
+            let (challenge, state) =
+                self.webauthn.start_passkey_registration(person, login, display_name, known)?;
+            return Ok((challenge, Registering::Plain(Box::new(state))));
+        };
+        let (challenge, state) = self
+            .webauthn
+            .start_attested_passkey_registration(person, login, display_name, known, makers, None)
+            .map_err(not_attested)?;
+        Ok((challenge, Registering::Attested(Box::new(state))))
+    }
+
     /// Finishes a registration. The store refuses a credential id that the tenant has already.
     ///
     /// # Errors
-    /// When the ceremony is stale, the response does not fit, or the policy does not allow the passkey.
+    /// When the ceremony is stale, the response does not fit, or the passkey is not what is demanded.
     pub fn finish_registration(
         &self,
         ceremony: CeremonyRecord,
-        (holder, policy): (Holder, PasskeyPolicy),
+        (holder, demand): (Holder, &Demand),
         (response, name): (&RegisterPublicKeyCredential, &str),
         source: (&dyn Clock, &dyn Random),
     ) -> Result<PasskeyRecord, PasskeyError> {
@@ -120,14 +143,21 @@ impl RelyingParty {
             _ => return Err(PasskeyError::Stale),
         };
         refuse_frames(&response.response.client_data_json)?;
-        let state: PasskeyRegistration = ceremony.state()?;
-        let passkey = self.webauthn.finish_passkey_registration(response, &state)?;
+        let credential: Credential = match ceremony.state()? {
+            Registering::Plain(state) => self.webauthn.finish_passkey_registration(response, &state)?.into(),
+            Registering::Attested(state) => self
+                .webauthn
+                .finish_attested_passkey_registration(response, &state)
+                .map_err(not_attested)?
+                .into(),
+        };
         if response.extensions.cred_props.as_ref().is_some_and(|props| props.rk == Some(false)) {
             return Err(Reason::NotDiscoverable.into());
         }
+        // What is demanded may have become more since the ceremony began.
+        demand.check(&credential)?;
+        let passkey = Passkey::from(credential.clone());
         let data = serde_json::to_string(&passkey).map_err(|_| PasskeyError::Corrupt)?;
-        let credential = Credential::from(passkey);
-        policy.allows(credential.backup_eligible)?;
         Ok(PasskeyRecord {
             id: CredentialId::generate(source.0, source.1),
             tenant: self.tenant,
@@ -188,12 +218,12 @@ impl RelyingParty {
     /// record to store, with a compare-and-set on its old counter.
     ///
     /// # Errors
-    /// When the ceremony is stale, the passkey is somebody else's, the response does not fit, or the policy does not allow
-    /// the passkey (any more).
+    /// When the ceremony is stale, the passkey is somebody else's, the response does not fit, or the passkey is not what is
+    /// demanded (any more).
     pub fn finish_authentication(
         &self,
         ceremony: CeremonyRecord,
-        (holder, policy): (Holder, PasskeyPolicy),
+        (holder, demand): (Holder, &Demand),
         (response, passkey): (&PublicKeyCredential, PasskeyRecord),
         now: Timestamp,
     ) -> Result<PasskeyRecord, PasskeyError> {
@@ -215,7 +245,7 @@ impl RelyingParty {
             }
         }
         flags.check(&passkey)?;
-        policy.allows(passkey.backup_eligible)?;
+        passkey.meets(demand)?;
         passkey.used(flags, now)
     }
 

@@ -64,6 +64,23 @@ impl<R: Repository> Identity<R> {
         self.begin(Who { tenant: person.tenant, person: person.id, device }, event).await
     }
 
+    /// Redeems the recovery of an account: what two administrators handed over, after the hold. The session that begins can do
+    /// nothing but enrol factors.
+    ///
+    /// # Errors
+    /// [`IdentityError::Recovery`] when there is none that these open now, whatever the reason is.
+    pub async fn redeem_recovery(
+        &self,
+        link: &str,
+        code: &str,
+        device: Option<DeviceId>,
+    ) -> Result<SignedIn, IdentityError> {
+        let hash = TokenHash::of_presented(TokenKind::Recovery, link).map_err(|_| IdentityError::Recovery)?;
+        let person = self.repository.use_recovery(hash, code, self.now()).await?;
+        let person = person.ok_or(IdentityError::Recovery)?;
+        self.begin(Who { tenant: self.party.tenant(), person, device }, Event::RecoveryRedeemed).await
+    }
+
     /// Sets or changes the password. `context` are words that it must not be made of: login name, name, brand.
     ///
     /// # Errors

@@ -34,6 +34,11 @@ pub enum IdentityError {
     /// The invitation cannot be used. 410.
     #[error(transparent)]
     Invite(#[from] InviteError),
+    /// No recovery is open that these could redeem. 410.
+    #[error(
+        "this recovery is not open, or the code is not right: ask the administrators who gave you link and code"
+    )]
+    Recovery,
     /// The new password is not allowed. 422.
     #[error(transparent)]
     Policy(#[from] PolicyError),
@@ -49,6 +54,12 @@ pub enum IdentityError {
     /// There is no such factor. 404.
     #[error("you have no such passkey: look at the list again")]
     NoFactor,
+    /// There is no such device. 404.
+    #[error("you have no such device: look at the list again")]
+    NoDevice,
+    /// A device was confirmed before; this is asked from another one. 403.
+    #[error("confirm this device from one that you have confirmed before")]
+    ConfirmElsewhere,
     /// What remains would not let the person in. 409.
     #[error("this is what you sign in with: register another passkey first")]
     LastFactors,

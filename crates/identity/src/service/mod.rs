@@ -23,7 +23,7 @@ pub use sessions::Live;
 
 use crate::{
     PlainToken,
-    passkey::{PasskeyPolicy, RelyingParty},
+    passkey::RelyingParty,
     password::{PasswordHashes, PasswordUse},
     session::{SessionLimits, SessionRecord},
 };
@@ -33,8 +33,6 @@ use crate::{
 pub struct TenantSettings {
     /// Whether people may have a password.
     pub passwords: bool,
-    /// Which passkeys staff may use. Patients may use any.
-    pub staff_passkeys: PasskeyPolicy,
     /// Limits of staff sessions; only shorter ones than the product's count.
     pub staff: SessionLimits,
     /// Limits of patient sessions; only shorter ones than the product's count.
@@ -43,12 +41,7 @@ pub struct TenantSettings {
 
 impl Default for TenantSettings {
     fn default() -> Self {
-        Self {
-            passwords: true,
-            staff_passkeys: PasskeyPolicy::Any,
-            staff: SessionLimits::STAFF,
-            patient: SessionLimits::PATIENT,
-        }
+        Self { passwords: true, staff: SessionLimits::STAFF, patient: SessionLimits::PATIENT }
     }
 }
 
@@ -59,13 +52,6 @@ impl TenantSettings {
         match audience {
             Audience::Staff => SessionLimits::STAFF.at_most(self.staff),
             Audience::Patient => SessionLimits::PATIENT.at_most(self.patient),
-        }
-    }
-
-    const fn passkeys(&self, audience: Audience) -> PasskeyPolicy {
-        match audience {
-            Audience::Staff => self.staff_passkeys,
-            Audience::Patient => PasskeyPolicy::Any,
         }
     }
 }

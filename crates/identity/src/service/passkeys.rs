@@ -103,8 +103,9 @@ impl<R: Repository> Identity<R> {
         let live = self.ready_for(token, Event::Enrolled(FactorKind::Passkey)).await?;
         let existing = self.repository.passkeys(live.person.id).await?;
         let newcomer = Newcomer { person: live.person.id, login, display_name };
-        let (challenge, record) =
-            self.party.start_registration(holder_of(&live.session), newcomer, &existing, self.source())?;
+        let demand = self.repository.demand(&live.person).await?;
+        let (holder, wanted) = (holder_of(&live.session), (newcomer, &demand));
+        let (challenge, record) = self.party.start_registration(holder, wanted, &existing, self.source())?;
         self.repository.add_ceremony(&record).await?;
         Ok((challenge, record.id))
     }
@@ -112,7 +113,7 @@ impl<R: Repository> Identity<R> {
     /// Finishes registering a passkey; completes an enrolment.
     ///
     /// # Errors
-    /// [`IdentityError::Passkey`] when it was not accepted.
+    /// [`IdentityError::Passkey`] when it was not accepted, or is not what is demanded of somebody with these roles.
     pub async fn finish_passkey_enrolment(
         &self,
         token: &str,
@@ -123,7 +124,8 @@ impl<R: Repository> Identity<R> {
         let live = self.ready_for(token, event).await?;
         let holder = holder_of(&live.session);
         let record = self.take(ceremony, holder).await?;
-        let by = (holder, self.settings.passkeys(live.person.audience));
+        let demand = self.repository.demand(&live.person).await?;
+        let by = (holder, &demand);
         let passkey = self.party.finish_registration(record, by, (response, name), self.source())?;
         if !self.repository.add_passkey(&passkey).await? {
             return Err(IdentityError::PasskeyKnown);
@@ -193,7 +195,8 @@ impl<R: Repository> Identity<R> {
             return Err(strange().into());
         }
         let counter = passkey.counter;
-        let by = (holder, self.settings.passkeys(person.audience));
+        let demand = self.repository.demand(&person).await?;
+        let by = (holder, &demand);
         let used = self.party.finish_authentication(record, by, (response, passkey), self.now())?;
         // Of two copies of an authenticator that sign at the same moment one wins.
         if !self.repository.update_passkey(&used, counter).await? {

@@ -13,7 +13,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 use crate::{
     TokenHash,
     invite::InviteRecord,
-    passkey::{CeremonyId, CeremonyRecord, PasskeyRecord},
+    passkey::{CeremonyId, CeremonyRecord, Demand, PasskeyRecord},
     password::StoredPassword,
     recovery::RecoveryRecord,
     session::SessionRecord,
@@ -178,6 +178,9 @@ pub trait Repository: Send + Sync {
     /// Uses a step up; `false` when this or a later one was used already.
     fn use_totp_step(&self, id: CredentialId, step: Step) -> impl Future<Output = Answer<bool>> + Send;
 
+    /// What is demanded of the passkeys of a person, for the roles that they hold; of somebody who has not joined yet, for those
+    /// that the accepted invitation will grant.
+    fn demand(&self, person: &PersonRecord) -> impl Future<Output = Answer<Demand>> + Send;
     /// The passkeys of a person.
     fn passkeys(&self, person: PersonId) -> impl Future<Output = Answer<Vec<PasskeyRecord>>> + Send;
     /// The passkey with this credential id.
@@ -260,6 +263,15 @@ pub trait Repository: Send + Sync {
         invite: &InviteRecord,
         now: Timestamp,
     ) -> impl Future<Output = Answer<bool>> + Send;
+
+    /// Uses up the recovery that link and code open now, with the person's old factors, sessions, devices and apps; whose it is,
+    /// or `None` when they open none.
+    fn use_recovery(
+        &self,
+        link: TokenHash,
+        code: &str,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<Option<PersonId>>> + Send;
 
     /// Adds a ceremony.
     fn add_ceremony(&self, ceremony: &CeremonyRecord) -> impl Future<Output = Answer<()>> + Send;

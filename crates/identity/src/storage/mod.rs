@@ -5,10 +5,14 @@
 
 mod app_tokens;
 mod apps;
+mod devices;
 mod launches;
+mod notices;
 mod people;
+mod recoveries;
 mod roles;
 mod rows;
+mod settings;
 
 use std::sync::Arc;
 
@@ -19,16 +23,20 @@ use zeroize::Zeroizing;
 
 pub use app_tokens::{Introspection, Issued, Proof};
 pub use apps::{AppError, AppGrant, Client, Consent, Prepared};
+pub use devices::{Bound, DEVICE_LIFETIME, DeviceView, Presented};
 pub use launches::{Chart, Launched};
+pub use notices::{NoticeKind, NoticeView, WeakFactors};
 pub use people::{
     Invited, NewPerson, PeopleError, PersonDetails, PersonStatus, PersonView, Profile, check_name,
 };
+pub use recoveries::{BegunRecovery, RecoveryView};
 pub use roles::RoleRequest;
+pub use settings::SettingsError;
 
 use crate::{
     TokenHash,
     invite::InviteRecord,
-    passkey::{CeremonyId, CeremonyRecord, PasskeyRecord},
+    passkey::{CeremonyId, CeremonyRecord, Demand, PasskeyRecord},
     password::StoredPassword,
     recovery::RecoveryRecord,
     service::{
@@ -187,6 +195,10 @@ impl Repository for PgRepository {
         Ok(self.store.use_totp_step(id, step.0).await?)
     }
 
+    async fn demand(&self, person: &PersonRecord) -> Answer<Demand> {
+        self.demand_of(person).await
+    }
+
     async fn passkeys(&self, person: PersonId) -> Answer<Vec<PasskeyRecord>> {
         let rows = self.store.passkeys(person).await?;
         rows.into_iter().map(|row| rows::passkey(self.tenant, row)).collect()
@@ -266,6 +278,10 @@ impl Repository for PgRepository {
 
     async fn accept_invite(&self, invite: &InviteRecord, now: Timestamp) -> Answer<bool> {
         Ok(self.store.accept_invite(invite.id, invite.person, now).await?)
+    }
+
+    async fn use_recovery(&self, link: TokenHash, code: &str, now: Timestamp) -> Answer<Option<PersonId>> {
+        self.redeem(link, code, now).await
     }
 
     async fn add_ceremony(&self, ceremony: &CeremonyRecord) -> Answer<()> {

@@ -45,6 +45,9 @@ pub enum PeopleError {
     /// A yes would go to whoever has the invitation. 409.
     #[error("this person has not joined, or you invited them: let them join, and somebody else decide")]
     NotJoined,
+    /// A recovery of the person is under way. 409.
+    #[error("a recovery of this account is under way: let it be approved, or end it first")]
+    UnderWay,
     /// The same is asked for already. 409.
     #[error("this role was asked for already: let somebody else decide on it")]
     Asked,
@@ -283,7 +286,7 @@ impl PgRepository {
         self.open_profile(&self.store.person(id).await?.ok_or_else(gone)?).await
     }
 
-    async fn open_profile(&self, row: &entity::person::Model) -> Answer<Profile> {
+    pub(super) async fn open_profile(&self, row: &entity::person::Model) -> Answer<Profile> {
         let id = row.id.as_bytes();
         let login = self.open_sealed(SecretColumn::PersonLogin, id, &row.sealed_login).await?;
         let name = self.open_sealed(SecretColumn::PersonName, id, &row.sealed_name).await?;
@@ -381,7 +384,7 @@ fn text(bytes: &[u8]) -> Answer<Zeroizing<String>> {
     }
 }
 
-const fn status(person: &entity::person::Model) -> PersonStatus {
+pub(super) const fn status(person: &entity::person::Model) -> PersonStatus {
     if person.left_at.is_some() {
         PersonStatus::Left
     } else if person.suspended_at.is_some() {

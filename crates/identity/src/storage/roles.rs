@@ -12,7 +12,8 @@ use carekeep_vault::{
 use std::time::Duration;
 use uuid::Uuid;
 
-use super::{PgRepository, people::PeopleError};
+use super::{NoticeKind, PgRepository, people::PeopleError};
+use crate::service::RepositoryError;
 
 type Answer<T> = Result<T, PeopleError>;
 
@@ -70,7 +71,12 @@ impl PgRepository {
     /// [`PeopleError::Unavailable`].
     pub async fn grant_role(&self, leave: Authorized<GrantRole>, role: &str) -> Answer<bool> {
         let person = self.works_here(self.target(&leave)?).await?;
-        Ok(self.store.grant_role(self.grant(person, role, Some(leave.by()))).await?)
+        let granted = self.store.grant_role(self.grant(person, role, Some(leave.by()))).await?;
+        self.come_in_anew(person, role).await?;
+        if granted {
+            self.tell(person, NoticeKind::RoleGiven, role).await?;
+        }
+        Ok(granted)
     }
 
     /// Asks for a role that somebody else has to approve; `None` when the person holds it already.
@@ -170,6 +176,10 @@ impl PgRepository {
         let grant = decision.1.then(|| self.grant(request.person, &request.role, decision.0));
         let now = self.vault.clock().now();
         match self.store.decide_role_request(request.id, decision, grant, now).await? {
+            Decided::Done if decision.1 => {
+                self.come_in_anew(request.person, &request.role).await?;
+                self.tell(request.person, NoticeKind::RoleGiven, &request.role).await
+            }
             Decided::Done => Ok(()),
             Decided::NotYours => Err(PeopleError::NotYours),
             Decided::NotJoined => Err(PeopleError::NotJoined),
@@ -182,7 +192,11 @@ impl PgRepository {
     /// [`PeopleError::LastInRole`], [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
     pub async fn revoke_role(&self, leave: Authorized<GrantRole>, role: &str) -> Answer<bool> {
         let person = self.target(&leave)?;
-        done(self.store.revoke_role(person, role, self.vault.clock().now()).await?)
+        let taken = done(self.store.revoke_role(person, role, self.vault.clock().now()).await?)?;
+        if taken {
+            self.tell(person, NoticeKind::RoleTaken, role).await?;
+        }
+        Ok(taken)
     }
 
     /// Suspends a person and ends all their sessions, within a second everywhere; `false` when they are suspended already.
@@ -210,6 +224,20 @@ impl PgRepository {
     pub async fn remove(&self, leave: Authorized<RemovePerson>) -> Answer<bool> {
         let person = self.target(&leave)?;
         done(self.store.leave(person, self.vault.clock().now()).await?)
+    }
+
+    /// Signs out who got a role that restricts passkeys: the session may rest on one that counts no more.
+    async fn come_in_anew(&self, person: PersonId, role: &str) -> Answer<()> {
+        let unavailable = |error: RepositoryError| PeopleError::Unavailable(Box::new(error));
+        if self.restricts(role).await.map_err(unavailable)? {
+            self.store.revoke_sessions(person, None, self.vault.clock().now()).await?;
+        }
+        Ok(())
+    }
+
+    async fn tell(&self, person: PersonId, kind: NoticeKind, role: &str) -> Answer<()> {
+        let told = self.notify(person, kind, Some(role)).await;
+        told.map_err(|error| PeopleError::Unavailable(Box::new(error)))
     }
 
     /// Roles are for those who work here and have not left; a patient's account is for the chart that it was made for.

@@ -11,7 +11,7 @@ use std::{
 use carekeep_identity::{
     TokenHash,
     invite::InviteRecord,
-    passkey::{CeremonyId, CeremonyRecord, PasskeyRecord},
+    passkey::{CeremonyId, CeremonyRecord, Demand, PasskeyRecord},
     password::StoredPassword,
     recovery::RecoveryRecord,
     service::{
@@ -46,6 +46,8 @@ pub(crate) struct State {
     sessions: Vec<SessionRecord>,
     invites: Vec<InviteRecord>,
     ceremonies: Vec<CeremonyRecord>,
+    /// What is demanded of everybody's passkeys.
+    pub(crate) demand: Demand,
 }
 
 /// Where attempts meet.
@@ -182,6 +184,10 @@ impl Repository for Memory {
         let mut state = self.state();
         let totp = state.totps.iter_mut().find(|totp| totp.id == id && totp.last < Some(step));
         Ok(totp.is_some_and(|totp| totp.last.replace(step) < Some(step)))
+    }
+
+    async fn demand(&self, _: &PersonRecord) -> Answer<Demand> {
+        Ok(self.state().demand.clone())
     }
 
     async fn passkeys(&self, person: PersonId) -> Answer<Vec<PasskeyRecord>> {
@@ -330,6 +336,11 @@ impl Repository for Memory {
         state.passkeys.retain(|passkey| passkey.person != person);
         state.sessions.retain(|session| session.person != person);
         Ok(true)
+    }
+
+    /// Recoveries are rows of two administrators; the tests over HTTP have them.
+    async fn use_recovery(&self, _: TokenHash, _: &str, _: Timestamp) -> Answer<Option<PersonId>> {
+        Ok(None)
     }
 
     async fn add_ceremony(&self, ceremony: &CeremonyRecord) -> Answer<()> {

@@ -57,6 +57,7 @@ impl Ask {
                 purpose: purpose(role),
                 tenant_active: true,
                 known_device: true,
+                device_required: false,
             },
         }
     }

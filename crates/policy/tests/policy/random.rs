@@ -61,13 +61,14 @@ fn resource(
 fn context() -> impl Strategy<Value = Context> {
     let aal = prop_oneof![1 => Just(Aal::One), 6 => Just(Aal::Two), 1 => Just(Aal::Three)];
     let age = prop_oneof![3 => Just(60_u32), 1 => Just(299), 1 => Just(300), 1 => any::<u32>()];
-    (aal, age, weighted(0.95), any::<bool>()).prop_map(
-        |(aal, factor_age_seconds, tenant_active, known_device)| Context {
+    (aal, age, weighted(0.95), any::<bool>(), weighted(0.2)).prop_map(
+        |(aal, factor_age_seconds, tenant_active, known_device, device_required)| Context {
             aal,
             factor_age_seconds,
             purpose: Purpose::Treatment,
             tenant_active,
             known_device,
+            device_required,
         },
     )
 }
@@ -81,6 +82,7 @@ fn target() -> impl Strategy<Value = (Action, ResourceKind)> {
         (Action::ApproveRole, ResourceKind::Account),
         (Action::SuspendPerson, ResourceKind::Account),
         (Action::RemovePerson, ResourceKind::Account),
+        (Action::RecoverAccount, ResourceKind::Account),
         (Action::InvitePatient, ResourceKind::Patient),
         (Action::AssignCareTeam, ResourceKind::Patient),
         (Action::ReadAudit, ResourceKind::AuditLog),

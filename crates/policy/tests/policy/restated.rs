@@ -1,6 +1,6 @@
 //! The base policies once more, in plain Rust, written from what they are meant to say. Does not call the engine.
 
-use carekeep_policy::{Aal, Action, Class, DenyReason, Projection, Purpose, ResourceKind, Role};
+use carekeep_policy::{Aal, Action, Class, Context, DenyReason, Projection, Purpose, ResourceKind, Role};
 
 use crate::common::Ask;
 
@@ -31,8 +31,18 @@ pub(crate) fn decide(ask: &Ask) -> Expected {
         Some(_) if is_sensitive(ask.action) && ask.context.factor_age_seconds >= 5 * 60 => {
             Expected::Deny(DenyReason::NeedsFreshFactor)
         }
+        Some(_) if lacks_device(ask) => Expected::Deny(DenyReason::NeedsKnownDevice),
         Some(projection) => Expected::Allow(projection),
     }
+}
+
+/// Where the tenant asks for confirmed devices, charts are read from those, one's own excepted.
+fn lacks_device(ask: &Ask) -> bool {
+    let Context { device_required, known_device, purpose, .. } = ask.context;
+    device_required
+        && !known_device
+        && purpose != Purpose::PatientRequest
+        && is_chart(ask.resource.kind.class())
 }
 
 /// Which actions there are on which class of data.
@@ -50,7 +60,8 @@ fn exists(action: Action, class: Class) -> bool {
         | Action::GrantRole
         | Action::ApproveRole
         | Action::SuspendPerson
-        | Action::RemovePerson => class == Class::Account,
+        | Action::RemovePerson
+        | Action::RecoverAccount => class == Class::Account,
         Action::InvitePatient | Action::AssignCareTeam => class == Class::Patient,
         Action::ReadAudit | Action::ExportAudit => class == Class::AuditLog,
         Action::ManagePolicy => class == Class::PolicySet,
@@ -71,6 +82,7 @@ fn is_sensitive(action: Action) -> bool {
             | Action::ApproveRole
             | Action::SuspendPerson
             | Action::RemovePerson
+            | Action::RecoverAccount
             | Action::ExportAudit
             | Action::ManagePolicy
             | Action::ManageTenant
@@ -85,7 +97,11 @@ fn forbidden(ask: &Ask) -> bool {
         || (own_account
             && matches!(
                 ask.action,
-                Action::GrantRole | Action::ApproveRole | Action::SuspendPerson | Action::RemovePerson
+                Action::GrantRole
+                    | Action::ApproveRole
+                    | Action::SuspendPerson
+                    | Action::RemovePerson
+                    | Action::RecoverAccount
             ))
 }
 

@@ -2,9 +2,11 @@
 
 #![allow(missing_docs, reason = "the columns are described in the migration, once")]
 
+pub mod account_recovery;
 pub mod ceremony;
 pub mod device;
 pub mod invite;
+pub mod notice;
 pub mod oauth_assertion;
 pub mod oauth_client;
 pub mod oauth_code;
@@ -19,5 +21,6 @@ pub mod recovery_code;
 pub mod role_grant;
 pub mod role_request;
 pub mod session;
+pub mod sign_in_settings;
 pub mod softlock;
 pub mod totp;

@@ -40,16 +40,20 @@ impl Ids {
         of.insert("Session", SessionId::generate(clock, random).to_string());
         of.insert("RoleRequest", ResourceId::generate(clock, random).to_string());
         of.insert("Passkey", ResourceId::generate(clock, random).to_string());
+        of.insert("Recovery", ResourceId::generate(clock, random).to_string());
+        of.insert("Device", ResourceId::generate(clock, random).to_string());
         of.insert("Grant", ResourceId::generate(clock, random).to_string());
         of.insert("App", ResourceId::generate(clock, random).to_string());
         Self { origin: "absent", of }
     }
 
-    fn real(origin: &'static str, chart: &Chart, owner: &Credential, made: [String; 4]) -> Self {
+    fn real(origin: &'static str, chart: &Chart, owner: &Credential, made: [String; 6]) -> Self {
         let mut of: BTreeMap<_, _> = KINDS.iter().map(|kind| (*kind, chart.id(kind).to_owned())).collect();
         of.insert("Person", owner.person.as_ref().unwrap().id.to_string());
         of.insert("Session", owner.session.unwrap().to_string());
-        let [request, passkey, grant, app] = made;
+        let [request, passkey, grant, app, device, recovery] = made;
+        of.insert("Recovery", recovery);
+        of.insert("Device", device);
         of.insert("Grant", grant);
         of.insert("App", app);
         of.insert("RoleRequest", request);
@@ -132,7 +136,9 @@ async fn origins(stage: &Stage) -> (Ids, Ids) {
         let person = owner.person.as_ref().unwrap();
         let app = stage.clinic.platform.app(person, AppSpec::default()).await;
         let (request, passkey) = (stage.role_request(person).await, stage.passkey(person).await);
-        [request, passkey, app.grant.to_string(), app.client.to_string()]
+        let device = stage.clinic.platform.device(person, owner.session.unwrap()).await;
+        let recovery = stage.clinic.platform.recovery(person).await.to_string();
+        [request, passkey, app.grant.to_string(), app.client.to_string(), device.to_string(), recovery]
     };
     let (theirs, ours) = (asked(&stranger).await, asked(&scribe).await);
     (

@@ -47,7 +47,14 @@ pub(super) const ROUTES: &[(&str, &[&str])] = &[
     ("sessions.list", &[""]),
     ("sessions.revoke", &[""]),
     ("sessions.revoke_others", &[""]),
+    ("devices.list", &[""]),
+    ("devices.rename", &[""]),
+    ("devices.confirm", &[""]),
+    ("devices.forget", &[""]),
+    ("notices.list", &[""]),
+    ("notices.seen", &[""]),
     ("people.list", &[""]),
+    ("people.weak_factors", &[""]),
     ("people.invite", &[""]),
     ("people.invite_again", &[""]),
     ("people.grant_role", &["at once", "to be approved"]),
@@ -58,6 +65,15 @@ pub(super) const ROUTES: &[(&str, &[&str])] = &[
     ("role_requests.list", &[""]),
     ("role_requests.approve", &[""]),
     ("role_requests.reject", &[""]),
+    ("people.recover", &[""]),
+    ("recoveries.list", &[""]),
+    ("recoveries.approve", &[""]),
+    ("recoveries.reject", &[""]),
+    ("recovery.own", &[""]),
+    ("recovery.cancel", &[""]),
+    ("recovery.redeem", &[""]),
+    ("settings.sign_in", &[""]),
+    ("settings.put_sign_in", &[""]),
     ("care_team.assign", &[""]),
     ("care_team.relieve", &[""]),
     ("patients.invite", &[""]),
@@ -164,7 +180,11 @@ impl<'a> Props<'a> {
             "openapi" => Call::get("/api/v1/openapi.json"),
             "sessions" => self.sessions(name, credential).await,
             "passkeys" => self.passkeys(name, credential).await,
+            "devices" => self.devices(name, credential).await,
             "role_requests" => self.requests(name).await,
+            "settings" => settings(name),
+            "recoveries" | "recovery" => self.recoveries(name, credential).await,
+            "notices" => notices(name),
             _ => self.members(name, variant).await,
         }
     }
@@ -259,6 +279,22 @@ impl<'a> Props<'a> {
         }
     }
 
+    async fn devices(&self, name: &str, credential: &Credential) -> Call {
+        if name == "devices.list" {
+            return Call::get("/api/v1/devices");
+        }
+        let (platform, door) = (&self.stage.clinic.platform, &self.door);
+        let session = credential.session.unwrap_or(door.session);
+        let device = platform.device(self.known(credential).unwrap_or(door), session).await;
+        let path = format!("/api/v1/devices/{device}");
+        match name {
+            "devices.rename" => Call::new(Method::PUT, path, Body::Json(json!({"name": "Blue phone"}))),
+            "devices.confirm" => Call::new(Method::POST, format!("{path}/confirm"), Body::None),
+            "devices.forget" => Call::new(Method::DELETE, path, Body::None),
+            other => panic!("{other} has no request"),
+        }
+    }
+
     async fn sessions(&self, name: &str, credential: &Credential) -> Call {
         match name {
             "sessions.list" => Call::get("/api/v1/sessions"),
@@ -288,9 +324,56 @@ impl<'a> Props<'a> {
         Call::new(Method::POST, format!("/api/v1/role-requests/{id}/{decision}"), Body::None)
     }
 
+    /// Somebody of staff who has joined, whose account can be recovered.
+    async fn colleague(&self) -> Person {
+        let spec = PersonSpec { roles: &[Role::Auditor], ..PersonSpec::default() };
+        self.stage.hiring().hire(self.stage.clinic.acme.id, &self.login(), spec).await
+    }
+
+    async fn recoveries(&self, name: &str, credential: &Credential) -> Call {
+        let begun =
+            |person: String| Call::new(Method::POST, format!("/api/v1/people/{person}/recovery"), Body::None);
+        match name.split_once('.').unwrap() {
+            ("recoveries", "list") => Call::get("/api/v1/recoveries"),
+            ("recoveries", decision) => {
+                let person = self.colleague().await.id;
+                let made = self.stage.done(&self.stage.boss, begun(person.to_string())).await;
+                let id = made["recovery"]["id"].as_str().unwrap();
+                Call::new(Method::POST, format!("/api/v1/recoveries/{id}/{decision}"), Body::None)
+            }
+            (_, "own") => Call::get("/api/v1/recovery"),
+            (_, "cancel") => {
+                // One that is under way, of whoever asks, if they work here.
+                if let Some(person) = self.known(credential) {
+                    let boss = self.stage.credential(&self.stage.boss).await;
+                    self.stage.send(&boss, &begun(person.id.to_string())).await;
+                }
+                Call::new(Method::DELETE, "/api/v1/recovery", Body::None)
+            }
+            (_, "redeem") => {
+                let person = self.colleague().await.id;
+                let made = self.stage.done(&self.stage.boss, begun(person.to_string())).await;
+                let id = made["recovery"]["id"].as_str().unwrap();
+                let approve = Call::new(Method::POST, format!("/api/v1/recoveries/{id}/approve"), Body::None);
+                let approved = self.stage.done(self.stage.actor("tenant admin"), approve).await;
+                // The hold is over; the clock stays, for the sessions of the others.
+                let over = "UPDATE {s}.account_recovery SET opens_at = approved_at WHERE ended_at IS NULL";
+                self.stage.clinic.as_superuser("operations", over).await;
+                let halves = json!({"token": approved["token"], "code": made["code"]});
+                Call::post("/api/v1/recovery/redeem", halves)
+            }
+            (_, other) => panic!("{other} has no request"),
+        }
+    }
+
     async fn members(&self, name: &str, variant: &str) -> Call {
         match name {
+            "people.recover" => {
+                let path = format!("/api/v1/people/{}/recovery", self.colleague().await.id);
+                Call::new(Method::POST, path, Body::None)
+            }
             "people.list" => Call::get("/api/v1/people?limit=200"),
+            "people.weak_factors" => Call::get("/api/v1/people/weak-factors?limit=200"),
             "people.invite" => {
                 let body = json!({"login": self.login(), "name": "New Comer", "roles": ["nurse"]});
                 Call::post("/api/v1/people", body)
@@ -326,5 +409,22 @@ impl<'a> Props<'a> {
             }
             other => panic!("{other} has no request"),
         }
+    }
+}
+
+fn settings(name: &str) -> Call {
+    let path = "/api/v1/settings/sign-in";
+    match name {
+        "settings.sign_in" => Call::get(path),
+        "settings.put_sign_in" => Call::new(Method::PUT, path, Body::Json(json!({"passkeys": {}}))),
+        other => panic!("{other} has no request"),
+    }
+}
+
+fn notices(name: &str) -> Call {
+    match name {
+        "notices.list" => Call::get("/api/v1/notices"),
+        "notices.seen" => Call::post("/api/v1/notices/seen", json!({"until": uuid::Uuid::max()})),
+        other => panic!("{other} has no request"),
     }
 }

@@ -13,6 +13,7 @@ pub(super) const ROUTES: &[(&str, &[&str])] = &[
     ("page.home", &[""]),
     ("page.sign_in", &[""]),
     ("page.join", &[""]),
+    ("page.recover", &[""]),
     ("page.consent", &[""]),
     ("page.apps", &[""]),
     ("page.asset", &["sign-in.js"]),

@@ -4,13 +4,18 @@ use axum::{
     Json,
     response::{IntoResponse, Response},
 };
-use carekeep_identity::{PlainToken, flow::SessionState, service::SignedIn};
+use carekeep_identity::{
+    PlainToken,
+    flow::SessionState,
+    service::SignedIn,
+    storage::{Bound, DEVICE_LIFETIME, NoticeKind},
+};
 use carekeep_vault::AccountEvent;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::visit::{Delivery, HOLDER_COOKIE, Visit};
+use super::visit::{DEVICE_COOKIE, Delivery, HOLDER_COOKIE, Visit};
 use crate::{
     api::session::COOKIE,
     problem::{Problem, catalogue},
@@ -37,6 +42,9 @@ pub(super) struct Step {
     /// The next session token, for programs; browsers get it in a cookie.
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<String>,
+    /// For programs that sent `Carekeep-Device`: what to send there the next time; browsers get it in a cookie.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<String>,
 }
 
 /// What a newcomer has enrolled.
@@ -57,6 +65,7 @@ impl Step {
             must_reenrol: None,
             codes: None,
             token: None,
+            device: None,
         };
         match state {
             SessionState::PendingSecondFactor => step.next = "second_factor",
@@ -87,19 +96,45 @@ pub(super) async fn stepped_with(
     signed_in: &SignedIn,
     step: Step,
 ) -> Result<Response, Problem> {
-    visit.record(event, &signed_in.session).await?;
-    deliver(visit.delivery, &signed_in.token, step)
+    use AccountEvent::{EnrolPasskey, EnrolPassword, EnrolTotp};
+    let enrolled = matches!(event, EnrolPassword | EnrolTotp | EnrolPasskey);
+    let bound = visit.bind_device(&signed_in.session, enrolled).await?;
+    let mut session = signed_in.session.clone();
+    session.device = session.device.or(bound.as_ref().map(|bound| bound.device));
+    visit.record(event, &session).await?;
+    if bound.as_ref().is_some_and(|bound| bound.new) {
+        let people = visit.identity.repository();
+        people.notify(session.person, NoticeKind::NewDevice, Some(visit.device_name())).await?;
+    }
+    // Told anew each time, so that a browser that is in use does not forget it.
+    let told =
+        |bound: &Bound| bound.token.as_ref().map(PlainToken::reveal).or(visit.device()).map(str::to_owned);
+    deliver(visit.delivery, &signed_in.token, bound.as_ref().and_then(told), step)
 }
 
-fn deliver(delivery: Delivery, token: &PlainToken, mut step: Step) -> Result<Response, Problem> {
+fn deliver(
+    delivery: Delivery,
+    token: &PlainToken,
+    device: Option<String>,
+    mut step: Step,
+) -> Result<Response, Problem> {
     if delivery == Delivery::Body {
         step.token = Some(token.reveal().to_owned());
+        step.device = device;
         return Ok(Json(step).into_response());
     }
     let mut response = Json(step).into_response();
     let headers = response.headers_mut();
     headers.append(header::SET_COOKIE, secret_cookie(&session_cookie(token.reveal()))?);
+    if let Some(device) = device {
+        headers.append(header::SET_COOKIE, secret_cookie(&device_cookie(&device))?);
+    }
     Ok(response)
+}
+
+fn device_cookie(token: &str) -> String {
+    let seconds = DEVICE_LIFETIME.as_secs();
+    format!("{DEVICE_COOKIE}={token}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={seconds}")
 }
 
 fn session_cookie(token: &str) -> String {
@@ -130,14 +165,15 @@ fn secret_cookie(text: &str) -> Result<HeaderValue, Problem> {
     Ok(value)
 }
 
-/// The session is over; a browser forgets everything of this tenant (ASVS 5.0 section 14.3.1).
+/// The session is over; a browser forgets everything of this tenant (ASVS 5.0 section 14.3.1), but that it was here: the
+/// session's cookie ends by itself, so that the one of the device stays.
 pub(super) fn signed_out(delivery: Delivery) -> Response {
     if delivery == Delivery::Body {
         return StatusCode::NO_CONTENT.into_response();
     }
     let headers = [
         (header::SET_COOKIE.as_str(), "__Host-carekeep=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0"),
-        ("clear-site-data", "\"cache\", \"cookies\", \"storage\""),
+        ("clear-site-data", "\"cache\", \"storage\""),
     ];
     (StatusCode::NO_CONTENT, headers).into_response()
 }
@@ -154,5 +190,8 @@ mod tests {
         let gone = out.headers()[header::SET_COOKIE].to_str().unwrap();
         assert!(gone.starts_with("__Host-carekeep=;") && gone.ends_with("Max-Age=0"), "{gone}");
         assert!(out.headers().contains_key("clear-site-data"));
+        let device = device_cookie("ckd_x");
+        let kept = "__Host-carekeep-device=ckd_x; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=15552000";
+        assert_eq!(device, kept);
     }
 }

@@ -5,17 +5,21 @@
 
 mod answer;
 mod apps;
+mod devices;
 mod enrol;
 mod first_admin;
 mod grants;
 mod launch;
+mod notices;
 mod oauth;
 mod passkeys;
 mod patients;
 mod people;
 mod problems;
+mod recoveries;
 mod roles;
 mod sessions;
+mod settings;
 mod sign_in;
 mod visit;
 
@@ -37,14 +41,18 @@ pub use roles::Request as RoleRequestView;
 use self::{
     answer::Step,
     apps::{App, Apps, NewApp},
+    devices::{DeviceName, Devices},
     enrol::{Accept, NewPassword, TotpSetup},
     grants::Grants,
     launch::{LaunchableApps, OpenChart, Opened},
+    notices::{Notices, Seen, Weak},
     passkeys::{Begun, Finish, Passkeys, Registration, Renamed},
     patients::PatientAccount,
     people::{Invitation, NewMember, People, Roles},
+    recoveries::{Approved, Begun as BegunRecovery, OwnRecovery, Recoveries, Redeem},
     roles::{Given, Requests},
     sessions::{Me, Revoked, Sessions},
+    settings::SignIn,
     sign_in::{Code, Password},
 };
 use super::Endpoint;
@@ -68,8 +76,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         sign_in_endpoints(),
         enrol_endpoints(),
         session_endpoints(),
+        device_endpoints(),
+        notice_endpoints(),
         people_endpoints(),
         role_endpoints(),
+        recovery_endpoints(),
+        settings_endpoints(),
         patient_endpoints(),
         app_endpoints(),
     ]
@@ -235,6 +247,49 @@ fn session_endpoints() -> Vec<Endpoint> {
     ]
 }
 
+fn device_endpoints() -> Vec<Endpoint> {
+    const DEVICE: &str = "/api/v1/devices/{id}";
+    let done = StatusCode::NO_CONTENT;
+    vec![
+        Endpoint::new(Method::GET, "/api/v1/devices", "devices.list", get(devices::list))
+            .says("The devices that you signed in from, the last used first.")
+            .gives::<Devices>(),
+        Endpoint::new(Method::PUT, DEVICE, "devices.rename", put(devices::rename))
+            .says("Give one of your own devices another name.")
+            .takes::<DeviceName>()
+            .answers(done),
+        Endpoint::new(
+            Method::POST,
+            "/api/v1/devices/{id}/confirm",
+            "devices.confirm",
+            post(devices::confirm),
+        )
+        .says(
+            "Confirm one of your own devices: the first one from itself, a further one from a confirmed one.",
+        )
+        .answers(done),
+        Endpoint::new(Method::DELETE, DEVICE, "devices.forget", delete(devices::forget))
+            .says("Forget one of your own devices; its sessions end.")
+            .answers(done),
+    ]
+}
+
+fn notice_endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::new(Method::GET, "/api/v1/notices", "notices.list", get(notices::list))
+            .says("What happened to your account, the newest first.")
+            .gives::<Notices>(),
+        Endpoint::new(Method::POST, "/api/v1/notices/seen", "notices.seen", post(notices::seen))
+            .says("Mark your notices as seen, up to one.")
+            .takes::<Seen>()
+            .answers(StatusCode::NO_CONTENT),
+        Endpoint::new(Method::GET, "/api/v1/people/weak-factors", "people.weak_factors", get(notices::weak))
+            .says("Whose ways in are weak, and why, the oldest first; `after` and `limit` page through all people.")
+            .asks(&["after", "limit"])
+            .gives::<Weak>(),
+    ]
+}
+
 fn people_endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::new(Method::GET, "/api/v1/people", "people.list", get(people::list))
@@ -326,6 +381,55 @@ fn role_endpoints() -> Vec<Endpoint> {
         Endpoint::new(Method::POST, REJECT, "role_requests.reject", post(roles::reject))
             .says("Refuse a role that somebody else asked for.")
             .answers(done),
+    ]
+}
+
+fn recovery_endpoints() -> Vec<Endpoint> {
+    const OWN: &str = "/api/v1/recovery";
+    const APPROVE: &str = "/api/v1/recoveries/{id}/approve";
+    const REJECT: &str = "/api/v1/recoveries/{id}/reject";
+    let done = StatusCode::NO_CONTENT;
+    vec![
+        Endpoint::new(Method::POST, "/api/v1/people/{id}/recovery", "people.recover", post(recoveries::begin))
+            .says("Begin the recovery of an account whose person lost all factors. The code is shown once; another administrator approves.")
+            .gives::<BegunRecovery>()
+            .answers(StatusCode::CREATED),
+        Endpoint::new(Method::GET, "/api/v1/recoveries", "recoveries.list", get(recoveries::list))
+            .says("The recoveries of accounts that are under way, the oldest first.")
+            .gives::<Recoveries>(),
+        Endpoint::new(Method::POST, APPROVE, "recoveries.approve", post(recoveries::approve))
+            .says("Approve a recovery that somebody else began. The token is shown once; it works after the hold.")
+            .gives::<Approved>(),
+        Endpoint::new(Method::POST, REJECT, "recoveries.reject", post(recoveries::reject))
+            .says("End a recovery that should not go on.")
+            .answers(done),
+        Endpoint::new(Method::GET, OWN, "recovery.own", get(recoveries::own))
+            .says("The recovery of your own account that is under way, if there is one.")
+            .gives::<OwnRecovery>(),
+        Endpoint::new(Method::DELETE, OWN, "recovery.cancel", delete(recoveries::cancel))
+            .says("End the recovery of your own account.")
+            .answers(done),
+        Endpoint::new(Method::POST, "/api/v1/recovery/redeem", "recovery.redeem", post(recoveries::redeem))
+            .public()
+            .says("Give what two administrators handed you, after the hold: all old factors and sessions are gone, new factors have to be enrolled.")
+            .takes::<Redeem>()
+            .gives::<Step>(),
+    ]
+}
+
+fn settings_endpoints() -> Vec<Endpoint> {
+    const SIGN_IN: &str = "/api/v1/settings/sign-in";
+    vec![
+        Endpoint::new(Method::GET, SIGN_IN, "settings.sign_in", get(settings::sign_in))
+            .says("What the organisation decided about the ways in.")
+            .gives::<SignIn>(),
+        Endpoint::new(Method::PUT, SIGN_IN, "settings.put_sign_in", put(settings::put_sign_in))
+            .says(
+                "Decide about the ways in. Whoever holds a role for which less counts than before is signed out; you need a \
+                 passkey that still counts for you.",
+            )
+            .takes::<SignIn>()
+            .answers(StatusCode::NO_CONTENT),
     ]
 }
 

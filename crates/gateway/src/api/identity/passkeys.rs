@@ -10,6 +10,7 @@ use axum::{
 use carekeep_identity::passkey::{
     CeremonyId, Mediation, PasskeyRecord, PublicKeyCredential, RegisterPublicKeyCredential,
 };
+use carekeep_identity::storage::NoticeKind;
 use carekeep_vault::{AccountEvent, Factor};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -215,6 +216,8 @@ pub(super) async fn remove(_: SignedIn, visit: Visit, Path(id): Path<String>) ->
     let id = id.parse().map_err(|_| catalogue::NOT_FOUND)?;
     // On record first: an entry without the removal may be, the other way round not.
     visit.record(AccountEvent::RemovePasskey, &visit.live().await?.session).await?;
-    visit.identity.remove_passkey(visit.token()?, id).await?;
+    let live = visit.identity.remove_passkey(visit.token()?, id).await?;
+    let people = visit.identity.repository();
+    people.notify(live.person.id, NoticeKind::FactorRemoved, Some("passkey")).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -111,15 +111,32 @@ struct Member {
 
 const PAGE: u32 = 50;
 
+impl Page {
+    /// After whom, and how many.
+    pub(super) fn read(self) -> Result<(Option<PersonId>, u32), Problem> {
+        let after = self.after.map(|id| id.parse::<PersonId>()).transpose();
+        let after = after.map_err(|_| catalogue::MALFORMED_QUERY)?;
+        Ok((after, self.limit.unwrap_or(PAGE).clamp(1, 200)))
+    }
+}
+
+/// Where somebody stands, in a word.
+pub(super) const fn status_name(status: PersonStatus) -> &'static str {
+    match status {
+        PersonStatus::Invited => "invited",
+        PersonStatus::Active => "active",
+        PersonStatus::Suspended => "suspended",
+        PersonStatus::Left => "left",
+    }
+}
+
 /// `GET /api/v1/people`
 pub(super) async fn list(
     SignedIn(caller): SignedIn,
     visit: Visit,
     Query(page): Query<Page>,
 ) -> Result<Response, Problem> {
-    let after = page.after.map(|id| id.parse::<PersonId>()).transpose();
-    let after = after.map_err(|_| catalogue::MALFORMED_QUERY)?;
-    let limit = page.limit.unwrap_or(PAGE).clamp(1, 200);
+    let (after, limit) = page.read()?;
     let leave = visit.api.vault.authorize::<ListPeople>(&caller, None).await?;
     let people = visit.identity.repository().list_people(leave, after, limit).await?;
     let full = u32::try_from(people.len()).is_ok_and(|count| count == limit);
@@ -128,15 +145,9 @@ pub(super) async fn list(
 }
 
 fn member(person: PersonView) -> Member {
-    let status = match person.status {
-        PersonStatus::Invited => "invited",
-        PersonStatus::Active => "active",
-        PersonStatus::Suspended => "suspended",
-        PersonStatus::Left => "left",
-    };
     let mut member = Member {
         id: person.id.to_string(),
-        status,
+        status: status_name(person.status),
         created: person.created.to_string(),
         login: None,
         name: None,

@@ -5,8 +5,8 @@ use carekeep_identity::{
     oauth::ClientError,
     passkey::PasskeyError,
     password::PolicyError,
-    service::IdentityError,
-    storage::{AppError, PeopleError},
+    service::{IdentityError, RepositoryError},
+    storage::{AppError, PeopleError, SettingsError},
 };
 use carekeep_policy::DenyReason;
 use carekeep_vault::AccessError;
@@ -26,12 +26,14 @@ impl From<IdentityError> for Problem {
             IdentityError::FreshFactorNeeded => catalogue::FRESH_FACTOR_NEEDED,
             IdentityError::OutOfOrder(FlowError::SignInInstead) => catalogue::ALREADY_SET_UP,
             IdentityError::OutOfOrder(_) => catalogue::STEP_OUT_OF_ORDER,
+            IdentityError::Recovery => catalogue::RECOVERY_NOT_OPEN,
             IdentityError::Invite(_) => catalogue::INVITATION_NOT_VALID,
             IdentityError::Policy(error) => password(error),
             IdentityError::NoPasswords => catalogue::PASSWORDS_NOT_USED,
             IdentityError::Passkey(error) => passkey(&error),
             IdentityError::PasskeyKnown => catalogue::PASSKEY_KNOWN,
-            IdentityError::NoFactor => catalogue::NOT_FOUND,
+            IdentityError::NoFactor | IdentityError::NoDevice => catalogue::NOT_FOUND,
+            IdentityError::ConfirmElsewhere => catalogue::CONFIRM_ELSEWHERE,
             IdentityError::LastFactors => catalogue::LAST_FACTORS,
             IdentityError::Totp(_) => catalogue::NAME_NOT_SHOWABLE,
             IdentityError::Unavailable(error) => unavailable(&error),
@@ -60,7 +62,10 @@ fn password(error: PolicyError) -> Problem {
 fn passkey(error: &PasskeyError) -> Problem {
     match error {
         PasskeyError::Stale => catalogue::PASSKEY_ATTEMPT_EXPIRED,
-        PasskeyError::DeviceBoundNeeded => catalogue::PASSKEY_NOT_ALLOWED,
+        PasskeyError::DeviceBoundNeeded => catalogue::PASSKEY_NOT_ALLOWED.member("needs", "device-bound"),
+        PasskeyError::AttestedNeeded => catalogue::PASSKEY_NOT_ALLOWED
+            .detail("An authenticator of a model that your organisation has listed is needed here.")
+            .member("needs", "attested"),
         PasskeyError::Configuration | PasskeyError::Corrupt => {
             tracing::error!(error = %error, "passkeys do not work here");
             catalogue::INTERNAL
@@ -83,11 +88,32 @@ impl From<PeopleError> for Problem {
             PeopleError::Left => catalogue::PERSON_LEFT,
             PeopleError::NotYours => catalogue::NOT_YOURS_TO_DECIDE,
             PeopleError::NotJoined => catalogue::NOT_JOINED,
+            PeopleError::UnderWay => catalogue::RECOVERY_UNDER_WAY,
             PeopleError::Asked => catalogue::ROLE_ASKED_FOR,
             PeopleError::Name => catalogue::NAME_NOT_ALLOWED,
             PeopleError::OtherEvidence => catalogue::FORBIDDEN,
             PeopleError::Unavailable(cause) => unavailable(&*cause),
         }
+    }
+}
+
+impl From<SettingsError> for Problem {
+    fn from(error: SettingsError) -> Self {
+        match error {
+            SettingsError::Makers(_) => catalogue::SETTINGS_NOT_ALLOWED,
+            SettingsError::Hold => {
+                catalogue::SETTINGS_NOT_ALLOWED.detail("A recovery is held for 1 to 720 hours.")
+            }
+            SettingsError::LocksYouOut => catalogue::LOCKS_YOU_OUT,
+            SettingsError::OtherEvidence => catalogue::FORBIDDEN,
+            SettingsError::Unavailable(error) => unavailable(&error),
+        }
+    }
+}
+
+impl From<RepositoryError> for Problem {
+    fn from(error: RepositoryError) -> Self {
+        unavailable(&error)
     }
 }
 
@@ -125,6 +151,7 @@ impl From<AccessError> for Problem {
             AccessError::Gone => catalogue::GONE,
             AccessError::Forbidden(DenyReason::NeedsFreshFactor) => catalogue::FRESH_FACTOR_NEEDED,
             AccessError::Forbidden(DenyReason::NeedsSecondFactor) => catalogue::SIGN_IN_UNFINISHED,
+            AccessError::Forbidden(DenyReason::NeedsKnownDevice) => catalogue::DEVICE_NOT_CONFIRMED,
             AccessError::Forbidden(reason) => catalogue::FORBIDDEN.member("reason", reason.as_str()),
             AccessError::NotShown => catalogue::FORBIDDEN,
             AccessError::Conflict => catalogue::CONFLICT,

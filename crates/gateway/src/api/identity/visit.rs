@@ -8,13 +8,14 @@ use carekeep_identity::{
     passkey::{PasskeyError, RelyingParty},
     service::{Identity, IdentityError, Live, TenantSettings},
     session::{Activity, SessionRecord},
-    storage::PgRepository,
+    storage::{Bound, PgRepository, Presented},
 };
 use carekeep_kernel::TenantId;
 use carekeep_policy::Aal;
 use carekeep_vault::{AccountEvent, AccountHolder, Origin};
 use http::{HeaderMap, HeaderName, header, request::Parts};
 
+use super::{devices::first_name, notices};
 use crate::{
     api::{
         Api,
@@ -27,6 +28,12 @@ use crate::{
 
 /// Asks for the token in the body: `Carekeep-Token: body`.
 const TOKEN_HEADER: HeaderName = HeaderName::from_static("carekeep-token");
+
+/// Where a program says which device it is, or `new` for one that it will remember.
+const DEVICE_HEADER: HeaderName = HeaderName::from_static("carekeep-device");
+
+/// The cookie by which a browser is recognised. Not for signing in: it proves nothing.
+pub(super) const DEVICE_COOKIE: &str = "__Host-carekeep-device";
 
 /// The cookie that binds a sign-in by passkey to the browser that began it.
 pub(super) const HOLDER_COOKIE: &str = "__Host-carekeep-ceremony";
@@ -65,6 +72,9 @@ pub(super) struct Visit {
     pub(super) delivery: Delivery,
     pub(super) identity: Identity<PgRepository>,
     pub(super) holder: Option<String>,
+    /// What is kept to be recognised by; `None` for a program that does not want to be.
+    device: Option<String>,
+    device_name: String,
     address: IpAddr,
     from: Origin,
     token: Option<String>,
@@ -90,6 +100,8 @@ impl FromRequestParts<Api> for Visit {
             origin: Arc::clone(&route.origin),
             delivery,
             identity: Identity::new(repository, party, TenantSettings::default(), api.identity.clone()),
+            device: presented_device(&parts.headers, delivery),
+            device_name: first_name(&parts.headers),
             holder: cookie(&parts.headers, HOLDER_COOKIE).map(str::to_owned),
             address,
             from: origin(parts)?,
@@ -152,17 +164,57 @@ impl Visit {
         self.note(&self.live().await?.session, (event, true), Some(said)).await
     }
 
+    /// Finds out from which device a session is that has reached two factors; `None` for one that has not, that knows, or of a
+    /// program that does not want to be recognised.
+    pub(super) async fn bind_device(
+        &self,
+        session: &SessionRecord,
+        enrolled: bool,
+    ) -> Result<Option<Bound>, Problem> {
+        let active = matches!(session.state, SessionState::Active { .. });
+        let Some(token) = self.device.as_deref().filter(|_| active && session.device.is_none()) else {
+            return Ok(None);
+        };
+        let presented = Presented { token: Some(token), name: &self.device_name, enrolled };
+        Ok(Some(self.identity.repository().bind_device(session, presented).await?))
+    }
+
+    /// What the browser keeps to be recognised by.
+    pub(super) fn device(&self) -> Option<&str> {
+        self.device.as_deref()
+    }
+
+    /// What the device is called until its person says otherwise.
+    pub(super) fn device_name(&self) -> &str {
+        &self.device_name
+    }
+
+    /// Whether policy counts two factors: whoever came in by a recovery code has one.
+    pub(super) fn two_factors(&self, session: &SessionRecord) -> bool {
+        session.state == SessionState::Active { must_reenrol: false }
+    }
+
     async fn note(
         &self,
         session: &SessionRecord,
         what: (AccountEvent, bool),
         said: Option<&str>,
     ) -> Result<(), Problem> {
-        // As policy counts it: whoever came in by a recovery code has one factor.
-        let two = session.state == SessionState::Active { must_reenrol: false };
-        let aal = if two { Aal::Two } else { Aal::One };
-        let holder = AccountHolder { tenant: self.tenant, person: session.person, session: session.id, aal };
+        let aal = if self.two_factors(session) { Aal::Two } else { Aal::One };
+        let holder = AccountHolder {
+            tenant: self.tenant,
+            person: session.person,
+            session: session.id,
+            aal,
+            device: session.device,
+        };
         self.api.vault.record_account_event(holder, self.from, what, said).await?;
+        // What is on record about an account, its person is told too.
+        if let (event, true) = what
+            && let Some((kind, about)) = notices::of(event)
+        {
+            self.identity.repository().notify(session.person, kind, about).await?;
+        }
         Ok(())
     }
 
@@ -183,6 +235,14 @@ impl Visit {
     pub(super) async fn count_address(&self) -> Result<(), Problem> {
         self.api.limiter.check_sign_in_address(self.address).await?;
         Ok(())
+    }
+}
+
+/// What a browser or a program says to be recognised. Any text that is no token of ours is answered with a new one.
+fn presented_device(headers: &HeaderMap, delivery: Delivery) -> Option<String> {
+    match delivery {
+        Delivery::Cookie => Some(cookie(headers, DEVICE_COOKIE).unwrap_or_default().to_owned()),
+        Delivery::Body => headers.get(DEVICE_HEADER)?.to_str().ok().map(str::to_owned),
     }
 }
 

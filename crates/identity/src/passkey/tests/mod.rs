@@ -1,6 +1,7 @@
 //! Ceremonies that succeed, and the many that must not (BARS I4). Every negative vector is one change of a ceremony that
 //! succeeds in the same test.
 
+mod attestation;
 mod authenticator;
 mod registration;
 mod sign_in;
@@ -56,7 +57,9 @@ impl World {
         existing: &[PasskeyRecord],
     ) -> (CreationChallengeResponse, CeremonyRecord) {
         let newcomer = Newcomer { person: holder.person.unwrap(), login: "ada", display_name: "Dr. Ada" };
-        self.party.start_registration(holder, newcomer, existing, self.source()).unwrap()
+        self.party
+            .start_registration(holder, (newcomer, &Demand::default()), existing, self.source())
+            .unwrap()
     }
 
     /// A passkey of `person`, registered with these flags and this counter.
@@ -69,10 +72,14 @@ impl World {
             Ceremony { flags, counter, ..Ceremony::registration(&challenge, ORIGIN) }.register(&key);
         let record = self
             .party
-            .finish_registration(ceremony, (holder, PasskeyPolicy::Any), (&response, "key"), self.source())
+            .finish_registration(ceremony, (holder, &Demand::default()), (&response, "key"), self.source())
             .unwrap();
         (key, record)
     }
+}
+
+fn demand(policy: PasskeyPolicy) -> Demand {
+    Demand::new(policy, &[]).unwrap()
 }
 
 /// A refusal must be for the reason that the vector is about, and not for a mistake in the test. `why` is what the reason
@@ -140,6 +147,6 @@ fn a_begun_ceremony_survives_being_stored() {
     let read: CeremonyRecord = serde_json::from_str(&stored).unwrap();
     let key = SoftKey::new(b"credential-0001", world.person.as_bytes());
     let response = Ceremony::registration(&challenge, ORIGIN).register(&key);
-    let policy = PasskeyPolicy::DeviceBound;
-    world.party.finish_registration(read, (holder, policy), (&response, "key"), world.source()).unwrap();
+    let demand = demand(PasskeyPolicy::DeviceBound);
+    world.party.finish_registration(read, (holder, &demand), (&response, "key"), world.source()).unwrap();
 }

@@ -23,7 +23,12 @@ fn attempt_with(
     change(&mut ceremony);
     let key = SoftKey::new(b"credential-0001", world.person.as_bytes());
     let response = ceremony.register(&key);
-    world.party.finish_registration(record, (holder, policy), (&response, " My\nkey "), world.source())
+    world.party.finish_registration(
+        record,
+        (holder, &demand(policy)),
+        (&response, " My\nkey "),
+        world.source(),
+    )
 }
 
 #[test]
@@ -109,7 +114,7 @@ fn bar_i4_a_challenge_is_good_for_five_minutes_and_one_session_person_and_tenant
             ..record
         };
         let response = Ceremony::registration(&challenge, ORIGIN).register(&key);
-        party.finish_registration(record, (holder, PasskeyPolicy::Any), (&response, "x"), world.source())
+        party.finish_registration(record, (holder, &Demand::default()), (&response, "x"), world.source())
     };
     assert!(finish(&world.party, mine, 1).is_ok(), "the control");
     let stale = [
@@ -136,7 +141,7 @@ fn the_clock_decides_when_a_challenge_is_old() {
         world.clock.advance(Duration::from_secs(seconds));
         let outcome = world.party.finish_registration(
             record,
-            (holder, PasskeyPolicy::Any),
+            (holder, &Demand::default()),
             (&response, "x"),
             world.source(),
         );
@@ -151,10 +156,10 @@ fn a_response_answers_its_own_challenge_only() {
     let key = SoftKey::new(b"credential-0001", world.person.as_bytes());
     let (first, record) = world.start_registration(holder, &[]);
     let response = Ceremony::registration(&first, ORIGIN).register(&key);
-    let policy = PasskeyPolicy::Any;
-    world.party.finish_registration(record, (holder, policy), (&response, "x"), world.source()).unwrap();
+    let demand = Demand::default();
+    world.party.finish_registration(record, (holder, &demand), (&response, "x"), world.source()).unwrap();
     let (_, second) = world.start_registration(holder, &[]);
-    let replay = world.party.finish_registration(second, (holder, policy), (&response, "x"), world.source());
+    let replay = world.party.finish_registration(second, (holder, &demand), (&response, "x"), world.source());
     assert!(matches!(
         replay,
         Err(PasskeyError::Rejected(Reason::Ceremony(WebauthnError::MismatchedChallenge)))
@@ -171,7 +176,7 @@ fn a_passkey_that_the_person_has_already_is_refused() {
         let response = Ceremony::registration(&challenge, ORIGIN).register(key);
         world.party.finish_registration(
             record,
-            (holder, PasskeyPolicy::Any),
+            (holder, &Demand::default()),
             (&response, "x"),
             world.source(),
         )
@@ -183,7 +188,11 @@ fn a_passkey_that_the_person_has_already_is_refused() {
 fn nobody_registers_a_passkey_for_somebody_else() {
     let world = World::new();
     let newcomer = Newcomer { person: world.other, login: "x", display_name: "x" };
-    let outcome =
-        world.party.start_registration(world.holder(Some(world.person)), newcomer, &[], world.source());
+    let outcome = world.party.start_registration(
+        world.holder(Some(world.person)),
+        (newcomer, &Demand::default()),
+        &[],
+        world.source(),
+    );
     assert!(matches!(outcome, Err(PasskeyError::Stale)));
 }

@@ -15,7 +15,7 @@ struct Attempt {
     ceremony: Ceremony,
     record: CeremonyRecord,
     holder: Holder,
-    policy: PasskeyPolicy,
+    demand: Demand,
 }
 
 impl Attempt {
@@ -57,13 +57,13 @@ impl Attempt {
     ) -> Self {
         ceremony.flags = flags;
         ceremony.counter = if counter == 0 { 0 } else { counter + 1 };
-        Self { world, key, passkey, ceremony, record, holder, policy: PasskeyPolicy::Any }
+        Self { world, key, passkey, ceremony, record, holder, demand: Demand::default() }
     }
 
     fn finish(self) -> Result<PasskeyRecord, PasskeyError> {
         let response = self.ceremony.sign(&self.key);
         let now = self.world.clock.now();
-        let by = (self.holder, self.policy);
+        let by = (self.holder, &self.demand);
         self.world.party.finish_authentication(self.record, by, (&response, self.passkey), now)
     }
 }
@@ -230,10 +230,10 @@ fn a_copied_authenticator_is_found_even_when_both_copies_began_at_once() {
 fn bar_i5_device_bound_is_checked_at_use_too() {
     for begin in KINDS {
         let mut synced = begin(UP | UV | BE, 0);
-        synced.policy = PasskeyPolicy::DeviceBound;
+        synced.demand = demand(PasskeyPolicy::DeviceBound);
         assert!(matches!(synced.finish(), Err(PasskeyError::DeviceBoundNeeded)));
         let mut bound = begin(UP | UV, 0);
-        bound.policy = PasskeyPolicy::DeviceBound;
+        bound.demand = demand(PasskeyPolicy::DeviceBound);
         assert!(bound.finish().is_ok());
     }
 }

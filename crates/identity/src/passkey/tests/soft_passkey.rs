@@ -18,10 +18,10 @@ fn i1_an_independent_authenticator_registers_and_signs_in() {
         selection.require_resident_key = false;
     }
     let response = authenticator.do_registration(origin.clone(), challenge).unwrap();
-    let policy = PasskeyPolicy::DeviceBound;
+    let demand = demand(PasskeyPolicy::DeviceBound);
     let mut passkey = world
         .party
-        .finish_registration(ceremony, (holder, policy), (&response, "soft"), world.source())
+        .finish_registration(ceremony, (holder, &demand), (&response, "soft"), world.source())
         .unwrap();
 
     for _ in 0..2 {
@@ -29,7 +29,7 @@ fn i1_an_independent_authenticator_registers_and_signs_in() {
         let (challenge, ceremony) =
             world.party.start_authentication(holder, std::slice::from_ref(&passkey), world.source()).unwrap();
         let response = authenticator.do_authentication(origin.clone(), challenge).unwrap();
-        let by = (holder, policy);
+        let by = (holder, &demand);
         passkey =
             world.party.finish_authentication(ceremony, by, (&response, passkey), world.clock.now()).unwrap();
         assert!(passkey.counter > before);

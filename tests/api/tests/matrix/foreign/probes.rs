@@ -166,10 +166,14 @@ pub(super) fn sessions(ids: &Ids) -> Vec<Probe> {
     let path = format!("/api/v1/sessions/{}", ids.get("Session"));
     let passkey = format!("/api/v1/passkeys/{}", ids.get("Passkey"));
     let grant = format!("/api/v1/app-grants/{}", ids.get("Grant"));
+    let device = format!("/api/v1/devices/{}", ids.get("Device"));
     let renamed = Body::Json(json!({"name": "Mine"}));
     vec![
         probe("end a session", Call::new(Method::DELETE, path, Body::None)),
-        probe("rename a passkey", Call::new(Method::PUT, passkey.clone(), renamed)),
+        probe("rename a passkey", Call::new(Method::PUT, passkey.clone(), renamed.clone())),
+        probe("rename a device", Call::new(Method::PUT, device.clone(), renamed)),
+        probe("confirm a device", Call::new(Method::POST, format!("{device}/confirm"), Body::None)),
+        probe("forget a device", Call::new(Method::DELETE, device, Body::None)),
         probe("remove a passkey", Call::new(Method::DELETE, passkey, Body::None)),
         probe("withdraw what an app was allowed", Call::new(Method::DELETE, grant, Body::None)),
     ]
@@ -186,8 +190,12 @@ pub(super) fn members(stage: &Stage, ids: &Ids) -> Vec<Probe> {
     let team = |patient: &str, person: &str| put(format!("/api/v1/patients/{patient}/care-team/{person}"));
     let join = json!({"login": "new.comer", "name": "New Comer"});
     let app = format!("/api/v1/apps/{}", ids.get("App"));
+    let recovery = format!("/api/v1/recoveries/{}", ids.get("Recovery"));
     vec![
         probe("approve an app", post(format!("{app}/approve"))),
+        probe("recover somebody", post(format!("/api/v1/people/{person}/recovery"))),
+        probe("approve a recovery", post(format!("{recovery}/approve"))),
+        probe("reject a recovery", post(format!("{recovery}/reject"))),
         probe("disable an app", post(format!("{app}/disable"))),
         probe("remove an app", delete(app)),
         probe("invite somebody again", {

@@ -1,0 +1,149 @@
+//! What happened to one's account, and whose ways in are weak.
+
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
+use carekeep_identity::storage::{NoticeKind, NoticeView, WeakFactors};
+use carekeep_vault::{AccountEvent, Factor, catalogue::ListPeople};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{
+    people::{Page, status_name},
+    visit::Visit,
+};
+use crate::{
+    api::SignedIn,
+    problem::{self, Problem, Query},
+};
+
+/// What a person is told of what is recorded as done, and which factor it is about. What is recorded before it is tried (that a
+/// passkey is removed) is told where it is done.
+pub(super) const fn of(event: AccountEvent) -> Option<(NoticeKind, Option<&'static str>)> {
+    Some(match event {
+        AccountEvent::EnrolPassword => (NoticeKind::FactorAdded, Some("password")),
+        AccountEvent::EnrolTotp => (NoticeKind::FactorAdded, Some("totp")),
+        AccountEvent::EnrolPasskey => (NoticeKind::FactorAdded, Some("passkey")),
+        AccountEvent::NewRecoveryCodes => (NoticeKind::RecoveryCodesMade, None),
+        AccountEvent::SignIn(Factor::RecoveryCode) => (NoticeKind::RecoveryCodeUsed, None),
+        AccountEvent::AllowApp => (NoticeKind::AppAllowed, None),
+        _ => return None,
+    })
+}
+
+/// One's own notices.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Notices {
+    /// The newest first, 100 at most.
+    #[schema(inline)]
+    notices: Vec<Notice>,
+}
+
+/// Something that happened.
+#[derive(Serialize, ToSchema)]
+struct Notice {
+    /// Its id; later ones have greater ids.
+    #[schema(format = "uuid")]
+    id: String,
+    /// `new_device`, `factor_added`, `factor_removed`, `recovery_codes_made`, `recovery_code_used`, `app_allowed`,
+    /// `role_given`, `role_taken`, `recovery_begun`, `recovery_approved` or `recovery_ended`.
+    kind: String,
+    /// Which factor, role, app or device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    about: Option<String>,
+    /// When.
+    #[schema(format = "date-time")]
+    at: String,
+    /// Whether it was marked as seen.
+    seen: bool,
+}
+
+/// Up to which notice they were seen.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Seen {
+    /// The id of the newest notice that was shown.
+    #[schema(value_type = String, format = "uuid")]
+    until: Uuid,
+}
+
+/// `GET /api/v1/notices`
+pub(super) async fn list(_: SignedIn, visit: Visit) -> Result<Response, Problem> {
+    let notices = visit.identity.repository().notices(&visit.live().await?).await?;
+    let view = |notice: NoticeView| Notice {
+        id: notice.id.to_string(),
+        kind: notice.kind,
+        about: notice.about,
+        at: notice.at.to_string(),
+        seen: notice.seen.is_some(),
+    };
+    Ok(Json(Notices { notices: notices.into_iter().map(view).collect() }).into_response())
+}
+
+/// `POST /api/v1/notices/seen`
+pub(super) async fn seen(
+    _: SignedIn,
+    visit: Visit,
+    problem::Json(body): problem::Json<Seen>,
+) -> Result<Response, Problem> {
+    visit.identity.repository().saw_notices(&visit.live().await?, body.until).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Whose ways in are weak.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Weak {
+    /// The oldest first.
+    #[schema(inline)]
+    people: Vec<WeakPerson>,
+    /// Whom to go on after, if there may be more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "uuid")]
+    next: Option<String>,
+}
+
+/// Somebody whose ways in are weak.
+#[derive(Serialize, ToSchema)]
+struct WeakPerson {
+    /// The id.
+    #[schema(format = "uuid")]
+    person: String,
+    /// The login name.
+    login: String,
+    /// The name that colleagues see.
+    name: String,
+    /// Where the person stands.
+    status: &'static str,
+    /// `no_passkey` (what they have can be phished), `few_recovery_codes` (fewer than three), `never_joined`.
+    why: Vec<&'static str>,
+}
+
+/// `GET /api/v1/people/weak-factors`
+pub(super) async fn weak(
+    SignedIn(caller): SignedIn,
+    visit: Visit,
+    Query(page): Query<Page>,
+) -> Result<Response, Problem> {
+    let (after, limit) = page.read()?;
+    let leave = visit.api.vault.authorize::<ListPeople>(&caller, None).await?;
+    let (people, next) = visit.identity.repository().weak_factors(leave, after, limit).await?;
+    let view = |weak: WeakFactors| WeakPerson {
+        person: weak.person.to_string(),
+        login: weak.profile.login.to_string(),
+        name: weak.profile.name.to_string(),
+        status: status_name(weak.status),
+        why: [
+            (weak.no_passkey, "no_passkey"),
+            (weak.few_codes, "few_recovery_codes"),
+            (weak.never_joined, "never_joined"),
+        ]
+        .into_iter()
+        .filter_map(|(is, why)| is.then_some(why))
+        .collect(),
+    };
+    let people = people.into_iter().map(view).collect();
+    Ok(Json(Weak { people, next: next.map(|person| person.to_string()) }).into_response())
+}

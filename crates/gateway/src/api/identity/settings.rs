@@ -1,0 +1,118 @@
+//! What the tenant decides about the ways in, for its administrators.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
+use carekeep_identity::{
+    passkey::{PasskeyPolicy, TrustedMaker},
+    settings::SignInSettings,
+};
+use carekeep_policy::Role;
+use carekeep_vault::catalogue::{ManageTenant, ReadSettings};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::visit::Visit;
+use crate::{
+    api::SignedIn,
+    problem::{self, Problem, catalogue},
+};
+
+/// The ways in.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SignIn {
+    /// Which passkeys a role may use, by role: `any`, `device-bound` or `attested`; `any` where nothing is said. Of several
+    /// roles the strictest counts.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    passkeys: BTreeMap<String, PasskeyPolicy>,
+    /// Whom `attested` goes by.
+    #[serde(default)]
+    #[schema(inline)]
+    makers: Vec<Maker>,
+    /// Whether health data is for devices that the person has confirmed; one's own chart is one's own.
+    #[serde(default)]
+    confirmed_devices: bool,
+    /// How long an approved recovery of an account is held before it can be used, in hours: 1 to 720, 24 if nothing is said.
+    #[serde(default = "a_day")]
+    recovery_hold_hours: u16,
+}
+
+const fn a_day() -> u16 {
+    24
+}
+
+/// A maker of authenticators.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Maker {
+    /// The root certificate of its attestations, PEM.
+    root: String,
+    /// The models (AAGUIDs) that count, one at least.
+    #[schema(value_type = Vec<String>)]
+    models: Vec<Uuid>,
+}
+
+impl From<SignInSettings> for SignIn {
+    fn from(settings: SignInSettings) -> Self {
+        let maker = |TrustedMaker { root, models }| Maker { root, models };
+        Self {
+            passkeys: settings.passkeys,
+            makers: settings.makers.into_iter().map(maker).collect(),
+            confirmed_devices: settings.confirmed_devices,
+            recovery_hold_hours: settings.recovery_hold_hours,
+        }
+    }
+}
+
+impl From<SignIn> for SignInSettings {
+    fn from(body: SignIn) -> Self {
+        let maker = |Maker { root, models }| TrustedMaker { root, models };
+        Self {
+            passkeys: body.passkeys,
+            makers: body.makers.into_iter().map(maker).collect(),
+            confirmed_devices: body.confirmed_devices,
+            recovery_hold_hours: body.recovery_hold_hours,
+        }
+    }
+}
+
+impl SignIn {
+    /// For the ledger: what is decided, in words.
+    fn deed(&self) -> String {
+        let passkeys = serde_json::to_string(&self.passkeys).unwrap_or_default();
+        let models: Vec<_> = self.makers.iter().flat_map(|maker| &maker.models).collect();
+        format!(
+            "passkeys {passkeys}, models {models:?}, confirmed devices {}, recovery held for {} h",
+            self.confirmed_devices, self.recovery_hold_hours
+        )
+    }
+}
+
+/// `GET /api/v1/settings/sign-in`
+pub(super) async fn sign_in(SignedIn(caller): SignedIn, visit: Visit) -> Result<Response, Problem> {
+    let leave = visit.api.vault.authorize::<ReadSettings>(&caller, None).await?;
+    let settings = visit.identity.repository().sign_in_settings(leave).await?;
+    Ok(Json(SignIn::from(settings)).into_response())
+}
+
+/// `PUT /api/v1/settings/sign-in`
+pub(super) async fn put_sign_in(
+    SignedIn(caller): SignedIn,
+    visit: Visit,
+    problem::Json(body): problem::Json<SignIn>,
+) -> Result<Response, Problem> {
+    if body.passkeys.keys().any(|role| role.parse::<Role>().is_err()) {
+        return Err(catalogue::ROLES_NOT_ALLOWED);
+    }
+    let deed = body.deed();
+    let leave = visit.api.vault.authorize_deed::<ManageTenant>(&caller, None, Some(&deed)).await?;
+    visit.identity.repository().put_sign_in_settings(leave, &caller, &body.into()).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}

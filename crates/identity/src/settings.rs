@@ -1,0 +1,123 @@
+//! What a tenant decides about the ways in, beyond what the platform demands.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::passkey::{Demand, MakersError, PasskeyPolicy, TrustedMaker};
+
+/// Roles that reach beyond one tenant: whatever is configured, their passkeys are bound to a device. No tenant can have such
+/// people yet; whoever introduces them finds the rule here.
+const BEYOND_ONE_TENANT: [&str; 2] = ["platform_operator", "partner_admin"];
+
+/// What a tenant decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SignInSettings {
+    /// Which passkeys a role may use, by the role's name; any where nothing is said.
+    pub passkeys: BTreeMap<String, PasskeyPolicy>,
+    /// Whom `attested` goes by.
+    pub makers: Vec<TrustedMaker>,
+    /// Whether health data is for devices that the person has confirmed.
+    pub confirmed_devices: bool,
+    /// How long an approved recovery is held before it can be used, in hours, 1 to 720: time for the person to object.
+    pub recovery_hold_hours: u16,
+}
+
+impl Default for SignInSettings {
+    fn default() -> Self {
+        Self {
+            passkeys: BTreeMap::new(),
+            makers: Vec::new(),
+            confirmed_devices: false,
+            recovery_hold_hours: 24,
+        }
+    }
+}
+
+impl SignInSettings {
+    /// What is demanded of the passkeys of somebody with these roles: of several policies the strictest.
+    ///
+    /// # Errors
+    /// When a stored maker cannot be read.
+    pub fn demand<'a>(&self, roles: impl IntoIterator<Item = &'a str>) -> Result<Demand, MakersError> {
+        let strictest = roles.into_iter().map(|role| self.policy(role)).max().unwrap_or_default();
+        Demand::new(strictest, &self.makers)
+    }
+
+    /// The policy of one role.
+    #[must_use]
+    pub fn policy(&self, role: &str) -> PasskeyPolicy {
+        let floor =
+            if BEYOND_ONE_TENANT.contains(&role) { PasskeyPolicy::DeviceBound } else { PasskeyPolicy::Any };
+        self.passkeys.get(role).copied().unwrap_or_default().max(floor)
+    }
+
+    /// Whether a passkey that was good for this role before may be good no more.
+    #[must_use]
+    pub fn tightens(&self, before: &Self, role: &str) -> bool {
+        let (old, new) = (before.policy(role), self.policy(role));
+        new > old || (new == PasskeyPolicy::Attested && self.makers != before.makers)
+    }
+
+    /// Checks what somebody wants to set.
+    ///
+    /// # Errors
+    /// When a maker cannot be read, or `attested` is demanded and nobody is trusted.
+    pub fn check(&self) -> Result<(), MakersError> {
+        Demand::new(PasskeyPolicy::Attested, &self.makers)?;
+        let attested = self.passkeys.values().any(|policy| *policy == PasskeyPolicy::Attested);
+        if attested && self.makers.is_empty() { Err(MakersError) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(pairs: &[(&str, PasskeyPolicy)]) -> SignInSettings {
+        let passkeys = pairs.iter().map(|(role, policy)| ((*role).to_owned(), *policy)).collect();
+        SignInSettings { passkeys, ..SignInSettings::default() }
+    }
+
+    #[test]
+    fn i1_of_several_roles_the_strictest_policy_counts() {
+        let settings =
+            settings(&[("clinician", PasskeyPolicy::DeviceBound), ("tenant_admin", PasskeyPolicy::Attested)]);
+        let of = |roles: &[&str]| settings.demand(roles.iter().copied()).unwrap().policy();
+        assert_eq!(of(&[]), PasskeyPolicy::Any);
+        assert_eq!(of(&["reception"]), PasskeyPolicy::Any);
+        assert_eq!(of(&["reception", "clinician"]), PasskeyPolicy::DeviceBound);
+        assert_eq!(of(&["clinician", "tenant_admin", "reception"]), PasskeyPolicy::Attested);
+    }
+
+    #[test]
+    fn i1_who_reaches_beyond_one_tenant_has_a_device_bound_passkey_whatever_is_configured() {
+        for role in BEYOND_ONE_TENANT {
+            assert_eq!(settings(&[]).policy(role), PasskeyPolicy::DeviceBound);
+            assert_eq!(settings(&[(role, PasskeyPolicy::Any)]).policy(role), PasskeyPolicy::DeviceBound);
+            assert_eq!(settings(&[(role, PasskeyPolicy::Attested)]).policy(role), PasskeyPolicy::Attested);
+        }
+    }
+
+    #[test]
+    fn what_nobody_could_meet_is_not_set() {
+        assert!(settings(&[("nurse", PasskeyPolicy::DeviceBound)]).check().is_ok());
+        assert_eq!(settings(&[("nurse", PasskeyPolicy::Attested)]).check(), Err(MakersError));
+        let makers =
+            vec![TrustedMaker { root: "no certificate".to_owned(), models: vec![uuid::Uuid::nil()] }];
+        assert_eq!(SignInSettings { makers, ..SignInSettings::default() }.check(), Err(MakersError));
+    }
+
+    #[test]
+    fn a_role_is_tightened_by_more_or_by_other_makers() {
+        let (any, bound) = (settings(&[]), settings(&[("nurse", PasskeyPolicy::DeviceBound)]));
+        let attested = settings(&[("nurse", PasskeyPolicy::Attested)]);
+        let mut other = attested.clone();
+        other.makers.push(TrustedMaker { root: String::new(), models: Vec::new() });
+        assert!(bound.tightens(&any, "nurse") && attested.tightens(&bound, "nurse"));
+        assert!(other.tightens(&attested, "nurse"));
+        assert!(!any.tightens(&bound, "nurse") && !bound.tightens(&any, "clinician"));
+        assert!(!attested.tightens(&attested.clone(), "nurse"));
+    }
+}

@@ -1,0 +1,180 @@
+//! Devices that people sign in from: recognised by a secret that the browser keeps, confirmed by their person.
+//!
+//! Invariants: what is stored is a hash over the secret and the person, so a browser that several people use is a device of
+//! each, and nothing tells that it is the same one. A device proves nothing about who is there: it is never a factor.
+
+use std::time::Duration;
+
+use carekeep_kernel::{DeviceId, Timestamp};
+use carekeep_store::{Confirmed, columns, entity::device};
+
+use super::PgRepository;
+use crate::{
+    PlainToken, TokenHash, TokenKind,
+    service::{IdentityError, Live, RepositoryError},
+    session::SessionRecord,
+    token,
+};
+
+/// How long a device is recognised after it was last seen.
+pub const DEVICE_LIFETIME: Duration = Duration::from_secs(180 * 24 * 60 * 60);
+/// Devices of a person; the one that was not seen for the longest time makes way.
+const MOST: u64 = 20;
+/// The most characters of a name that are kept.
+const LONGEST_NAME: usize = 60;
+
+/// A device that a session begins on.
+pub struct Presented<'a> {
+    /// What the browser keeps, if it keeps something.
+    pub token: Option<&'a str>,
+    /// What the device is called until its person says otherwise.
+    pub name: &'a str,
+    /// The person has just set up their factors here: the first device that they have is theirs.
+    pub enrolled: bool,
+}
+
+/// The device of a session.
+pub struct Bound {
+    /// The device.
+    pub device: DeviceId,
+    /// What the browser is to keep, when it is something new.
+    pub token: Option<PlainToken>,
+    /// The person was never here before.
+    pub new: bool,
+}
+
+/// A device as its person sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceView {
+    /// Its id.
+    pub id: DeviceId,
+    /// What its person calls it.
+    pub name: String,
+    /// When it was first seen.
+    pub first_seen: Timestamp,
+    /// When somebody last signed in from it.
+    pub last_seen: Timestamp,
+    /// When its person confirmed it.
+    pub confirmed: Option<Timestamp>,
+}
+
+impl PgRepository {
+    /// Recognises the device of a session that has just reached two factors, or adds it.
+    ///
+    /// # Errors
+    /// When the storage does not answer.
+    pub async fn bind_device(
+        &self,
+        session: &SessionRecord,
+        presented: Presented<'_>,
+    ) -> Result<Bound, RepositoryError> {
+        let (person, now) = (session.person, self.vault.clock().now());
+        let hash = presented.token.and_then(|text| TokenHash::of_presented(TokenKind::Device, text).ok());
+        let row = match hash {
+            Some(hash) => self.store.device(hash.of_person(person).as_bytes()).await?,
+            None => None,
+        };
+        let good = row.as_ref().filter(|row| {
+            row.revoked_at.is_none() && now < Timestamp::from(row.last_seen_at) + DEVICE_LIFETIME
+        });
+        let bound = if let Some(row) = good {
+            let device = DeviceId::from_uuid(row.id);
+            self.store.saw_device(device, now).await?;
+            Bound { device, token: None, new: false }
+        } else {
+            // A secret that was this person's once and is no more is not taken again.
+            self.add_device(session, hash.filter(|_| row.is_none()), &presented).await?
+        };
+        self.store.bind_session(session.id, bound.device).await?;
+        Ok(bound)
+    }
+
+    async fn add_device(
+        &self,
+        session: &SessionRecord,
+        hash: Option<TokenHash>,
+        presented: &Presented<'_>,
+    ) -> Result<Bound, RepositoryError> {
+        let now = self.vault.clock().now();
+        let fresh = || token::issue(TokenKind::Device, self.random());
+        let (token, hash) = hash.map_or_else(
+            || {
+                let (token, hash) = fresh();
+                (Some(token), hash)
+            },
+            |hash| (None, hash),
+        );
+        let device = DeviceId::generate(&**self.vault.clock(), self.random());
+        let row = device::Model {
+            id: device.as_uuid(),
+            person: session.person.as_uuid(),
+            token_hash: columns::Digest(hash.of_person(session.person).as_bytes().to_vec()),
+            name: columns::Private(named(presented.name)),
+            first_seen_at: now.into(),
+            last_seen_at: now.into(),
+            revoked_at: None,
+            confirmed_at: None,
+        };
+        self.store.add_device(row, presented.enrolled, MOST).await?;
+        Ok(Bound { device, token, new: true })
+    }
+
+    /// The devices of a person, the last used first.
+    ///
+    /// # Errors
+    /// When the storage does not answer.
+    pub async fn devices(&self, live: &Live) -> Result<Vec<DeviceView>, RepositoryError> {
+        let rows = self.store.devices(live.person.id).await?;
+        Ok(rows.into_iter().map(view).collect())
+    }
+
+    /// Gives one of one's own devices another name.
+    ///
+    /// # Errors
+    /// [`IdentityError::NoDevice`], or when the storage does not answer.
+    pub async fn rename_device(&self, live: &Live, id: DeviceId, name: &str) -> Result<(), IdentityError> {
+        let renamed = self.store.rename_device(live.person.id, id, &named(name)).await;
+        if renamed.map_err(RepositoryError::from)? { Ok(()) } else { Err(IdentityError::NoDevice) }
+    }
+
+    /// Confirms one of one's own devices.
+    ///
+    /// # Errors
+    /// [`IdentityError::FreshFactorNeeded`]; [`IdentityError::NoDevice`]; [`IdentityError::ConfirmElsewhere`] when one was
+    /// confirmed before and this session is not from such a one.
+    pub async fn confirm_device(&self, live: &Live, id: DeviceId) -> Result<(), IdentityError> {
+        let now = self.vault.clock().now();
+        if !live.session.may_change_factors(now) {
+            return Err(IdentityError::FreshFactorNeeded);
+        }
+        let confirmed = self.store.confirm_device(live.person.id, id, live.session.device, now).await;
+        match confirmed.map_err(RepositoryError::from)? {
+            Confirmed::Done => Ok(()),
+            Confirmed::Absent => Err(IdentityError::NoDevice),
+            Confirmed::FromConfirmedOnly => Err(IdentityError::ConfirmElsewhere),
+        }
+    }
+
+    /// Forgets one of one's own devices; its sessions end.
+    ///
+    /// # Errors
+    /// [`IdentityError::NoDevice`], or when the storage does not answer.
+    pub async fn forget_device(&self, live: &Live, id: DeviceId) -> Result<(), IdentityError> {
+        let forgotten = self.store.forget_device(live.person.id, id, self.vault.clock().now()).await;
+        if forgotten.map_err(RepositoryError::from)? { Ok(()) } else { Err(IdentityError::NoDevice) }
+    }
+}
+
+fn named(name: &str) -> String {
+    name.trim().chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect()
+}
+
+fn view(row: device::Model) -> DeviceView {
+    DeviceView {
+        id: DeviceId::from_uuid(row.id),
+        name: row.name.0,
+        first_seen: row.first_seen_at.into(),
+        last_seen: row.last_seen_at.into(),
+        confirmed: row.confirmed_at.map(Timestamp::from),
+    }
+}

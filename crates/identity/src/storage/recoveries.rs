@@ -1,0 +1,250 @@
+//! Recovery of an account whose person lost all factors (SP 800-63B-4 section 4.2.2).
+//!
+//! Invariants: two administrators, neither of them the person, have a part in it, and each hands over one half: whoever begins
+//! it the code, whoever approves it the link. One half opens nothing, so neither a mailbox nor one administrator takes an
+//! account over. Between approval and use there is a hold in which the person, who may be signed in after all, can end it.
+
+use std::time::Duration;
+
+use carekeep_kernel::{CredentialId, PersonId, Timestamp};
+use carekeep_store::{Approval, columns::Digest, entity::account_recovery};
+use carekeep_vault::{Authorized, catalogue::RecoverAccount};
+use uuid::Uuid;
+
+use super::{NoticeKind, PgRepository, people::PeopleError, rows};
+use crate::{
+    PlainToken, TokenHash, TokenKind,
+    recovery::{self, PlainCode},
+    service::{Live, RepositoryError},
+    token,
+};
+
+/// How long a recovery waits for the second administrator.
+const APPROVAL_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How long it can be used once the hold is over.
+const OPEN_FOR: Duration = Duration::from_secs(72 * 60 * 60);
+/// The longest list in one answer.
+const LONGEST_LIST: u64 = 200;
+
+/// A recovery under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecoveryView {
+    /// Its id.
+    pub id: Uuid,
+    /// Whose account.
+    pub person: PersonId,
+    /// Who began it.
+    pub begun_by: PersonId,
+    /// When.
+    pub begun: Timestamp,
+    /// Who approved it.
+    pub approved_by: Option<PersonId>,
+    /// From when on it can be used.
+    pub opens: Option<Timestamp>,
+    /// When it lapses.
+    pub lapses: Timestamp,
+}
+
+/// A recovery that was begun, with the half that is handed to the person. Shown once.
+pub struct BegunRecovery {
+    /// The recovery.
+    pub recovery: RecoveryView,
+    /// The code.
+    pub code: PlainCode,
+}
+
+impl From<account_recovery::Model> for RecoveryView {
+    fn from(row: account_recovery::Model) -> Self {
+        Self {
+            id: row.id,
+            person: PersonId::from_uuid(row.person),
+            begun_by: PersonId::from_uuid(row.begun_by),
+            begun: row.begun_at.into(),
+            approved_by: row.approved_by.map(PersonId::from_uuid),
+            opens: row.opens_at.map(Timestamp::from),
+            lapses: row.closes_at.unwrap_or(row.expires_at).into(),
+        }
+    }
+}
+
+fn unavailable(error: RepositoryError) -> PeopleError {
+    PeopleError::Unavailable(Box::new(error))
+}
+
+impl PgRepository {
+    /// Begins the recovery of an account.
+    ///
+    /// # Errors
+    /// [`PeopleError::UnderWay`]; [`PeopleError::NotJoined`] for somebody who has not joined, [`PeopleError::Left`] for one who may
+    /// not sign in, [`PeopleError::PatientsAccount`] for a patient, whose identity no administrator can vouch for;
+    /// [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
+    pub async fn begin_recovery(
+        &self,
+        leave: Authorized<RecoverAccount>,
+    ) -> Result<BegunRecovery, PeopleError> {
+        let person = self.target(&leave)?;
+        let row = self.store.person(person).await?.ok_or(PeopleError::Left)?;
+        if row.patient.is_some() {
+            return Err(PeopleError::PatientsAccount);
+        }
+        if row.suspended_at.is_some() || row.left_at.is_some() {
+            return Err(PeopleError::Left);
+        }
+        if row.activated_at.is_none() {
+            return Err(PeopleError::NotJoined);
+        }
+        let now = self.vault.clock().now();
+        let (code, hash) = recovery::single(person, self.random());
+        let row = account_recovery::Model {
+            id: CredentialId::generate(&**self.vault.clock(), self.random()).as_uuid(),
+            person: person.as_uuid(),
+            begun_by: leave.by().as_uuid(),
+            begun_at: now.into(),
+            code_hash: Digest(hash.to_vec()),
+            expires_at: (now + APPROVAL_LIFE).into(),
+            approved_by: None,
+            approved_at: None,
+            token_hash: None,
+            opens_at: None,
+            closes_at: None,
+            ended_at: None,
+            outcome: None,
+        };
+        if !self.store.add_recovery(row.clone()).await? {
+            return Err(PeopleError::UnderWay);
+        }
+        self.notify(person, NoticeKind::RecoveryBegun, None).await.map_err(unavailable)?;
+        Ok(BegunRecovery { recovery: row.into(), code })
+    }
+
+    /// Whom a recovery is about, to ask whether somebody may decide on it.
+    ///
+    /// # Errors
+    /// [`PeopleError::Unavailable`].
+    pub async fn account_recovery(&self, id: Uuid) -> Result<Option<RecoveryView>, PeopleError> {
+        Ok(self.store.recovery(id).await?.map(RecoveryView::from))
+    }
+
+    /// The recoveries that have not ended, the oldest first, 200 at most.
+    ///
+    /// # Errors
+    /// [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
+    pub async fn account_recoveries(
+        &self,
+        leave: Authorized<RecoverAccount>,
+    ) -> Result<Vec<RecoveryView>, PeopleError> {
+        self.check(&leave)?;
+        self.under_way(None).await
+    }
+
+    /// Approves a recovery; the token goes into the link and nowhere else.
+    ///
+    /// # Errors
+    /// [`PeopleError::NotYours`] when it is not open, or was begun by or is for the very person;
+    /// [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
+    pub async fn approve_recovery(
+        &self,
+        leave: Authorized<RecoverAccount>,
+        recovery: &RecoveryView,
+    ) -> Result<(RecoveryView, PlainToken), PeopleError> {
+        let person = self.about(&leave, recovery)?;
+        let now = self.vault.clock().now();
+        let hours = self.settings().await.map_err(unavailable)?.recovery_hold_hours;
+        let opens = now + Duration::from_secs(u64::from(hours) * 60 * 60);
+        let (token, hash) = token::issue(TokenKind::Recovery, self.random());
+        let yes = Approval {
+            by: leave.by(),
+            at: now,
+            token_hash: *hash.as_bytes(),
+            opens,
+            closes: opens + OPEN_FOR,
+        };
+        if !self.store.approve_recovery(recovery.id, yes).await? {
+            return Err(PeopleError::NotYours);
+        }
+        self.notify(person, NoticeKind::RecoveryApproved, None).await.map_err(unavailable)?;
+        let approved = RecoveryView {
+            approved_by: Some(leave.by()),
+            opens: Some(opens),
+            lapses: opens + OPEN_FOR,
+            ..recovery.clone()
+        };
+        Ok((approved, token))
+    }
+
+    /// Ends a recovery that somebody should not have begun or approved.
+    ///
+    /// # Errors
+    /// [`PeopleError::NotYours`] when it has ended; [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
+    pub async fn reject_recovery(
+        &self,
+        leave: Authorized<RecoverAccount>,
+        recovery: &RecoveryView,
+    ) -> Result<(), PeopleError> {
+        let person = self.about(&leave, recovery)?;
+        if !self.store.end_recovery(recovery.id, "rejected", self.vault.clock().now()).await? {
+            return Err(PeopleError::NotYours);
+        }
+        self.notify(person, NoticeKind::RecoveryEnded, None).await.map_err(unavailable)
+    }
+
+    /// The recovery of one's own account that is under way.
+    ///
+    /// # Errors
+    /// [`PeopleError::Unavailable`].
+    pub async fn own_recovery(&self, live: &Live) -> Result<Option<RecoveryView>, PeopleError> {
+        Ok(self.under_way(Some(live.person.id)).await?.into_iter().next())
+    }
+
+    /// Ends the recovery of one's own account; `false` when none is under way.
+    ///
+    /// # Errors
+    /// [`PeopleError::Unavailable`].
+    pub async fn cancel_recovery(&self, live: &Live) -> Result<bool, PeopleError> {
+        let Some(recovery) = self.own_recovery(live).await? else { return Ok(false) };
+        let ended = self.store.end_recovery(recovery.id, "cancelled", self.vault.clock().now()).await?;
+        if ended {
+            let told = self.notify(live.person.id, NoticeKind::RecoveryEnded, None).await;
+            told.map_err(unavailable)?;
+        }
+        Ok(ended)
+    }
+
+    /// Uses a recovery up that link and code open now.
+    pub(super) async fn redeem(
+        &self,
+        link: TokenHash,
+        code: &str,
+        now: Timestamp,
+    ) -> Result<Option<PersonId>, RepositoryError> {
+        let Some(row) = self.store.recovery_of(link.as_bytes()).await? else { return Ok(None) };
+        let person = PersonId::from_uuid(row.person);
+        let stored: [u8; 32] = row.code_hash.0.as_slice().try_into().map_err(|_| rows::malformed())?;
+        if !recovery::is_single(&stored, person, code)
+            || !self.store.use_recovery(row.id, person, now).await?
+        {
+            return Ok(None);
+        }
+        self.notify(person, NoticeKind::RecoveryEnded, None).await?;
+        Ok(Some(person))
+    }
+
+    async fn under_way(&self, person: Option<PersonId>) -> Result<Vec<RecoveryView>, PeopleError> {
+        let now = self.vault.clock().now();
+        let rows = self.store.recoveries(person, LONGEST_LIST).await?;
+        let views = rows.into_iter().map(RecoveryView::from);
+        Ok(views.filter(|recovery| now < recovery.lapses).collect())
+    }
+
+    fn about(
+        &self,
+        leave: &Authorized<RecoverAccount>,
+        recovery: &RecoveryView,
+    ) -> Result<PersonId, PeopleError> {
+        if self.target(leave)? == recovery.person {
+            Ok(recovery.person)
+        } else {
+            Err(PeopleError::OtherEvidence)
+        }
+    }
+}

@@ -1,0 +1,116 @@
+// What somebody should know of their account: what happened to it, a recovery under way, the devices that it is used from.
+
+import { call, get, post } from "./api.js";
+import { at, onClick, run } from "./page.js";
+
+const WORDS = {
+  new_device: "Signed in from a new device",
+  factor_added: "A way to sign in was set up",
+  factor_removed: "A way to sign in was removed",
+  recovery_codes_made: "New recovery codes were made",
+  recovery_code_used: "A recovery code was used",
+  app_allowed: "An app was let in",
+  role_given: "A role was given",
+  role_taken: "A role was taken",
+  recovery_begun: "An administrator began to recover this account",
+  recovery_approved: "Another administrator approved the recovery of this account",
+  recovery_ended: "The recovery of this account ended",
+};
+
+const FACTORS = { password: "password", totp: "authenticator app", passkey: "passkey" };
+
+const when = (time) => new Date(time).toLocaleString();
+
+/** Shows all of it; `done` says what was done, `sensitive` does what may need a fresh factor. */
+export async function loadAccount(done, sensitive) {
+  await Promise.all([loadNotices(), loadRecovery(done), loadDevices(done, sensitive)]);
+}
+
+async function loadNotices() {
+  const { notices } = await get("/api/v1/notices");
+  const unseen = notices.filter((notice) => !notice.seen);
+  at("notices").replaceChildren(...notices.slice(0, 10).map(noticeItem));
+  at("notices-state").textContent = unseen.length ? `${unseen.length} new` : "Nothing new.";
+  const button = at("notices-seen");
+  button.hidden = unseen.length === 0;
+  button.value = notices[0]?.id ?? "";
+}
+
+function noticeItem(notice) {
+  const element = document.createElement("li");
+  const about = notice.about ? `: ${FACTORS[notice.about] ?? notice.about.replaceAll("_", " ")}` : "";
+  element.textContent = `${notice.seen ? "" : "New. "}${when(notice.at)}. ${WORDS[notice.kind] ?? notice.kind}${about}.`;
+  return element;
+}
+
+async function loadRecovery(done) {
+  const { recovery } = await get("/api/v1/recovery");
+  at("recovery").hidden = !recovery;
+  if (!recovery) return;
+  at("recovery-text").textContent = recovery.opens
+    ? `Two administrators agreed that you lost your ways to sign in. From ${when(recovery.opens)} on, whoever has what they handed over can replace all of them.`
+    : "An administrator says that you lost your ways to sign in. Another one has to agree.";
+  at("recovery-cancel").onclick = () => run(at("recovery-cancel"), async () => {
+    await call("DELETE", "/api/v1/recovery");
+    await Promise.all([loadRecovery(done), loadNotices()]);
+    done("The recovery has ended. Nothing was changed.");
+  });
+}
+
+async function loadDevices(done, sensitive) {
+  const { devices } = await get("/api/v1/devices");
+  const again = () => loadDevices(done, sensitive);
+  at("devices").replaceChildren(...devices.map((device) => deviceItem(device, done, sensitive, again)));
+}
+
+function deviceItem(device, done, sensitive, again) {
+  const element = document.createElement("li");
+  const text = document.createElement("span");
+  const confirmed = device.confirmed ? "Confirmed." : "Not confirmed.";
+  text.textContent = `${device.current ? "This device. " : ""}${device.name}: last signed in ${when(device.last_seen)}. ${confirmed}`;
+  element.append(text, document.createElement("br"));
+  const label = document.createElement("label");
+  label.textContent = "Name";
+  const name = document.createElement("input");
+  name.type = "text";
+  name.id = `device-${device.id}`;
+  name.maxLength = 60;
+  name.autocomplete = "off";
+  name.value = device.name;
+  label.htmlFor = name.id;
+  const path = `/api/v1/devices/${device.id}`;
+  element.append(label, name, button("Rename", device, async () => {
+    await call("PUT", path, { name: name.value });
+    await again();
+    done("The device has a new name.");
+  }));
+  if (!device.confirmed) {
+    element.append(button("Confirm", device, () => sensitive(async () => {
+      await post(`${path}/confirm`);
+      await again();
+      done("The device is confirmed.");
+    })));
+  }
+  element.append(button("Forget", device, async () => {
+    await call("DELETE", path);
+    if (device.current) location.assign("/sign-in");
+    await again();
+    done("The device is forgotten, and its sessions have ended.");
+  }));
+  return element;
+}
+
+function button(what, device, action) {
+  const element = document.createElement("button");
+  element.type = "button";
+  element.className = "second";
+  element.textContent = `${what} it`;
+  element.setAttribute("aria-label", `${what} the device ${device.name}`);
+  element.addEventListener("click", () => run(element, action));
+  return element;
+}
+
+onClick("notices-seen", async () => {
+  await post("/api/v1/notices/seen", { until: at("notices-seen").value });
+  await loadNotices();
+});

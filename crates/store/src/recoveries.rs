@@ -1,0 +1,202 @@
+//! Recoveries of accounts whose people lost all factors: begun by one, approved by another, used once.
+
+use carekeep_kernel::{PersonId, Timestamp};
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    TryInsertResult,
+    sea_query::{Expr, OnConflict},
+};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::{
+    Answer, Store,
+    columns::Digest,
+    connection::Transaction,
+    entity::{account_recovery, device, oauth_grant},
+    invites::delete_factors,
+    sessions::revoke_sessions,
+};
+
+/// A yes to a recovery.
+pub struct Approval {
+    /// Who says it.
+    pub by: PersonId,
+    /// When.
+    pub at: Timestamp,
+    /// Of the token in the link.
+    pub token_hash: [u8; 32],
+    /// From when on the link works.
+    pub opens: Timestamp,
+    /// Until when.
+    pub closes: Timestamp,
+}
+
+impl Store {
+    /// Adds a recovery; `false` when one is open for the person. One that has lapsed makes way.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn add_recovery(&self, new: account_recovery::Model) -> Answer<bool> {
+        use account_recovery::Column;
+        let lapsed = Condition::any()
+            .add(Condition::all().add(Column::ApprovedAt.is_null()).add(Column::ExpiresAt.lte(new.begun_at)))
+            .add(Column::ClosesAt.lte(new.begun_at));
+        account_recovery::Entity::update_many()
+            .col_expr(Column::EndedAt, Expr::value(new.begun_at))
+            .col_expr(Column::Outcome, Expr::value("lapsed"))
+            .filter(Column::Person.eq(new.person))
+            .filter(Column::EndedAt.is_null())
+            .filter(lapsed)
+            .exec(&self.database)
+            .await?;
+        let open = OnConflict::new().do_nothing().to_owned();
+        let added = account_recovery::Entity::insert(new.into_active_model())
+            .on_conflict(open)
+            .try_insert()
+            .exec_without_returning(&self.database)
+            .await?;
+        Ok(matches!(added, TryInsertResult::Inserted(1)))
+    }
+
+    /// A recovery.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn recovery(&self, id: Uuid) -> Answer<Option<account_recovery::Model>> {
+        Ok(account_recovery::Entity::find_by_id(id).one(&self.database).await?)
+    }
+
+    /// The recovery whose link has a token with this hash.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn recovery_of(&self, token_hash: &[u8; 32]) -> Answer<Option<account_recovery::Model>> {
+        Ok(account_recovery::Entity::find()
+            .filter(account_recovery::Column::TokenHash.eq(Digest(token_hash.to_vec())))
+            .one(&self.database)
+            .await?)
+    }
+
+    /// The recoveries that are under way, the oldest first, at most `limit`; of one person if `person` says so.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn recoveries(
+        &self,
+        person: Option<PersonId>,
+        limit: u64,
+    ) -> Answer<Vec<account_recovery::Model>> {
+        let mut open = account_recovery::Entity::find()
+            .filter(account_recovery::Column::EndedAt.is_null())
+            .order_by_asc(account_recovery::Column::Id)
+            .limit(limit);
+        if let Some(person) = person {
+            open = open.filter(account_recovery::Column::Person.eq(person.as_uuid()));
+        }
+        Ok(open.all(&self.database).await?)
+    }
+
+    /// Approves a recovery, once; `false` when it is not open any more, or was begun by or is for the very person.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn approve_recovery(&self, id: Uuid, yes: Approval) -> Answer<bool> {
+        use account_recovery::Column;
+        let at = |moment: Timestamp| Expr::value(OffsetDateTime::from(moment));
+        let approved = account_recovery::Entity::update_many()
+            .col_expr(Column::ApprovedBy, Expr::value(yes.by.as_uuid()))
+            .col_expr(Column::ApprovedAt, at(yes.at))
+            .col_expr(Column::TokenHash, Expr::value(Digest(yes.token_hash.to_vec())))
+            .col_expr(Column::OpensAt, at(yes.opens))
+            .col_expr(Column::ClosesAt, at(yes.closes))
+            .filter(Column::Id.eq(id))
+            .filter(Column::EndedAt.is_null())
+            .filter(Column::ApprovedAt.is_null())
+            .filter(Column::ExpiresAt.gt(OffsetDateTime::from(yes.at)))
+            .filter(Column::BegunBy.ne(yes.by.as_uuid()))
+            .filter(Column::Person.ne(yes.by.as_uuid()))
+            .exec(&self.database)
+            .await?;
+        Ok(approved.rows_affected == 1)
+    }
+
+    /// Ends a recovery that was not used; `false` when it has ended.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn end_recovery(&self, id: Uuid, outcome: &str, now: Timestamp) -> Answer<bool> {
+        use account_recovery::Column;
+        let ended = account_recovery::Entity::update_many()
+            .col_expr(Column::EndedAt, Expr::value(OffsetDateTime::from(now)))
+            .col_expr(Column::Outcome, Expr::value(outcome))
+            .filter(Column::Id.eq(id))
+            .filter(Column::EndedAt.is_null())
+            .exec(&self.database)
+            .await?;
+        Ok(ended.rows_affected == 1)
+    }
+
+    /// Uses a recovery, once: the factors of the person are gone, and their sessions, devices and what they allowed apps end,
+    /// in one transaction; `false` when it is not open, not yet, or not any more, or the person may not sign in.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn use_recovery(&self, id: Uuid, person: PersonId, now: Timestamp) -> Answer<bool> {
+        use account_recovery::Column;
+        let Some((transaction, row)) = self.begin_with(person).await? else { return Ok(false) };
+        let moment = OffsetDateTime::from(now);
+        let used = account_recovery::Entity::update_many()
+            .col_expr(Column::EndedAt, Expr::value(moment))
+            .col_expr(Column::Outcome, Expr::value("completed"))
+            .filter(Column::Id.eq(id))
+            .filter(Column::Person.eq(person.as_uuid()))
+            .filter(Column::EndedAt.is_null())
+            .filter(Column::OpensAt.lte(moment))
+            .filter(Column::ClosesAt.gt(moment))
+            .exec(&transaction)
+            .await?;
+        if used.rows_affected != 1 || row.suspended_at.is_some() || row.left_at.is_some() {
+            transaction.rollback().await?;
+            return Ok(false);
+        }
+        delete_factors(&transaction, person.as_uuid()).await?;
+        revoke_sessions(&transaction, person, None, now).await?;
+        device::Entity::update_many()
+            .col_expr(device::Column::RevokedAt, Expr::value(moment))
+            // Whoever proves themselves anew confirms their first device anew.
+            .col_expr(device::Column::ConfirmedAt, Expr::value(None::<OffsetDateTime>))
+            .filter(device::Column::Person.eq(person.as_uuid()))
+            .exec(&transaction)
+            .await?;
+        oauth_grant::Entity::update_many()
+            .col_expr(oauth_grant::Column::RevokedAt, Expr::value(moment))
+            .filter(oauth_grant::Column::Person.eq(person.as_uuid()))
+            .filter(oauth_grant::Column::RevokedAt.is_null())
+            .exec(&transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+}
+
+/// Ends the recoveries that a person began, approved or would be let in by.
+pub(crate) async fn end_recoveries_of(
+    transaction: &Transaction,
+    person: PersonId,
+    now: Timestamp,
+) -> Answer<()> {
+    use account_recovery::Column;
+    let of = Condition::any()
+        .add(Column::BegunBy.eq(person.as_uuid()))
+        .add(Column::ApprovedBy.eq(person.as_uuid()))
+        .add(Column::Person.eq(person.as_uuid()));
+    account_recovery::Entity::update_many()
+        .col_expr(Column::EndedAt, Expr::value(OffsetDateTime::from(now)))
+        .col_expr(Column::Outcome, Expr::value("rejected"))
+        .filter(Column::EndedAt.is_null())
+        .filter(of)
+        .exec(transaction)
+        .await?;
+    Ok(())
+}

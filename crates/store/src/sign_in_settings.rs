@@ -1,0 +1,94 @@
+//! What the tenant decided about the ways in.
+
+use carekeep_kernel::{PersonId, SessionId};
+use sea_orm::{
+    ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    sea_query::{Expr, OnConflict},
+};
+
+use crate::{
+    Answer, Store,
+    entity::{invite, role_grant, session, sign_in_settings},
+};
+
+impl Store {
+    /// What the tenant decided; `None` when it never did.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn sign_in_settings(&self) -> Answer<Option<sign_in_settings::Model>> {
+        Ok(sign_in_settings::Entity::find().one(&self.database).await?)
+    }
+
+    /// Stores what the tenant decided, and ends the sessions of everybody who holds one of the roles `tightened`, all but
+    /// `but`, in one transaction: who is in by what counts no more has to come in anew.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn put_sign_in_settings(
+        &self,
+        settings: sign_in_settings::Model,
+        tightened: &[String],
+        but: SessionId,
+    ) -> Answer<()> {
+        use sign_in_settings::Column;
+        let (transaction, now) = (self.begin().await?, settings.changed_at);
+        let replace = OnConflict::column(Column::Single)
+            .update_columns([
+                Column::Passkeys,
+                Column::Makers,
+                Column::ConfirmedDevices,
+                Column::RecoveryHoldHours,
+                Column::ChangedBy,
+                Column::ChangedAt,
+            ])
+            .to_owned();
+        sign_in_settings::Entity::insert(settings.into_active_model())
+            .on_conflict(replace)
+            .exec_without_returning(&transaction)
+            .await?;
+        let holders = role_grant::Entity::find()
+            .select_only()
+            .column(role_grant::Column::Person)
+            .filter(role_grant::Column::Role.is_in(tightened.iter().map(String::as_str)))
+            .filter(role_grant::Column::RevokedAt.is_null())
+            .into_query();
+        session::Entity::update_many()
+            .col_expr(session::Column::RevokedAt, Expr::value(now))
+            .filter(session::Column::Person.in_subquery(holders))
+            .filter(session::Column::RevokedAt.is_null())
+            .filter(session::Column::Id.ne(but.as_uuid()))
+            .exec(&transaction)
+            .await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Names of the roles that a person holds.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn roles_of(&self, person: PersonId) -> Answer<Vec<String>> {
+        let granted = role_grant::Entity::find()
+            .filter(role_grant::Column::Person.eq(person.as_uuid()))
+            .filter(role_grant::Column::RevokedAt.is_null())
+            .all(&self.database)
+            .await?;
+        Ok(granted.into_iter().map(|grant| grant.role).collect())
+    }
+
+    /// Names of the roles that the invitation grants which a person has accepted last.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn promised_roles(&self, person: PersonId) -> Answer<Vec<String>> {
+        let invited = invite::Entity::find()
+            .filter(invite::Column::Person.eq(person.as_uuid()))
+            .filter(invite::Column::AcceptedAt.is_not_null())
+            .filter(invite::Column::WithdrawnAt.is_null())
+            .order_by_desc(invite::Column::AcceptedAt)
+            .one(&self.database)
+            .await?;
+        let roles = invited.iter().flat_map(|invite| invite.roles.as_array().into_iter().flatten());
+        Ok(roles.filter_map(|role| role.as_str()).map(str::to_owned).collect())
+    }
+}
