@@ -16,6 +16,7 @@ import machine
 import profile_cpu
 import reads
 import search
+import storm
 import tenants
 import variants
 from installation import Bare, Gateway, Installation, Refused
@@ -29,6 +30,7 @@ SECTIONS = {
     "reads": reads.run,
     "profile": profile_cpu.run,
     "search": search.run,
+    "storm": storm.run,
     "audit": audit.run,
     "decisions": decisions.run,
     "spread": tenants.spread,

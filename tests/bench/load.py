@@ -57,13 +57,31 @@ def read_wrk(out, span):
     return Sample(rate, _percentile(out, 50), _percentile(out, 99), max(requests, 1), span)
 
 
-def fixed_rate(program, options):
-    """Asks at a fixed rate; `options` are those of carekeep-load by name."""
+def _fixed_rate(program, options):
     command = [program]
     for name, value in options.items():
         command += [f"--{name.replace('_', '-')}", str(value)]
+    return command
+
+
+class Background:
+    """Asks at a fixed rate beside a measurement, whatever the answers; `options` as of fixed_rate."""
+
+    def __init__(self, program, options):
+        self._process = subprocess.Popen(_fixed_rate(program, options), stdout=subprocess.PIPE, text=True)
+
+    def report(self):
+        """What became of the requests, once all have been sent."""
+        out, _ = self._process.communicate()
+        if self._process.returncode:
+            raise Failed(f"carekeep-load ended with {self._process.returncode}")
+        return json.loads(out)
+
+
+def fixed_rate(program, options):
+    """Asks at a fixed rate; `options` are those of carekeep-load by name."""
     span = Span()
-    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    out = subprocess.run(_fixed_rate(program, options), capture_output=True, text=True, check=True).stdout
     span.end()
     report = json.loads(out)
     if report["refused"] or report["failed"]:

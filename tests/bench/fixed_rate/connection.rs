@@ -3,8 +3,8 @@
 use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use bytes::Bytes;
-use http::{Request, StatusCode, header};
-use http_body_util::{BodyExt as _, Empty};
+use http::{Method, Request, StatusCode, header};
+use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use rustls::{
@@ -33,7 +33,7 @@ pub(crate) struct Client {
     tls: TlsConnector,
 }
 
-pub(crate) type Connection = SendRequest<Empty<Bytes>>;
+pub(crate) type Connection = SendRequest<Full<Bytes>>;
 
 impl Client {
     pub(crate) fn new(address: SocketAddr, authority: &Path) -> Result<Self, Fault> {
@@ -67,11 +67,7 @@ impl Client {
                 Err(_) => return Outcome::Failed,
             }
         }
-        let request = Request::get(&target.path)
-            .header(header::HOST, &target.host)
-            .header(header::AUTHORIZATION, format!("Bearer {}", target.token))
-            .body(Empty::new());
-        let Ok(request) = request else { return Outcome::Failed };
+        let Ok(request) = request(target) else { return Outcome::Failed };
         let Ok(response) = connection.send_request(request).await else { return Outcome::Failed };
         let status = response.status();
         match response.into_body().collect().await {
@@ -80,4 +76,16 @@ impl Client {
             Err(_) => Outcome::Failed,
         }
     }
+}
+
+fn request(target: &Target) -> Result<Request<Full<Bytes>>, http::Error> {
+    let method = if target.body.is_some() { Method::POST } else { Method::GET };
+    let mut request = Request::builder().method(method).uri(&target.path).header(header::HOST, &target.host);
+    if let Some(token) = &target.token {
+        request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+    }
+    if target.body.is_some() {
+        request = request.header(header::CONTENT_TYPE, "application/json").header("carekeep-token", "body");
+    }
+    request.body(Full::from(target.body.clone().unwrap_or_default()))
 }

@@ -2,8 +2,9 @@
 //! the moment at which it was due. (wrk waits for its answers: a slow server gets fewer requests from it, and its p99
 //! leaves out those that were never sent.)
 //!
-//! Targets come from a file, one a line: `host path token`. The first is asked for most, by Zipf's law. Connections have
-//! no server name (SNI), so each carries requests to all tenants. Prints one line of JSON.
+//! Targets come from a file, one a line: `host path token`, and a body to post it; `-` is no token. The first is asked for
+//! most, by Zipf's law. Connections have no server name (SNI), so each carries requests to all tenants. Prints one line of
+//! JSON.
 
 mod connection;
 mod targets;

@@ -4,11 +4,23 @@ use std::path::Path;
 
 use crate::Fault;
 
-/// One thing to read.
+/// One thing to ask for.
 pub(crate) struct Target {
     pub(crate) host: String,
     pub(crate) path: String,
-    pub(crate) token: String,
+    /// Of a session; none where nobody is signed in.
+    pub(crate) token: Option<String>,
+    /// JSON to post; without it the request is a GET.
+    pub(crate) body: Option<String>,
+}
+
+impl Target {
+    fn parse(line: &str) -> Result<Self, Fault> {
+        let mut words = line.split_whitespace().map(str::to_owned);
+        let mut next = || words.next().ok_or("a target is `host path token [body]`, with `-` for no token");
+        let (host, path, token) = (next()?, next()?, next()?);
+        Ok(Self { host, path, token: (token != "-").then_some(token), body: words.next() })
+    }
 }
 
 /// Targets in falling order of how often they are asked for.
@@ -20,12 +32,8 @@ pub(crate) struct Targets {
 
 impl Targets {
     pub(crate) fn read(path: &Path, zipf: f64) -> Result<Self, Fault> {
-        let mut all = Vec::new();
-        for line in std::fs::read_to_string(path)?.lines() {
-            let mut words = line.split_whitespace().map(str::to_owned);
-            let mut next = || words.next().ok_or("a target is `host path token`");
-            all.push(Target { host: next()?, path: next()?, token: next()? });
-        }
+        let text = std::fs::read_to_string(path)?;
+        let all = text.lines().map(Target::parse).collect::<Result<Vec<_>, _>>()?;
         if all.is_empty() {
             return Err("no targets".into());
         }
@@ -72,8 +80,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_target_is_a_read_or_with_a_body_something_posted() {
+        let read = Target::parse("acme.localhost /fhir/R4/Patient/1 cks_a").unwrap();
+        assert_eq!((read.token.as_deref(), read.body), (Some("cks_a"), None));
+        let posted = Target::parse("acme.localhost /api/v1/sign-in/password - {\"login\":\"a\"}").unwrap();
+        assert_eq!((posted.token, posted.body.as_deref()), (None, Some("{\"login\":\"a\"}")));
+        assert!(Target::parse("acme.localhost /path").is_err());
+    }
+
+    #[test]
     fn targets_are_asked_for_by_zipfs_law_and_none_is_left_out() {
-        let target = || Target { host: String::new(), path: String::new(), token: String::new() };
+        let target = || Target::parse("host /path -").unwrap();
         let targets = Targets { all: (0..200).map(|_| target()).collect(), shares: shares(200, 1.0) };
         let mut asked = [0_u32; 200];
         (0..200_000).for_each(|number| asked[targets.pick(number)] += 1);

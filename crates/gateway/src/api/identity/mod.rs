@@ -63,7 +63,8 @@ use crate::edge::{BodyKinds, RoutePolicy};
 /// # Errors
 /// When the settings of the pool are refused; the shipped ones are not.
 pub fn shared(vault: &Vault) -> Result<Shared, PasswordError> {
-    let passwords = PasswordHashes::new(HashSettings::default(), &**vault.random())?;
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let passwords = PasswordHashes::new(HashSettings::for_processors(processors), &**vault.random())?;
     Ok(Shared { clock: vault.clock().clone(), random: vault.random().clone(), passwords })
 }
 

@@ -37,6 +37,16 @@ impl Default for HashSettings {
     }
 }
 
+impl HashSettings {
+    /// For a process on a machine with so many processors: hashing gets half of them, at least one, so that people who sign in
+    /// leave the others to those who read. Waiting is half a second at the worst, as with the default.
+    #[must_use]
+    pub fn for_processors(processors: usize) -> Self {
+        let parallel = (processors / 2).max(1);
+        Self { parallel, waiting: parallel * 16, ..Self::default() }
+    }
+}
+
 /// A password as it is stored: a PHC string with algorithm, parameters, salt and hash. Without `Debug`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -144,3 +144,13 @@ async fn bar_s11_an_unknown_person_costs_as_much_time_as_a_wrong_password() {
     let ratio = median(&mut unknown) / median(&mut known);
     assert!((0.8..1.25).contains(&ratio), "{ratio}");
 }
+
+#[test]
+fn hashing_leaves_half_of_the_processors_to_others() {
+    let places = |processors| {
+        let settings = HashSettings::for_processors(processors);
+        (settings.parallel, settings.waiting)
+    };
+    assert_eq!([0, 1, 2, 3, 8].map(places), [(1, 16), (1, 16), (1, 16), (1, 16), (4, 64)]);
+    assert_eq!(HashSettings::for_processors(8).memory_kib, HashSettings::default().memory_kib);
+}
