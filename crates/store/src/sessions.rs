@@ -2,11 +2,15 @@
 
 use carekeep_kernel::{PersonId, SessionId, Timestamp};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, sea_query::Expr,
+    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, sea_query::Expr,
 };
 use time::OffsetDateTime;
 
 use crate::{Answer, Store, columns::Digest, entity::session};
+
+/// The most sessions that are forgotten at a time.
+const AT_ONCE: u64 = 200;
 
 impl Store {
     /// Adds a session.
@@ -15,6 +19,23 @@ impl Store {
     /// When the database does not answer.
     pub async fn add_session(&self, new: session::Model) -> Answer<()> {
         session::Entity::insert(new.into_active_model()).exec_without_returning(&self.database).await?;
+        Ok(())
+    }
+
+    /// Deletes some sessions that began before a moment: more than are added meanwhile, so that nothing piles up.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn forget_sessions(&self, begun_before: Timestamp) -> Answer<()> {
+        let old = session::Column::CreatedAt.lt(OffsetDateTime::from(begun_before));
+        let some = session::Entity::find()
+            .select_only()
+            .column(session::Column::Id)
+            .filter(old.clone())
+            .limit(AT_ONCE)
+            .into_query();
+        let over = session::Entity::delete_many().filter(session::Column::Id.in_subquery(some)).filter(old);
+        over.exec(&self.database).await?;
         Ok(())
     }
 

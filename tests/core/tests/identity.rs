@@ -654,6 +654,23 @@ async fn i7_a_new_invitation_ends_the_old_one_and_what_was_begun_with_it() {
     assert!(matches!(again, Err(PeopleError::SetUp)));
 }
 
+#[tokio::test]
+async fn i7_sessions_that_are_long_over_are_forgotten_when_another_begins() {
+    let clinic = Clinic::open().await;
+    let (admin, operations) = (clinic.admin().await, clinic.platform.superuser("operations"));
+    let sessions = format!("SELECT count(*) FROM {}.session", clinic.tenant.id.schema());
+    let mut kept = Vec::new();
+    for hours in [0, 24, 24, 24] {
+        clinic.clock.advance(Duration::from_secs(hours * 60 * 60));
+        clinic.sign_in(&admin).await;
+        let (count,): (i64,) =
+            sqlx::query_as(AssertSqlSafe(sessions.clone())).fetch_one(&operations).await.unwrap();
+        kept.push(count);
+    }
+    // The one of joining beside the first; later those of two days.
+    assert_eq!(kept, [2, 3, 2, 2]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn t2_the_tenants_login_changes_only_what_identity_has_to_change() {
     let clinic = Clinic::open().await;

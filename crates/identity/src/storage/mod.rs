@@ -14,7 +14,7 @@ mod roles;
 mod rows;
 mod settings;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use carekeep_kernel::{CredentialId, PersonId, Random, SessionId, TenantId, Timestamp};
 use carekeep_store::{Store, StoreError, columns::Sealed, entity};
@@ -47,6 +47,9 @@ use crate::{
     softlock::LockState,
     totp::{Step, TotpSecret},
 };
+
+/// No session lives this long. An ended one is of no use to anybody: what was done in it is in the ledger.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(48 * 60 * 60);
 
 /// A tenant's people and credentials in its operations schema. Cheap: one per request is fine, and better than one for
 /// long, because opening it asks whether the tenant is still served.
@@ -239,6 +242,7 @@ impl Repository for PgRepository {
     }
 
     async fn add_session(&self, session: &SessionRecord) -> Answer<()> {
+        self.store.forget_sessions(session.created - FORGOTTEN_AFTER).await?;
         Ok(self.store.add_session(rows::session_row(session)?).await?)
     }
 
