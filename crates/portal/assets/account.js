@@ -91,12 +91,12 @@ function deviceItem(device, done, sensitive, again) {
       done("The device is confirmed.");
     })));
   }
-  element.append(button("Forget", device, async () => {
+  element.append(button("Forget", device, () => sensitive(async () => {
     await call("DELETE", path);
     if (device.current) location.assign("/sign-in");
     await again();
     done("The device is forgotten, and its sessions have ended.");
-  }));
+  })));
   return element;
 }
 

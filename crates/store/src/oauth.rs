@@ -67,6 +67,15 @@ impl Store {
             .await?)
     }
 
+    /// Whether a person is a program that acts for itself: nobody signs in as it.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn is_program(&self, person: PersonId) -> Answer<bool> {
+        let client = oauth_client::Entity::find().filter(oauth_client::Column::Person.eq(person.as_uuid()));
+        Ok(client.one(&self.database).await?.is_some())
+    }
+
     /// The apps that were not removed, the oldest first.
     ///
     /// # Errors

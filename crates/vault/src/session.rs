@@ -95,7 +95,7 @@ const LOOKUP: &str =
 async fn load(
     cell: &Cell,
     (token_hash, of_app): (&[u8; 32], bool),
-    last_use: Arc<LastUse>,
+    last_uses: &LastUses,
 ) -> Result<Option<SessionRow>, AccessError> {
     let read_at = Instant::now();
     let sql = if of_app { app::LOOKUP } else { LOOKUP };
@@ -104,7 +104,8 @@ async fn load(
         .first_row(sqlx::query(sql).bind(&token_hash[..]))
         .await
         .map_err(|error| AccessError::unavailable("sessions", sqlstate(&error)))?;
-    row.map(|row| decode(cell, (&row, read_at), of_app, last_use))
+    // Nothing is remembered of tokens that are nobody's.
+    row.map(|row| decode(cell, (&row, read_at), of_app, last_uses.of(*token_hash)))
         .transpose()
         .map_err(|error| AccessError::unavailable("sessions", sqlstate(&error)))
 }
@@ -253,8 +254,8 @@ impl KnownSessions {
             self.rows.invalidate(&token_hash).await;
         }
         let loaded = self.rows.try_get_with(token_hash, async {
-            let last_use = self.last_uses.of(token_hash);
-            load(cell, (&token_hash, of_app), last_use).await?.map(Arc::new).ok_or(SessionError::Unknown)
+            let row = load(cell, (&token_hash, of_app), &self.last_uses).await?;
+            row.map(Arc::new).ok_or(SessionError::Unknown)
         });
         Box::pin(loaded).await.map_err(|error: Arc<SessionError>| (*error).clone())
     }

@@ -75,7 +75,7 @@ impl PgRepository {
     /// Begins the recovery of an account.
     ///
     /// # Errors
-    /// [`PeopleError::UnderWay`]; [`PeopleError::NotJoined`] for somebody who has not joined, [`PeopleError::Left`] for one who may
+    /// [`PeopleError::UnderWay`]; [`PeopleError::NotJoined`] for somebody who has not joined, or never will as a program, [`PeopleError::Left`] for one who may
     /// not sign in, [`PeopleError::PatientsAccount`] for a patient, whose identity no administrator can vouch for;
     /// [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
     pub async fn begin_recovery(
@@ -90,7 +90,7 @@ impl PgRepository {
         if row.suspended_at.is_some() || row.left_at.is_some() {
             return Err(PeopleError::Left);
         }
-        if row.activated_at.is_none() {
+        if row.activated_at.is_none() || self.store.is_program(person).await? {
             return Err(PeopleError::NotJoined);
         }
         let now = self.vault.clock().now();
