@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use carekeep_kernel::{CredentialId, PersonId, Timestamp};
 use carekeep_store::{Approval, columns::Digest, entity::account_recovery};
-use carekeep_vault::{Authorized, catalogue::RecoverAccount};
+use carekeep_vault::{
+    Authorized,
+    catalogue::{ListPeople, RecoverAccount},
+};
 use uuid::Uuid;
 
 use super::{NoticeKind, PgRepository, people::PeopleError, rows};
@@ -131,7 +134,7 @@ impl PgRepository {
     /// [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
     pub async fn account_recoveries(
         &self,
-        leave: Authorized<RecoverAccount>,
+        leave: Authorized<ListPeople>,
     ) -> Result<Vec<RecoveryView>, PeopleError> {
         self.check(&leave)?;
         self.under_way(None).await
