@@ -1,6 +1,8 @@
 //! Random requests in which tenants, people and patients often meet.
 
-use carekeep_policy::{Aal, Action, Context, Principal, Purpose, Relation, Resource, ResourceKind, RoleSet};
+use carekeep_policy::{
+    Aal, AccountFacts, Action, Context, Principal, Purpose, Relation, Resource, ResourceKind, Role, RoleSet,
+};
 use proptest::{
     bool::weighted,
     prelude::{Just, Strategy, any},
@@ -11,7 +13,7 @@ use proptest::{
 use crate::common::{Ask, person, resource_id, tenant};
 
 fn roles() -> impl Strategy<Value = RoleSet> {
-    let one = || (0_u16..12).prop_map(|bit| RoleSet::from_bits(1 << bit));
+    let one = || (0..Role::ALL.len()).prop_map(|bit| RoleSet::from_bits(1 << bit));
     prop_oneof![
         1 => Just(RoleSet::EMPTY),
         12 => one(),
@@ -49,13 +51,21 @@ fn resource(
         ],
     );
     let patient = proptest::option::weighted(0.8, (1_u8..4).prop_map(resource_id));
-    (weighted(0.08), id, patient, relation()).prop_map(move |(foreign, id, patient, relation)| Resource {
-        tenant: if foreign { tenant(3) } else { tenant_of_principal },
-        kind,
-        id,
-        patient: patient.filter(|_| kind.is_phi()),
-        relation,
-    })
+    (weighted(0.08), id, patient, relation(), account()).prop_map(
+        move |(foreign, id, patient, relation, account)| Resource {
+            tenant: if foreign { tenant(3) } else { tenant_of_principal },
+            kind,
+            id,
+            patient: patient.filter(|_| kind.is_phi()),
+            relation,
+            account,
+        },
+    )
+}
+
+fn account() -> impl Strategy<Value = AccountFacts> {
+    (proptest::option::weighted(0.8, select(Role::ALL)), weighted(0.1), weighted(0.2))
+        .prop_map(|(role, outside, last_administrator)| AccountFacts { role, outside, last_administrator })
 }
 
 fn context() -> impl Strategy<Value = Context> {
@@ -83,6 +93,11 @@ fn target() -> impl Strategy<Value = (Action, ResourceKind)> {
         (Action::SuspendPerson, ResourceKind::Account),
         (Action::RemovePerson, ResourceKind::Account),
         (Action::RecoverAccount, ResourceKind::Account),
+        (Action::ProvisionList, ResourceKind::Account),
+        (Action::ProvisionPerson, ResourceKind::Account),
+        (Action::ProvisionSuspend, ResourceKind::Account),
+        (Action::ProvisionRole, ResourceKind::Account),
+        (Action::ProvisionEnd, ResourceKind::Account),
         (Action::InvitePatient, ResourceKind::Patient),
         (Action::AssignCareTeam, ResourceKind::Patient),
         (Action::ReadAudit, ResourceKind::AuditLog),
