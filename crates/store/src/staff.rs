@@ -6,9 +6,9 @@ use std::collections::HashMap;
 
 use carekeep_kernel::{PersonId, Timestamp};
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    Select, SelectTwo,
-    sea_query::{Expr, Func, SimpleExpr},
+    ColumnTrait, Condition, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, Select, SelectTwo,
+    sea_query::{Expr, Func},
 };
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -88,11 +88,10 @@ impl Which {
     }
 }
 
-fn changed(compare: Compare, at: Timestamp) -> SimpleExpr {
-    let column = |column| Expr::col((person::Entity, column)).into();
-    let last: SimpleExpr =
-        Func::coalesce([column(person::Column::ChangedAt), column(person::Column::CreatedAt)]).into();
-    let (last, at) = (Expr::expr(last), OffsetDateTime::from(at));
+fn changed(compare: Compare, at: Timestamp) -> Expr {
+    let column = |column: person::Column| Expr::col((person::Entity, column));
+    let last = Func::coalesce([column(person::Column::ChangedAt), column(person::Column::CreatedAt)]);
+    let (last, at) = (Expr::from(last), OffsetDateTime::from(at));
     match compare {
         Compare::Equal => last.eq(at),
         Compare::Greater => last.gt(at),
@@ -132,7 +131,7 @@ impl Store {
         }
         let page = query.order_by_asc(person::Column::Id).offset(skip).limit(limit);
         let rows = page.all(&self.database).await?;
-        let mut roles = self.roles_of(rows.iter().map(|(person, _)| person.id).collect()).await?;
+        let mut roles = self.roles_of_all(rows.iter().map(|(person, _)| person.id).collect()).await?;
         let staff = rows.into_iter().map(|(person, provisioned)| Staff {
             roles: roles.remove(&person.id).unwrap_or_default(),
             provisioned,
@@ -168,7 +167,7 @@ impl Store {
         Ok(ids.into_tuple::<Uuid>().all(&self.database).await?)
     }
 
-    async fn roles_of(&self, people: Vec<Uuid>) -> Answer<HashMap<Uuid, Vec<String>>> {
+    async fn roles_of_all(&self, people: Vec<Uuid>) -> Answer<HashMap<Uuid, Vec<String>>> {
         let grants = role_grant::Entity::find()
             .filter(role_grant::Column::Person.is_in(people))
             .filter(role_grant::Column::RevokedAt.is_null())
