@@ -33,7 +33,7 @@ pub(super) async fn config(_: Provisioner, visit: Visit) -> Response {
         }],
         "meta": meta("ServiceProviderConfig", &visit.origin, "ServiceProviderConfig"),
     });
-    said(StatusCode::OK, body)
+    said(StatusCode::OK, &body)
 }
 
 fn kinds(origin: &str) -> [Value; 2] {
@@ -56,7 +56,7 @@ fn kinds(origin: &str) -> [Value; 2] {
 
 /// `GET /scim/v2/ResourceTypes`
 pub(super) async fn resource_types(_: Provisioner, visit: Visit) -> Response {
-    listed(2, 0, kinds(&visit.origin).into())
+    listed(2, 0, &kinds(&visit.origin))
 }
 
 /// `GET /scim/v2/ResourceTypes/{id}`
@@ -70,7 +70,7 @@ pub(super) async fn resource_type(
 
 fn one(all: [Value; 2], id: &str) -> Result<Response, Problem> {
     let found = all.into_iter().find(|one| one["id"] == id);
-    found.map(|one| said(StatusCode::OK, one)).ok_or(catalogue::NOT_FOUND)
+    found.map(|one| said(StatusCode::OK, &one)).ok_or(catalogue::NOT_FOUND)
 }
 
 /// An attribute as a schema describes it (RFC 7643 section 7): optional, of one value, changed by the client, compared without
@@ -156,7 +156,7 @@ fn groups(origin: &str) -> Value {
 
 /// `GET /scim/v2/Schemas`
 pub(super) async fn schemas(_: Provisioner, visit: Visit) -> Response {
-    listed(2, 0, vec![users(&visit.origin), groups(&visit.origin)])
+    listed(2, 0, &[users(&visit.origin), groups(&visit.origin)])
 }
 
 /// `GET /scim/v2/Schemas/{id}`

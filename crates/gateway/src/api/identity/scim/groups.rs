@@ -80,8 +80,8 @@ pub(super) async fn list(
     let (skip, limit) = asked.page();
     let total = u64::try_from(found.len()).unwrap_or(u64::MAX);
     let within = |at: u64| at >= skip && at - skip < limit;
-    let page = (0..).zip(found).filter(|(at, _)| within(*at)).map(|(_, group)| group).collect();
-    Ok(listed(total, skip, page))
+    let page: Vec<Value> = (0..).zip(found).filter(|(at, _)| within(*at)).map(|(_, group)| group).collect();
+    Ok(listed(total, skip, &page))
 }
 
 fn matches(filter: &Filter, role: Role, holders: &[PersonId]) -> Result<bool, Problem> {

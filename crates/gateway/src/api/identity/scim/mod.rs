@@ -164,7 +164,7 @@ impl Resource {
             return (StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response();
         }
         asked.narrow(&mut self.body);
-        let mut response = said(status, Value::Object(self.body));
+        let mut response = said(status, &Value::Object(self.body));
         response.headers_mut().insert(header::ETAG, tag);
         if status == StatusCode::CREATED
             && let Ok(location) = HeaderValue::from_str(&self.location)
@@ -182,12 +182,12 @@ fn names(list: &HeaderValue, version: &str) -> bool {
     list.trim() == "*" || list.split(',').any(|tag| bare(tag) == bare(version))
 }
 
-fn said(status: StatusCode, body: Value) -> Response {
+fn said(status: StatusCode, body: &Value) -> Response {
     (status, [(header::CONTENT_TYPE, "application/scim+json")], body.to_string()).into_response()
 }
 
 /// A page of resources (RFC 7644 section 3.4.2).
-fn listed(total: u64, skipped: u64, resources: Vec<Value>) -> Response {
+fn listed(total: u64, skipped: u64, resources: &[Value]) -> Response {
     let body = json!({
         "schemas": [LIST_SCHEMA],
         "totalResults": total,
@@ -195,7 +195,7 @@ fn listed(total: u64, skipped: u64, resources: Vec<Value>) -> Response {
         "itemsPerPage": resources.len(),
         "Resources": resources,
     });
-    said(StatusCode::OK, body)
+    said(StatusCode::OK, &body)
 }
 
 /// What went wrong, with the status that SCIM has for it.

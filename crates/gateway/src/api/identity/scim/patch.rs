@@ -169,7 +169,7 @@ mod tests {
 
     use super::*;
 
-    fn patch(operations: Value) -> Value {
+    fn patch(operations: &Value) -> Value {
         json!({"schemas": [PATCH_SCHEMA], "Operations": operations})
     }
 
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn users_change_as_entra_and_as_okta_write_it() {
-        let entra = changed(&patch(json!([
+        let entra = changed(&patch(&json!([
             {"op": "Replace", "path": "displayName", "value": "Ada L"},
             {"op": "Add", "path": "name.familyName", "value": "Lovelace"},
             {"op": "Replace", "path": "emails[type eq \"work\"].value", "value": "ada@acme.example"},
@@ -193,17 +193,17 @@ mod tests {
         assert_eq!(entra.attributes.display_name.as_deref(), Some("Ada L"));
         assert_eq!((entra.attributes.family_name.as_deref(), entra.active), (Some("Lovelace"), false));
         let pathless =
-            changed(&patch(json!([{"op": "replace", "value": {"active": false, "name.givenName": "Ada"}}])));
+            changed(&patch(&json!([{"op": "replace", "value": {"active": false, "name.givenName": "Ada"}}])));
         let pathless = pathless.unwrap();
         assert_eq!((pathless.attributes.given_name.as_deref(), pathless.active), (Some("Ada"), false));
-        let removed = changed(&patch(json!([{"op": "remove", "path": "displayName"}]))).unwrap();
+        let removed = changed(&patch(&json!([{"op": "remove", "path": "displayName"}]))).unwrap();
         assert_eq!(removed.attributes.display_name, None);
     }
 
     #[test]
     fn what_is_wrong_with_an_operation_is_told_apart() {
-        let refusal = |body: Value| changed(&body).err().unwrap();
-        let of = |operation: Value| refusal(patch(json!([operation])));
+        let refusal = |body: &Value| changed(body).err().unwrap();
+        let of = |operation: Value| refusal(&patch(&json!([operation])));
         assert_eq!(of(json!({"op": "remove"})), catalogue::SCIM_NO_TARGET);
         assert_eq!(of(json!({"op": "replace", "path": "name.[", "value": "x"})), catalogue::SCIM_PATH);
         assert_eq!(of(json!({"op": "replace", "path": "active", "value": "maybe"})), catalogue::SCIM_VALUE);
@@ -211,12 +211,12 @@ mod tests {
         assert_eq!(of(json!({"op": "remove", "path": "userName"})), catalogue::SCIM_VALUE);
         assert_eq!(of(json!({"op": "add", "path": "groups", "value": []})), catalogue::SCIM_READ_ONLY);
         assert_eq!(of(json!({"op": "move", "path": "active"})), catalogue::SCIM_SYNTAX);
-        assert_eq!(refusal(json!({"Operations": []})), catalogue::SCIM_SYNTAX);
-        assert_eq!(refusal(patch(json!({}))), catalogue::SCIM_SYNTAX);
+        assert_eq!(refusal(&json!({"Operations": []})), catalogue::SCIM_SYNTAX);
+        assert_eq!(refusal(&patch(&json!({}))), catalogue::SCIM_SYNTAX);
     }
 
     fn members(operation: &Value) -> Result<MemberChange, Problem> {
-        let body = patch(json!([operation]));
+        let body = patch(&json!([operation]));
         change_members("nurse", &operations(&body)?[0])
     }
 

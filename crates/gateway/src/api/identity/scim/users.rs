@@ -60,7 +60,7 @@ pub(super) async fn list(
         asked.narrow(&mut body);
         Value::Object(body)
     };
-    Ok(listed(total, skip, staff.iter().map(body).collect()))
+    Ok(listed(total, skip, &staff.iter().map(body).collect::<Vec<_>>()))
 }
 
 /// What a filter looks for.
