@@ -1,35 +1,24 @@
 // What people do with a browser, at a running installation: a clinician signs in by password and code, adds a passkey,
 // signs out, signs in by the passkey without a login name, and reads a chart; an administrator invites somebody, who
 // joins; an app is let in to one chart; somebody sees their notices and devices, stops a recovery, and is recovered by two
-// administrators. Usage: node portal.mjs DEMO_JSON [ARTEFACTS]
-//
-// CAREKEEP_NODE_MODULES: where playwright-core is. CAREKEEP_CHROMIUM: the browser, default /usr/bin/chromium.
+// administrators. Usage: node portal.mjs DEMO_JSON [ARTEFACTS]; see stage.mjs.
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
-import { createRequire } from "node:module";
-import { join } from "node:path";
 
-import { SIZES, check, nextStep, totp } from "./shared.mjs";
+import { check, nextStep, totp } from "./shared.mjs";
+import { perform } from "./stage.mjs";
 
 const [demoPath, artefacts = "browser-artefacts"] = process.argv.slice(2);
 if (!demoPath) {
   console.error("usage: node portal.mjs DEMO_JSON [ARTEFACTS]");
   process.exit(2);
 }
-const modules = process.env.CAREKEEP_NODE_MODULES;
-const require = createRequire(modules ? join(modules, "x.js") : import.meta.url);
-const { chromium } = require("playwright-core");
-
-async function picture(page, name) {
-  for (const [size, viewport] of Object.entries(SIZES)) {
-    await page.setViewportSize(viewport);
-    await check(page, `${name} (${size})`);
-    await page.screenshot({ path: join(artefacts, `${name}-${size}.png`), fullPage: true });
-  }
-}
+/** What the run has of its browser: `perform` hands it over. */
+let visitor;
+let picture;
 
 /** By keyboard only: fill, Enter. */
 async function password(page, tenant, person, typed) {
@@ -171,40 +160,6 @@ const clinician = (tenant) => tenant.people.find((person) => person.role === "cl
 const tenant = demo.tenants.find(clinician);
 assert.ok(tenant, "demo.json has no clinician");
 const person = clinician(tenant);
-mkdirSync(artefacts, { recursive: true });
-
-const browser = await chromium.launch({
-  executablePath: process.env.CAREKEEP_CHROMIUM || "/usr/bin/chromium",
-  args: ["--no-sandbox", "--disable-dev-shm-usage"],
-});
-const faults = [];
-let page;
-
-/** A fresh browser profile with an authenticator of its own. */
-async function visitor() {
-  const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: SIZES.desk });
-  page = await context.newPage();
-  page.setDefaultTimeout(30_000);
-  page.on("pageerror", (error) => faults.push(`script: ${error.message}`));
-  page.on("console", (message) => {
-    const text = message.text();
-    if (message.type() === "error" && /content security|trusted/i.test(text)) faults.push(`policy: ${text}`);
-  });
-  const cdp = await context.newCDPSession(page);
-  await cdp.send("WebAuthn.enable");
-  const { authenticatorId } = await cdp.send("WebAuthn.addVirtualAuthenticator", {
-    options: {
-      protocol: "ctap2",
-      transport: "internal",
-      hasResidentKey: true,
-      hasUserVerification: true,
-      isUserVerified: true,
-      automaticPresenceSimulation: true,
-    },
-  });
-  return { context, page, cdp, authenticatorId };
-}
-
 async function asClinician() {
   const { context, page, cdp, authenticatorId } = await visitor();
   await page.goto(`${tenant.base}/`);
@@ -334,7 +289,7 @@ function authorization(client, uri, state, at = tenant) {
 
 /** Registers an app by the page for it, looks at it, approves it; gives its `client_id`. */
 async function register(page) {
-  await page.getByRole("link", { name: "Apps of the organisation" }).click();
+  await page.getByRole("link", { name: "Apps" }).click();
   await page.locator("#no-apps").or(page.locator("#apps li").first()).first().waitFor();
   const form = async (kind, redirect) => {
     await page.locator("#app-name").fill("Growth Chart");
@@ -444,21 +399,11 @@ async function inAnotherBrand() {
   console.log("asked in another brand");
 }
 
-try {
+await perform("browser", artefacts, async (stage) => {
+  ({ visitor, picture } = stage);
   await asClinician();
   await asNewcomer();
   await withAnApp();
   await inAnotherBrand();
   await withARecovery();
-  assert.deepEqual(faults, []);
-  console.log("browser: ok");
-} catch (error) {
-  console.error(`browser: FAILED: ${error.stack ?? error}`);
-  if (page) {
-    console.error(`at ${page.url()}: ${await page.getByRole("alert").innerText().catch(() => "")}`);
-    await page.screenshot({ path: join(artefacts, "failed.png") }).catch(() => {});
-  }
-  process.exitCode = 1;
-} finally {
-  await browser.close();
-}
+});

@@ -1,22 +1,22 @@
 // A SMART app on another origin, on the public JavaScript client as it is published: a standalone launch, in which the person
 // signs in and picks a patient, and a launch from the chart. Usage: node smart.mjs CLINIC_JSON [ARTEFACTS]
 //
-// CAREKEEP_NODE_MODULES: where playwright-core and fhirclient are. CAREKEEP_CHROMIUM: the browser, default /usr/bin/chromium.
+// CAREKEEP_NODE_MODULES: where fhirclient is; see stage.mjs.
 
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { SIZES, check, nextStep, totp } from "./shared.mjs";
+import { nextStep, totp } from "./shared.mjs";
+import { perform } from "./stage.mjs";
 
 const [clinicPath, artefacts = "browser-artefacts"] = process.argv.slice(2);
 const clinic = JSON.parse(readFileSync(clinicPath, "utf8"));
 const modules = process.env.CAREKEEP_NODE_MODULES;
 const require = createRequire(modules ? join(modules, "x.js") : import.meta.url);
-const { chromium } = require("playwright-core");
 const here = dirname(fileURLToPath(import.meta.url));
 const HTML = "text/html; charset=utf-8";
 const SCRIPT = "text/javascript; charset=utf-8";
@@ -36,14 +36,6 @@ async function serveApp() {
   });
   await new Promise((done) => { server.listen(0, "127.0.0.1", done); });
   return { server, origin: `http://127.0.0.1:${server.address().port}` };
-}
-
-async function picture(page, name) {
-  for (const [size, viewport] of Object.entries(SIZES)) {
-    await page.setViewportSize(viewport);
-    await check(page, `${name} (${size})`);
-    await page.screenshot({ path: join(artefacts, `${name}-${size}.png`), fullPage: true });
-  }
 }
 
 async function giveFactors(page, person) {
@@ -67,8 +59,7 @@ async function ask(page, path, body) {
   return answer.body;
 }
 
-async function registered(context, app) {
-  const page = await context.newPage();
+async function registered(page, app) {
   await page.goto(`${clinic.base}/sign-in`);
   await giveFactors(page, clinic.admin);
   await page.getByRole("heading", { level: 1, name: /^Welcome, / }).waitFor();
@@ -112,7 +103,7 @@ async function standalone(page, app, client) {
   console.log("standalone launch: reads one patient's observations, nothing of another; refresh reuse ends the family");
 }
 
-async function fromTheChart(page, app, client) {
+async function fromTheChart(page, app, client, picture) {
   await page.goto(`${clinic.base}/`);
   await page.getByRole("heading", { level: 1, name: /^Welcome, / }).waitFor();
   const { patient, encounter } = clinic.own;
@@ -131,32 +122,13 @@ async function fromTheChart(page, app, client) {
   console.log("launch from the chart: the app has the patient and the visit");
 }
 
-mkdirSync(artefacts, { recursive: true });
-const browser = await chromium.launch({
-  executablePath: process.env.CAREKEEP_CHROMIUM || "/usr/bin/chromium",
-  args: ["--no-sandbox", "--disable-dev-shm-usage"],
-});
 const app = await serveApp();
-let page;
-try {
-  const office = await browser.newContext({ ignoreHTTPSErrors: true });
-  const client = await registered(office, app);
-  const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: SIZES.desk });
-  page = await context.newPage();
-  page.setDefaultTimeout(30_000);
-  page.on("console", (message) => { if (message.type() === "error") console.error(`page: ${message.text()}`); });
+await perform("smart", artefacts, async ({ visitor, picture }) => {
+  const office = await visitor();
+  const client = await registered(office.page, app);
+  const { page } = await visitor();
   await nextStep();
   await standalone(page, app, client);
-  await fromTheChart(page, app, client);
-  console.log("smart: ok");
-} catch (error) {
-  console.error(`smart: FAILED: ${error.stack ?? error}`);
-  if (page) {
-    console.error(`at ${page.url()}: ${await page.locator("body").innerText().catch(() => "")}`);
-    await page.screenshot({ path: join(artefacts, "smart-failed.png") }).catch(() => {});
-  }
-  process.exitCode = 1;
-} finally {
-  app.server.close();
-  await browser.close();
-}
+  await fromTheChart(page, app, client, picture);
+});
+app.server.close();

@@ -98,6 +98,8 @@ struct TenantBody {
     name: String,
     region: String,
     hosts: Vec<String>,
+    /// The colour of its brand, `#rrggbb`.
+    accent: Option<String>,
     /// Who is to be the first administrator.
     admin: Option<AdminBody>,
 }
@@ -208,6 +210,7 @@ async fn create(State(control): Shared, Json(body): Json<TenantBody>) -> Result<
         name: body.name,
         region: body.region,
         hosts: body.hosts,
+        accent: body.accent,
     };
     control.plane.ensure_partner(&body.partner.slug, &body.partner.name).await?;
     let tenant = control.plane.create(&new).await?;

@@ -21,9 +21,23 @@ async fn branded(State(vault): State<Arc<Vault>>, mut request: Request, next: Ne
     let tenant = request.extensions().get::<TenantRoute>().map(|route| route.tenant);
     let state = tenant.and_then(|tenant| vault.directory().now().by_id(tenant).cloned());
     if let Some(state) = state {
-        request.extensions_mut().insert(Brand { name: state.name.clone() });
+        request.extensions_mut().insert(Brand { name: state.name.clone(), accent: state.accent });
     }
     let mut response = next.run(request).await;
     response.extensions_mut().insert(PageHeaders::Page);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use carekeep_policy::Role;
+
+    #[test]
+    fn i10_every_role_that_administrators_give_is_on_the_page_for_people() {
+        let on_page: BTreeSet<_> = carekeep_portal::ROLES.iter().map(|role| (role.name, role.two)).collect();
+        let given = Role::ALL.iter().filter(|role| !matches!(role, Role::Patient | Role::Provisioner));
+        assert_eq!(on_page, given.map(|role| (role.as_str(), role.needs_approval())).collect());
+    }
 }

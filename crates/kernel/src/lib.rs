@@ -4,12 +4,14 @@
 //! test can stop the one and seed the other.
 
 pub mod clock;
+pub mod colour;
 pub mod id;
 pub mod index;
 pub mod profile;
 pub mod random;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use colour::{Accent, AccentError};
 pub use id::{
     CredentialId, DeviceId, EntryId, IdError, InviteId, PartnerId, PersonId, ResourceId, SessionId, TenantId,
 };

@@ -42,8 +42,8 @@ pub struct AccountFacts {
     pub role: Option<Role>,
     /// A patient's or proxy's account, or a program's: not that of somebody who works here.
     pub outside: bool,
-    /// Nobody else could run the tenant.
-    pub last_administrator: bool,
+    /// Nobody else could run the tenant, or watch over that.
+    pub last_in_role: bool,
 }
 
 /// What is acted on.

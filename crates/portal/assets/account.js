@@ -1,7 +1,7 @@
 // What somebody should know of their account: what happened to it, a recovery under way, the devices that it is used from.
 
 import { call, get, post } from "./api.js";
-import { at, onClick, run } from "./page.js";
+import { at, button, done, line, onClick, run } from "./page.js";
 
 const WORDS = {
   new_device: "Signed in from a new device",
@@ -21,9 +21,9 @@ const FACTORS = { password: "password", totp: "authenticator app", passkey: "pas
 
 const when = (time) => new Date(time).toLocaleString();
 
-/** Shows all of it; `done` says what was done, `sensitive` does what may need a fresh factor. */
-export async function loadAccount(done, sensitive) {
-  await Promise.all([loadNotices(), loadRecovery(done), loadDevices(done, sensitive)]);
+/** Shows all of it; `sensitive` does what may need a fresh factor. */
+export async function loadAccount(sensitive) {
+  await Promise.all([loadNotices(), loadRecovery(), loadDevices(sensitive)]);
 }
 
 async function loadNotices() {
@@ -37,13 +37,11 @@ async function loadNotices() {
 }
 
 function noticeItem(notice) {
-  const element = document.createElement("li");
   const about = notice.about ? `: ${FACTORS[notice.about] ?? notice.about.replaceAll("_", " ")}` : "";
-  element.textContent = `${notice.seen ? "" : "New. "}${when(notice.at)}. ${WORDS[notice.kind] ?? notice.kind}${about}.`;
-  return element;
+  return line(`${notice.seen ? "" : "New. "}${when(notice.at)}. ${WORDS[notice.kind] ?? notice.kind}${about}.`, "li");
 }
 
-async function loadRecovery(done) {
+async function loadRecovery() {
   const { recovery } = await get("/api/v1/recovery");
   at("recovery").hidden = !recovery;
   if (!recovery) return;
@@ -52,25 +50,23 @@ async function loadRecovery(done) {
     : "An administrator says that you lost your ways to sign in. Another one has to agree.";
   at("recovery-cancel").onclick = () => run(at("recovery-cancel"), async () => {
     await call("DELETE", "/api/v1/recovery");
-    await Promise.all([loadRecovery(done), loadNotices()]);
+    await Promise.all([loadRecovery(), loadNotices()]);
     done("The recovery has ended. Nothing was changed.");
   });
 }
 
-async function loadDevices(done, sensitive) {
+async function loadDevices(sensitive) {
   const { devices } = await get("/api/v1/devices");
-  const again = () => loadDevices(done, sensitive);
-  at("devices").replaceChildren(...devices.map((device) => deviceItem(device, done, sensitive, again)));
+  const again = () => loadDevices(sensitive);
+  at("devices").replaceChildren(...devices.map((device) => deviceItem(device, sensitive, again)));
 }
 
-function deviceItem(device, done, sensitive, again) {
+function deviceItem(device, sensitive, again) {
   const element = document.createElement("li");
-  const text = document.createElement("span");
   const confirmed = device.confirmed ? "Confirmed." : "Not confirmed.";
-  text.textContent = `${device.current ? "This device. " : ""}${device.name}: last signed in ${when(device.last_seen)}. ${confirmed}`;
-  element.append(text, document.createElement("br"));
-  const label = document.createElement("label");
-  label.textContent = "Name";
+  const text = `${device.current ? "This device. " : ""}${device.name}: last signed in ${when(device.last_seen)}. ${confirmed}`;
+  element.append(line(text), document.createElement("br"));
+  const label = line("Name", "label");
   const name = document.createElement("input");
   name.type = "text";
   name.id = `device-${device.id}`;
@@ -79,36 +75,28 @@ function deviceItem(device, done, sensitive, again) {
   name.value = device.name;
   label.htmlFor = name.id;
   const path = `/api/v1/devices/${device.id}`;
-  element.append(label, name, button("Rename", device, async () => {
+  element.append(label, name, act("Rename", device, async () => {
     await call("PUT", path, { name: name.value });
     await again();
     done("The device has a new name.");
   }));
   if (!device.confirmed) {
-    element.append(button("Confirm", device, () => sensitive(async () => {
+    element.append(act("Confirm", device, () => sensitive(async () => {
       await post(`${path}/confirm`);
       await again();
       done("The device is confirmed.");
     })));
   }
-  element.append(button("Forget", device, async () => {
+  element.append(act("Forget", device, () => sensitive(async () => {
     await call("DELETE", path);
     if (device.current) location.assign("/sign-in");
     await again();
     done("The device is forgotten, and its sessions have ended.");
-  }));
+  })));
   return element;
 }
 
-function button(what, device, action) {
-  const element = document.createElement("button");
-  element.type = "button";
-  element.className = "second";
-  element.textContent = `${what} it`;
-  element.setAttribute("aria-label", `${what} the device ${device.name}`);
-  element.addEventListener("click", () => run(element, action));
-  return element;
-}
+const act = (what, device, action) => button(`${what} it`, `${what} the device ${device.name}`, action);
 
 onClick("notices-seen", async () => {
   await post("/api/v1/notices/seen", { until: at("notices-seen").value });

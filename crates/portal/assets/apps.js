@@ -3,29 +3,18 @@
 import { call, get, post } from "./api.js";
 import { sensitive } from "./confirm.js";
 import { watchSession } from "./logoff.js";
-import { at, onSubmit, run, say, show } from "./page.js";
+import { at, button, done, line, onSubmit, say, show } from "./page.js";
 
 const PROOFS = { none: "proves itself by nothing", client_secret_basic: "proves itself by a secret", private_key_jwt: "proves itself by its key" };
 const STATES = { pending: "Waits for approval", approved: "Approved", disabled: "Disabled" };
 
-function line(text, tag = "span") {
-  const element = document.createElement(tag);
-  element.textContent = text;
-  return element;
-}
-
-function button(text, app, action) {
-  const element = line(text, "button");
-  element.type = "button";
-  element.className = "second";
-  element.setAttribute("aria-label", `${text} ${app.client_name}`);
-  element.addEventListener("click", () => run(element, () => sensitive(async () => {
+function act(text, app, action) {
+  return button(text, `${text} ${app.client_name}`, () => sensitive(async () => {
     await action();
     await load();
-    at("done").textContent = `${app.client_name}: done.`;
+    done(`${app.client_name}: done.`);
     at("apps-title").scrollIntoView();
-  })));
-  return element;
+  }));
 }
 
 function item(app) {
@@ -40,9 +29,9 @@ function item(app) {
     line(`client_id ${app.client_id}`),
   ];
   said.forEach((part) => element.append(part, document.createElement("br")));
-  if (app.state === "approved") element.append(button("Disable", app, () => post(`${path}/disable`)));
-  else element.append(button("Approve", app, () => post(`${path}/approve`)));
-  element.append(button("Remove", app, () => call("DELETE", path)));
+  if (app.state === "approved") element.append(act("Disable", app, () => post(`${path}/disable`)));
+  else element.append(act("Approve", app, () => post(`${path}/approve`)));
+  element.append(act("Remove", app, () => call("DELETE", path)));
   return element;
 }
 
@@ -76,7 +65,7 @@ onSubmit("register-form", () => sensitive(async () => {
   const made = await post("/api/v1/apps", registration());
   at("register-form").reset();
   await load();
-  at("done").textContent = `${made.client_name} is registered. It gets nothing before it is approved.`;
+  done(`${made.client_name} is registered. It gets nothing before it is approved.`);
   at("secret").textContent = made.client_secret ?? "";
   at("secret-shown").hidden = true;
   if (made.client_secret) show("secret-shown");

@@ -4,11 +4,10 @@ import { loadAccount } from "./account.js";
 import { call, get, post } from "./api.js";
 import { sensitive } from "./confirm.js";
 import { watchSession } from "./logoff.js";
-import { at, onClick, onSubmit, run, say, showCodes } from "./page.js";
+import { at, button, done, line, onClick, onSubmit, say, showCodes } from "./page.js";
 import { addPasskey } from "./passkey.js";
 
 const leave = () => location.assign("/sign-in");
-const done = (text) => { at("done").textContent = text; };
 
 const FACTORS = { password: "password", totp: "app code", passkey: "passkey", recovery_code: "recovery code" };
 
@@ -19,8 +18,8 @@ async function load() {
   at("login").textContent = me.login;
   at("roles").textContent = me.roles.map((role) => role.replaceAll("_", " ")).join(", ");
   at("reenrol").hidden = !me.must_reenrol;
-  at("administers").hidden = !me.roles.includes("tenant_admin");
-  await Promise.all([loadSessions(), loadPasskeys(), loadApps(), loadAccount(done, sensitive)]);
+  at("administers").hidden = !["tenant_admin", "privacy_officer"].some((role) => me.roles.includes(role));
+  await Promise.all([loadSessions(), loadPasskeys(), loadApps(), loadAccount(sensitive)]);
 }
 
 async function loadApps() {
@@ -31,22 +30,15 @@ async function loadApps() {
 
 function appItem(grant) {
   const element = document.createElement("li");
-  const text = document.createElement("span");
   const since = new Date(grant.created).toLocaleString();
   const ends = grant.offline ? "It goes on after you sign out." : "It ends when you sign out.";
-  text.textContent = `${grant.app}, since ${since}: ${grant.scope}. ${ends}`;
-  const button = document.createElement("button");
-  button.type = "button";
-  button.className = "second";
-  button.textContent = "Withdraw it";
-  button.setAttribute("aria-label", `Withdraw what you allowed ${grant.app} ${since}`);
-  button.addEventListener("click", () => run(button, async () => {
+  const withdraw = button("Withdraw it", `Withdraw what you allowed ${grant.app} ${since}`, async () => {
     await call("DELETE", `/api/v1/app-grants/${grant.id}`);
     await loadApps();
     done(`${grant.app} has no access any more.`);
     at("apps-title").scrollIntoView();
-  }));
-  element.append(text, document.createElement("br"), button);
+  });
+  element.append(line(`${grant.app}, since ${since}: ${grant.scope}. ${ends}`), document.createElement("br"), withdraw);
   return element;
 }
 
@@ -57,21 +49,15 @@ async function loadPasskeys() {
 
 function passkeyItem(passkey) {
   const element = document.createElement("li");
-  const text = document.createElement("span");
   const used = passkey.last_used ? `last used ${new Date(passkey.last_used).toLocaleString()}` : "not used yet";
-  text.textContent = `${passkey.name || "Without a name"}: ${used}.${passkey.copied ? " Also on other devices." : ""}`;
-  const button = document.createElement("button");
-  button.type = "button";
-  button.className = "second";
-  button.textContent = "Remove it";
-  button.setAttribute("aria-label", `Remove the passkey ${passkey.name}`);
-  button.addEventListener("click", () => run(button, () => sensitive(async () => {
+  const text = `${passkey.name || "Without a name"}: ${used}.${passkey.copied ? " Also on other devices." : ""}`;
+  const remove = button("Remove it", `Remove the passkey ${passkey.name}`, () => sensitive(async () => {
     await call("DELETE", `/api/v1/passkeys/${passkey.id}`);
     await Promise.all([loadSessions(), loadPasskeys()]);
     done("The passkey is removed, and all other sessions have ended.");
     at("passkey-title").scrollIntoView();
-  })));
-  element.append(text, document.createElement("br"), button);
+  }));
+  element.append(line(text), document.createElement("br"), remove);
   return element;
 }
 
@@ -85,22 +71,14 @@ function item(session) {
   const element = document.createElement("li");
   const began = new Date(session.created).toLocaleString();
   const factors = session.factors.map((factor) => FACTORS[factor] ?? factor).join(" and ");
-  const text = document.createElement("span");
-  text.textContent = `${session.current ? "This session. " : ""}Since ${began}, by ${factors}.`;
-  element.append(text);
+  element.append(line(`${session.current ? "This session. " : ""}Since ${began}, by ${factors}.`));
   if (!session.current) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "second";
-    button.textContent = "End it";
-    button.setAttribute("aria-label", `End the session that began ${began}`);
-    button.addEventListener("click", () => run(button, async () => {
+    element.append(document.createElement("br"), button("End it", `End the session that began ${began}`, async () => {
       await call("DELETE", `/api/v1/sessions/${session.id}`);
       await loadSessions();
       done("The session has ended.");
       at("sessions-title").scrollIntoView();
     }));
-    element.append(document.createElement("br"), button);
   }
   return element;
 }

@@ -19,6 +19,8 @@ export function show(id, ...others) {
 export async function run(button, action) {
   if (button.disabled) return;
   say("");
+  // What was done before is no answer to this.
+  if (at("done")) done("");
   button.disabled = true;
   try {
     await action();
@@ -44,11 +46,44 @@ export function onClick(id, action) {
   button.addEventListener("click", () => run(button, action));
 }
 
+/** Says what was done; screen readers announce it. */
+export function done(text) {
+  at("done").textContent = text;
+}
+
+/** An element with a text. */
+export function line(text, tag = "span") {
+  const element = document.createElement(tag);
+  element.textContent = text;
+  return element;
+}
+
+/** A button beside others of its kind: `label` says to screen readers what it is about. */
+export function button(text, label, action) {
+  const element = line(text, "button");
+  element.type = "button";
+  element.className = "second";
+  element.setAttribute("aria-label", label);
+  element.addEventListener("click", () => run(element, action));
+  return element;
+}
+
+/** Asks before what cannot be undone; true when it is to be done. */
+export function sure(title, text, yes) {
+  const dialog = at("sure");
+  at("sure-title").textContent = title;
+  at("sure-text").textContent = text;
+  at("sure-yes").textContent = yes;
+  at("sure-yes").onclick = () => dialog.close("yes");
+  at("sure-no").onclick = () => dialog.close("");
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((answer) => {
+    dialog.addEventListener("close", () => answer(dialog.returnValue === "yes"), { once: true });
+  });
+}
+
 /** Shows recovery codes. */
 export function showCodes(codes) {
-  at("codes").replaceChildren(...codes.map((code) => {
-    const item = document.createElement("li");
-    item.textContent = code;
-    return item;
-  }));
+  at("codes").replaceChildren(...codes.map((code) => line(code, "li")));
 }

@@ -1,16 +1,20 @@
 //! The files of the pages. They are part of the binary: what is served is what was reviewed.
 
 use axum::{
+    Extension,
     extract::Path,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 
+use crate::Brand;
+
+const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Name, media type, content.
 pub(crate) const FILES: &[(&str, &str, &str)] = &[
-    ("portal.css", "text/css; charset=utf-8", include_str!("../assets/portal.css")),
+    ("portal.css", STYLE, include_str!("../assets/portal.css")),
     ("icon.svg", "image/svg+xml", include_str!("../assets/icon.svg")),
     ("api.js", SCRIPT, include_str!("../assets/api.js")),
     ("page.js", SCRIPT, include_str!("../assets/page.js")),
@@ -21,11 +25,20 @@ pub(crate) const FILES: &[(&str, &str, &str)] = &[
     ("sign-in.js", SCRIPT, include_str!("../assets/sign-in.js")),
     ("join.js", SCRIPT, include_str!("../assets/join.js")),
     ("confirm.js", SCRIPT, include_str!("../assets/confirm.js")),
+    ("people.js", SCRIPT, include_str!("../assets/people.js")),
+    ("decisions.js", SCRIPT, include_str!("../assets/decisions.js")),
+    ("settings.js", SCRIPT, include_str!("../assets/settings.js")),
     ("apps.js", SCRIPT, include_str!("../assets/apps.js")),
     ("account.js", SCRIPT, include_str!("../assets/account.js")),
     ("recover.js", SCRIPT, include_str!("../assets/recover.js")),
     ("home.js", SCRIPT, include_str!("../assets/home.js")),
 ];
+
+/// `/brand.css`: the tenant's colour in place of the product's.
+pub(crate) async fn brand(Extension(brand): Extension<Brand>) -> Response {
+    let rule = brand.accent.map(|accent| format!(":root {{ --accent: {accent}; }}\n"));
+    ([(header::CONTENT_TYPE, STYLE)], rule.unwrap_or_default()).into_response()
+}
 
 pub(crate) async fn serve(Path(name): Path<String>) -> Response {
     match FILES.iter().find(|(known, ..)| *known == name) {

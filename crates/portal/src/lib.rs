@@ -6,17 +6,23 @@
 
 mod assets;
 mod pages;
+mod roles;
 
 use axum::{
     Router,
     routing::{MethodRouter, get},
 };
+use carekeep_kernel::Accent;
+
+pub use roles::{ROLES, RoleWords};
 
 /// The tenant as its people see it: an extension of each request that reaches a page.
 #[derive(Debug, Clone)]
 pub struct Brand {
     /// Its name.
     pub name: String,
+    /// Its colour; without one the pages have the product's.
+    pub accent: Option<Accent>,
 }
 
 /// One route of the pages, as data; each answers `GET`.
@@ -41,6 +47,9 @@ pub fn pages() -> Vec<Page> {
         page("page.recover", "/recover", get(pages::recover)),
         page("page.consent", "/consent", get(pages::consent)),
         page("page.apps", "/apps", get(pages::apps)),
+        page("page.people", "/people", get(pages::people)),
+        page("page.settings", "/settings", get(pages::settings)),
+        page("page.brand", "/brand.css", get(assets::brand)),
         page("page.asset", "/assets/{file}", get(assets::serve)),
     ]
 }

@@ -1,4 +1,4 @@
-//! The pages: `/`, `/sign-in`, `/join`, `/recover`, `/consent`, `/apps`.
+//! The pages: `/`, `/sign-in`, `/join`, `/recover`, `/consent`, `/apps`, `/people`, `/settings`.
 
 use askama::Template;
 use axum::{
@@ -7,7 +7,7 @@ use axum::{
     response::{Html, IntoResponse, Redirect, Response},
 };
 
-use crate::Brand;
+use crate::{Brand, ROLES, RoleWords};
 
 /// The session cookie; whether it is good is the API's business.
 const COOKIE: &str = "__Host-carekeep=";
@@ -48,6 +48,20 @@ struct Apps<'a> {
     brand: &'a str,
 }
 
+#[derive(Template)]
+#[template(path = "people.html")]
+struct People<'a> {
+    brand: &'a str,
+    roles: &'static [RoleWords],
+}
+
+#[derive(Template)]
+#[template(path = "settings.html")]
+struct Settings<'a> {
+    brand: &'a str,
+    roles: &'static [RoleWords],
+}
+
 pub(crate) async fn home(Extension(brand): Extension<Brand>, headers: HeaderMap) -> Response {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let signed_in = cookies.flat_map(|value| value.split(';')).any(|pair| pair.trim().starts_with(COOKIE));
@@ -72,6 +86,14 @@ pub(crate) async fn consent(Extension(brand): Extension<Brand>) -> Response {
 
 pub(crate) async fn apps(Extension(brand): Extension<Brand>) -> Response {
     page(&Apps { brand: &brand.name })
+}
+
+pub(crate) async fn people(Extension(brand): Extension<Brand>) -> Response {
+    page(&People { brand: &brand.name, roles: ROLES })
+}
+
+pub(crate) async fn settings(Extension(brand): Extension<Brand>) -> Response {
+    page(&Settings { brand: &brand.name, roles: ROLES })
 }
 
 fn page(template: &impl Template) -> Response {

@@ -16,7 +16,9 @@ async fn get(path: &str, cookie: Option<&str>) -> Response {
         request = request.header("cookie", cookie);
     }
     let mut request = request.body(Body::empty()).unwrap();
-    request.extensions_mut().insert(Brand { name: "Smith & <Sons>".to_owned() });
+    request
+        .extensions_mut()
+        .insert(Brand { name: "Smith & <Sons>".to_owned(), accent: "#7a1f4b".parse().ok() });
     router().oneshot(request).await.unwrap()
 }
 
@@ -26,7 +28,7 @@ async fn text(path: &str) -> String {
     String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
 }
 
-const PAGES: [&str; 6] = ["/", "/sign-in", "/join", "/recover", "/consent", "/apps"];
+const PAGES: [&str; 8] = ["/", "/sign-in", "/join", "/recover", "/consent", "/apps", "/people", "/settings"];
 
 #[tokio::test]
 async fn a_page_has_language_heading_brand_and_a_label_for_every_field() {

@@ -61,6 +61,8 @@ impl Store {
         device::Entity::insert(new.into_active_model()).exec_without_returning(&transaction).await?;
         let surplus = mine()
             .filter(device::Column::RevokedAt.is_null())
+            // Whoever signs in again and again from anywhere pushes no confirmed one out.
+            .order_by_desc(device::Column::ConfirmedAt.is_not_null())
             .order_by_desc(device::Column::LastSeenAt)
             .offset(most)
             .limit(most)

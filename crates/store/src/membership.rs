@@ -162,6 +162,10 @@ impl Store {
             .filter(role_grant::Column::RevokedAt.is_null())
             .exec(&transaction)
             .await?;
+        if role == "tenant_admin" {
+            // Their half of a recovery was an administrator's.
+            end_recoveries_of(&transaction, person, now).await?;
+        }
         transaction.commit().await?;
         Ok(Changed::of(revoked.rows_affected))
     }

@@ -40,6 +40,9 @@ pub struct TenantRecord {
     pub status: String,
     /// Its host names.
     pub hosts: Vec<String>,
+    /// The colour of its brand, `#rrggbb`, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accent: Option<String>,
     /// Migrations of its clinical schema.
     pub clinical_version: i32,
     /// Migrations of its operations schema.
@@ -59,6 +62,8 @@ pub struct NewTenant {
     pub region: String,
     /// Its host names, lower case, without port.
     pub hosts: Vec<String>,
+    /// The colour of its brand, `#rrggbb`, which people can read; without one its pages have the product's.
+    pub accent: Option<String>,
 }
 
 /// Makes, lists and migrates tenants.
@@ -178,7 +183,7 @@ impl ControlPlane {
     ) -> Result<Vec<TenantRecord>, TenancyError> {
         let sql = format!(
             "SELECT t.id, p.slug, t.slug, t.name, t.region, t.status, t.clinical_version, t.operations_version,
-                    array(SELECT h.host FROM directory.tenant_host h WHERE h.tenant = t.id ORDER BY h.host)
+                    array(SELECT h.host FROM directory.tenant_host h WHERE h.tenant = t.id ORDER BY h.host), t.accent
              FROM directory.tenant t JOIN directory.partner p ON p.id = t.partner {tail}"
         );
         let query = sqlx::query(sqlx::AssertSqlSafe(sql));
@@ -196,6 +201,7 @@ impl ControlPlane {
                     clinical_version: row.try_get(6)?,
                     operations_version: row.try_get(7)?,
                     hosts: row.try_get(8)?,
+                    accent: row.try_get(9)?,
                 })
             })
             .collect::<Result<_, sqlx::Error>>()

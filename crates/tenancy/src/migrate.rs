@@ -21,7 +21,10 @@ pub enum Database {
     Clinical,
 }
 
-const DIRECTORY: &[&str] = &[include_str!("../migrations/directory/0001_directory.sql")];
+const DIRECTORY: &[&str] = &[
+    include_str!("../migrations/directory/0001_directory.sql"),
+    include_str!("../migrations/directory/0002_accent.sql"),
+];
 const OPERATIONS: &[&str] = &[
     include_str!("../migrations/operations/0001_people.sql"),
     include_str!("../migrations/operations/0002_account_of_a_patient.sql"),

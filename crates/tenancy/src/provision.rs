@@ -2,7 +2,7 @@
 //!
 //! Nobody is served before the last step: until then the status is `provisioning` and there is no host.
 
-use carekeep_kernel::{TenantId, random};
+use carekeep_kernel::{Accent, AccentError, TenantId, random};
 use carekeep_keys::{DataKey, KeyContext, KeyPurpose, KeyRef, WrappedKey};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use time::OffsetDateTime;
@@ -38,7 +38,19 @@ fn check(new: &NewTenant) -> Result<(), TenancyError> {
     check_slug(&new.slug)?;
     check_slug(&new.region)?;
     check_display("tenant name", &new.name)?;
+    accent(new)?;
     new.hosts.iter().try_for_each(|host| check_host(host))
+}
+
+/// The colour of the brand, if there is to be one.
+fn accent(new: &NewTenant) -> Result<Option<Accent>, TenancyError> {
+    let wrong = |value: &str, error: AccentError| TenancyError::Name {
+        field: "accent",
+        value: value.chars().take(40).collect(),
+        advice: error.advice(),
+    };
+    let colour = new.accent.as_deref();
+    colour.map(|text| text.parse().map_err(|error| wrong(text, error))).transpose()
 }
 
 fn failed(error: sqlx::Error) -> TenancyError {
@@ -72,8 +84,8 @@ async fn directory_entry(control: &ControlPlane, new: &NewTenant) -> Result<Tena
     let partner: uuid::Uuid = partner.try_get(0).map_err(failed)?;
     let id = TenantId::generate(&*control.clock, &*control.random);
     let row = sqlx::query(
-        "INSERT INTO directory.tenant (id, partner, slug, name, region, status, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, 'provisioning', $6, $6)
+        "INSERT INTO directory.tenant (id, partner, slug, name, region, accent, status, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, 'provisioning', $7, $7)
          ON CONFLICT (slug) DO UPDATE SET slug = excluded.slug RETURNING id, partner, region",
     )
     .bind(id.as_uuid())
@@ -81,6 +93,7 @@ async fn directory_entry(control: &ControlPlane, new: &NewTenant) -> Result<Tena
     .bind(&new.slug)
     .bind(&new.name)
     .bind(&new.region)
+    .bind(accent(new)?.map(|accent| accent.to_string()))
     .bind(OffsetDateTime::from(control.clock.now()))
     .fetch_one(&control.directory)
     .await

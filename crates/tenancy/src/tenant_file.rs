@@ -41,6 +41,9 @@ pub struct TenantEntry {
     pub region: String,
     /// Host names.
     pub hosts: Vec<String>,
+    /// The colour of its brand, `#rrggbb`; without one its pages have the product's.
+    #[serde(default)]
+    pub accent: Option<String>,
 }
 
 /// A person for a developer's machine.
@@ -93,6 +96,7 @@ impl TenantFile {
             name: self.tenant.name.clone(),
             region: self.tenant.region.clone(),
             hosts: self.tenant.hosts.clone(),
+            accent: self.tenant.accent.clone(),
         }
     }
 }

@@ -113,6 +113,7 @@ impl Platform {
             name: format!("Clinic {slug}"),
             region: "eu-1".to_owned(),
             hosts: vec![format!("{slug}.localhost")],
+            accent: None,
         }
     }
 

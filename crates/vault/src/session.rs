@@ -127,7 +127,7 @@ const TOUCH: &str = "UPDATE session SET last_seen_at = $2 WHERE id = $1 AND last
 async fn load(
     cell: &Cell,
     (token_hash, bearer): (&[u8; 32], Bearer),
-    last_use: Arc<LastUse>,
+    last_uses: &LastUses,
 ) -> Result<Option<SessionRow>, AccessError> {
     let read_at = Instant::now();
     let row = cell
@@ -135,7 +135,8 @@ async fn load(
         .first_row(sqlx::query(bearer.lookup()).bind(&token_hash[..]))
         .await
         .map_err(|error| AccessError::unavailable("sessions", sqlstate(&error)))?;
-    row.map(|row| decode(cell, (&row, read_at), bearer, last_use))
+    // Nothing is remembered of tokens that are nobody's.
+    row.map(|row| decode(cell, (&row, read_at), bearer, last_uses.of(*token_hash)))
         .transpose()
         .map_err(|error| AccessError::unavailable("sessions", sqlstate(&error)))
 }
@@ -288,8 +289,8 @@ impl KnownSessions {
             self.rows.invalidate(&token_hash).await;
         }
         let loaded = self.rows.try_get_with(token_hash, async {
-            let last_use = self.last_uses.of(token_hash);
-            load(cell, (&token_hash, bearer), last_use).await?.map(Arc::new).ok_or(SessionError::Unknown)
+            let row = load(cell, (&token_hash, bearer), &self.last_uses).await?;
+            row.map(Arc::new).ok_or(SessionError::Unknown)
         });
         Box::pin(loaded).await.map_err(|error: Arc<SessionError>| (*error).clone())
     }

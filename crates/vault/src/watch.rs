@@ -10,7 +10,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use carekeep_kernel::TenantId;
+use carekeep_kernel::{Accent, TenantId};
 use sqlx::{PgPool, Row};
 
 use crate::{AccessError, sqlstate};
@@ -29,6 +29,8 @@ pub struct TenantState {
     pub slug: String,
     /// Its name for people.
     pub name: String,
+    /// The colour of its brand, if it has one.
+    pub accent: Option<Accent>,
     /// The region that holds its data.
     pub region: String,
     /// Whether it is served: not suspended, not half-made.
@@ -125,7 +127,7 @@ async fn read(pool: &PgPool) -> Result<Snapshot, AccessError> {
     let taken = Instant::now();
     let rows = sqlx::query(
         "SELECT t.id, t.slug, t.name, t.region, t.status = 'active', t.clinical_version, t.operations_version,
-                array(SELECT h.host FROM directory.tenant_host h WHERE h.tenant = t.id)
+                array(SELECT h.host FROM directory.tenant_host h WHERE h.tenant = t.id), t.accent
          FROM directory.tenant t",
     )
     .fetch_all(pool)
@@ -141,6 +143,8 @@ async fn read(pool: &PgPool) -> Result<Snapshot, AccessError> {
             active: row.try_get(4).map_err(away)?,
             clinical_version: row.try_get(5).map_err(away)?,
             operations_version: row.try_get(6).map_err(away)?,
+            // A colour that nobody could read is none: the pages have the product's.
+            accent: row.try_get::<Option<String>, _>(8).map_err(away)?.and_then(|text| text.parse().ok()),
         });
         for host in row.try_get::<Vec<String>, _>(7).map_err(away)? {
             snapshot.by_host.insert(host, Arc::clone(&state));

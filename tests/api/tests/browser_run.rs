@@ -66,13 +66,13 @@ async fn browser(script: &str, says: &str, knows: &Path) {
     assert!(output.status.success() && said.contains(&format!("{says}: ok")), "{said}\n{failed}");
 }
 
-#[tokio::test]
-async fn i7_a_page_that_nobody_uses_warns_and_signs_out_on_time() {
-    let clinic = Clinic::open().await;
-    let admin = clinic.admin().await;
-    let (script, artefacts) = script("logoff.mjs");
+/// Runs a script that has the clinic's clock moved by `advance SECONDS`; gives what else it said.
+async fn converse(clinic: &Clinic, script: &str, arguments: &[&str], first: &str) -> Vec<String> {
+    let (script, artefacts) = self::script(script);
     let mut node = Command::new("node")
-        .args([&script, Path::new(&clinic.origin("acme")), &artefacts])
+        .arg(script)
+        .args(arguments)
+        .arg(artefacts)
         .env("CAREKEEP_NODE_MODULES", modules())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -80,8 +80,7 @@ async fn i7_a_page_that_nobody_uses_warns_and_signs_out_on_time() {
         .spawn()
         .unwrap();
     let mut to = node.stdin.take().unwrap();
-    let token = admin.program.token.as_deref().unwrap();
-    to.write_all(format!("{token}\n").as_bytes()).await.unwrap();
+    to.write_all(format!("{first}\n").as_bytes()).await.unwrap();
     let mut lines = BufReader::new(node.stdout.take().unwrap()).lines();
     let (mut said, mut stranger) = (Vec::new(), clinic.program("acme"));
     while let Some(line) = lines.next_line().await.unwrap() {
@@ -95,7 +94,35 @@ async fn i7_a_page_that_nobody_uses_warns_and_signs_out_on_time() {
         }
     }
     assert!(node.wait().await.unwrap().success(), "{said:?}");
-    assert_eq!(said, ["logoff: ok"]);
+    said
+}
+
+#[tokio::test]
+async fn i7_a_page_that_nobody_uses_warns_and_signs_out_on_time() {
+    let clinic = Clinic::open().await;
+    let admin = clinic.admin().await;
+    let token = admin.program.token.as_deref().unwrap();
+    assert_eq!(converse(&clinic, "logoff.mjs", &[&clinic.origin("acme")], token).await, ["logoff: ok"]);
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn i1_i4_i7_i10_people_keep_their_ways_in_and_administrators_the_people_in_a_browser() {
+    let clinic = Clinic::open().await;
+    let mut admin = clinic.admin().await;
+    let second = clinic.member(&mut admin, "second.admin", &["tenant_admin"]).await;
+    let doctor = clinic.member(&mut admin, "dr.meyer", &["clinician"]).await;
+    let knows = json!({
+        "base": clinic.origin("acme"), "other": clinic.origin("bolt"),
+        "brands": [["Clinic acme", "rgb(11, 92, 122)"], ["Clinic bolt", "rgb(122, 31, 75)"]],
+        "admin": person("tenant_admin", &admin), "second": person("tenant_admin", &second),
+        "doctor": person("clinician", &doctor),
+    });
+    let path = clinic.folder("clinic.json");
+    std::fs::write(&path, knows.to_string()).unwrap();
+    let now = (clinic.clock.now().as_micros() / 1000).to_string();
+    let said = converse(&clinic, "identity.mjs", &[path.to_str().unwrap()], &now).await;
+    assert_eq!(said.last().unwrap(), "identity: ok", "{said:?}");
     clinic.close().await;
 }
 

@@ -119,6 +119,11 @@ async fn i1_attested_takes_the_listed_models_of_listed_makers_only() {
     let clinic = Clinic::open().await;
     let mut admin = clinic.admin().await;
     let (maker, stranger) = (Maker::new("Soft Keys Root"), Maker::new("Other Root"));
+    // More than can be looked at whenever a passkey is used.
+    let models: Vec<_> = (0..129).map(uuid::Uuid::from_u128).collect();
+    let many = json!([{"root": maker.root, "models": models}]);
+    let refused = settle(&clinic, &mut admin, json!({"clinician": "attested"}), many).await;
+    assert_eq!(refused.code(), "settings-not-allowed");
     let makers = json!([{"root": maker.root, "models": [uuid::Uuid::from_bytes(MODEL)]}]);
     settle(&clinic, &mut admin, json!({"clinician": "attested"}), makers)
         .await

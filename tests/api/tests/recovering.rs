@@ -210,9 +210,18 @@ async fn i6_a_recovery_ends_with_who_began_it_and_with_time_and_is_of_no_patient
     assert_eq!(scene.redeem(&token, &code).await.1.code(), "recovery-not-open", "too late");
 
     let (token, code) = scene.approved().await;
+    let role = format!("/api/v1/people/{}/roles/tenant_admin", scene.first.id);
+    scene.second.program.send(Method::DELETE, &role, &NONE).await.expect(StatusCode::NO_CONTENT);
+    scene.clinic.clock.advance(3 * HOUR);
+    let gone = scene.redeem(&token, &code).await.1;
+    assert_eq!(gone.code(), "recovery-not-open", "who began it is no administrator any more");
+    scene.clinic.close().await;
+
+    let mut scene = Scene::set().await;
+    let (token, code) = scene.approved().await;
     let suspend = format!("/api/v1/people/{}/suspend", scene.first.id);
     scene.second.program.post(&suspend, &NONE).await.expect(StatusCode::NO_CONTENT);
-    scene.clinic.clock.advance(3 * HOUR);
+    scene.clinic.clock.advance(25 * HOUR);
     assert_eq!(scene.redeem(&token, &code).await.1.code(), "recovery-not-open");
     scene.clinic.close().await;
 

@@ -49,7 +49,7 @@ impl Site {
     }
 
     async fn patch(&mut self, path: &str, operations: Value) -> Answer {
-        self.scim(Method::PATCH, path, &patch(operations)).await
+        self.scim(Method::PATCH, path, &patch(&operations)).await
     }
 
     /// How many match a filter.
@@ -61,7 +61,7 @@ impl Site {
 
 const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 
-fn patch(operations: Value) -> Value {
+fn patch(operations: &Value) -> Value {
     json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": operations})
 }
 
@@ -334,7 +334,7 @@ async fn i12_what_cannot_be_is_refused_in_the_words_of_the_rfc_and_changes_nothi
     assert_eq!(old, before);
 
     // What is at another version is not changed; what is not is not sent again.
-    let change = patch(json!([{"op": "replace", "path": "displayName", "value": "New"}]));
+    let change = patch(&json!([{"op": "replace", "path": "displayName", "value": "New"}]));
     let tag = text(&before["meta"]["version"]);
     let stale = scim(&site.idp, Method::PATCH, &place, &change, &[("if-match", "W/\"0\"")]).await;
     refused(&stale, StatusCode::PRECONDITION_FAILED, None);
@@ -358,7 +358,7 @@ async fn i12_what_cannot_be_is_refused_in_the_words_of_the_rfc_and_changes_nothi
 }
 
 #[tokio::test]
-async fn i12_nobody_but_staff_is_there_and_the_last_administrator_stays() {
+async fn i12_nobody_but_staff_is_there_and_those_in_charge_stay() {
     let mut site = Site::open().await;
     let hiring = |roles: &'static [Role]| PersonSpec { roles, ..PersonSpec::default() };
     let platform = &site.clinic.platform;
@@ -398,8 +398,12 @@ async fn i12_nobody_but_staff_is_there_and_the_last_administrator_stays() {
     refused(&site.patch(&admin, off.clone()).await, StatusCode::FORBIDDEN, None);
     refused(&site.scim(Method::DELETE, &admin, &NONE).await, StatusCode::FORBIDDEN, None);
     assert_eq!(site.get(&admin).await["active"], true);
-    // With a second one there, the first may go.
-    hire(&site.clinic, acme, "second", hiring(&[Role::TenantAdmin, Role::PrivacyOfficer])).await;
+    // Somebody else runs the tenant, but nobody else watches over that.
+    hire(&site.clinic, acme, "second", hiring(&[Role::TenantAdmin])).await;
+    refused(&site.patch(&admin, off.clone()).await, StatusCode::FORBIDDEN, None);
+    refused(&site.scim(Method::DELETE, &admin, &NONE).await, StatusCode::FORBIDDEN, None);
+    // With both there, the first may go.
+    hire(&site.clinic, acme, "third", hiring(&[Role::PrivacyOfficer])).await;
     site.patch(&admin, off).await.expect(StatusCode::OK);
     site.clinic.close().await;
 }
@@ -496,6 +500,13 @@ async fn i12_a_token_needs_an_administrator_with_a_fresh_factor_and_its_role_is_
     assert_eq!(given.code(), "roles-not-allowed");
     let invited = json!({"login": "x", "name": "X", "roles": ["provisioner"]});
     assert_eq!(site.admin.program.post("/api/v1/people", &invited).await.code(), "roles-not-allowed");
+    // Nor does anybody come in as the account that a token acts as.
+    let begin = |id: &str| format!("/api/v1/people/{id}/recovery");
+    let program = site.admin.program.post(&begin(&site.account), &NONE).await;
+    assert_eq!((program.status, program.code()), (StatusCode::CONFLICT, "not-joined"));
+    let again = format!("/api/v1/people/{}/invite", site.account);
+    assert_eq!(site.admin.program.post(&again, &json!({"roles": []})).await.status, StatusCode::CONFLICT);
+    site.admin.program.post(&begin(&nurse.id.to_string()), &NONE).await.expect(StatusCode::CREATED);
     token(&mut site.admin, body.clone()).await;
     site.clinic.clock.advance(Duration::from_secs(5 * 60));
     let stale = site.admin.program.post(TOKENS, &body).await;

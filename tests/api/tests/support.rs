@@ -22,7 +22,7 @@ use carekeep_identity::{
 };
 use carekeep_kernel::{Clock, ManualClock, SystemClock, Timestamp};
 use carekeep_ledger::Entry;
-use carekeep_tenancy::TenantRecord;
+use carekeep_tenancy::{NewTenant, TenantRecord};
 use carekeep_testkit::Platform;
 use carekeep_vault::Vault;
 use reqwest::{Certificate, Method, StatusCode, header::HeaderMap};
@@ -53,7 +53,8 @@ impl Clinic {
         let clock = Arc::new(ManualClock::at(Timestamp::from_micros(1_700_000_010_000_000)));
         let platform = Platform::start_at(clock.clone()).await;
         let acme = platform.tenant("acme").await;
-        let bolt = platform.tenant("bolt").await;
+        let bolt = NewTenant { accent: Some("#7a1f4b".to_owned()), ..Platform::new_tenant("bolt") };
+        let bolt = platform.control.create(&bolt).await.unwrap();
         let vault = platform.vault().await;
         let (trigger, signal) = shutdown::channel();
         let ticks = Arc::new(MonotonicTicks::default());

@@ -11,7 +11,10 @@ use carekeep_identity::{
 use carekeep_kernel::{ManualClock, ResourceId, SessionId, Timestamp};
 use carekeep_policy::Role;
 use carekeep_testkit::{Person, PersonSpec, Platform};
-use carekeep_vault::{Caller, Vault, catalogue::ManageTenant};
+use carekeep_vault::{
+    Caller, Vault,
+    catalogue::{ManageTenant, ReadSettings},
+};
 
 use sqlx::Row as _;
 
@@ -366,7 +369,9 @@ async fn i11_an_app_is_who_it_proves_to_be_and_approved() {
     desk.people.decide_app(desk.leave().await, id, ClientState::Disabled).await.unwrap();
     assert_eq!(refused(tried(&public, Proof::None).await), "invalid_client");
     desk.people.remove_app(desk.leave().await, id).await.unwrap();
-    assert_eq!(desk.people.apps(desk.leave().await).await.unwrap().len(), 1);
+    let boss = desk.boss.caller(&desk.vault).await.unwrap();
+    let leave = desk.vault.authorize::<ReadSettings>(&boss, None).await.unwrap();
+    assert_eq!(desk.people.apps(leave).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use carekeep_tenancy::{Database, TenancyError};
+use carekeep_tenancy::{Database, NewTenant, TenancyError};
 use carekeep_testkit::Platform;
 
 #[tokio::test]
@@ -40,6 +40,23 @@ async fn t1_a_slug_or_host_of_somebody_else_is_refused() {
     let mut other = Platform::new_tenant("bolt");
     other.partner = "nobody".to_owned();
     assert!(matches!(platform.control.create(&other).await, Err(TenancyError::Unknown(_))));
+}
+
+#[tokio::test]
+async fn t5_a_brand_has_a_colour_that_can_be_read_or_none() {
+    let platform = Platform::start().await;
+    for colour in ["red", "#ffcc00", "#0b5c7a; }"] {
+        let made = platform.control.create(&coloured("acme", colour)).await;
+        assert!(matches!(made, Err(TenancyError::Name { field: "accent", .. })), "{colour}");
+    }
+    assert!(matches!(platform.control.show("acme").await, Err(TenancyError::Unknown(_))), "nothing is left");
+    assert_eq!(platform.tenant("bolt").await.accent, None);
+    let made = platform.control.create(&coloured("acme", "#7A1F4B")).await.unwrap();
+    assert_eq!(made.accent.as_deref(), Some("#7a1f4b"));
+}
+
+fn coloured(slug: &str, colour: &str) -> NewTenant {
+    NewTenant { accent: Some(colour.to_owned()), ..Platform::new_tenant(slug) }
 }
 
 #[tokio::test]

@@ -38,8 +38,14 @@ pub struct TrustedMaker {
 
 /// A list of makers that cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a maker of authenticators needs a root certificate (PEM) and one model (AAGUID) at least")]
+#[error(
+    "a maker of authenticators needs a root certificate (PEM) and one model (AAGUID) at least, and there is a limit on both"
+)]
 pub struct MakersError;
+
+/// How many makers, and models of all of them, a tenant may list: each is parsed whenever such a passkey is used.
+const MOST_MAKERS: usize = 16;
+const MOST_MODELS: usize = 128;
 
 /// What is demanded of a passkey.
 #[derive(Debug, Clone, Default)]
@@ -52,9 +58,17 @@ impl Demand {
     /// What `policy` demands where these makers are trusted.
     ///
     /// # Errors
-    /// [`MakersError`] when one of them cannot be read.
+    /// [`MakersError`] when one of them cannot be read, or there are too many. Nothing is read unless `policy` is
+    /// [`PasskeyPolicy::Attested`].
     pub fn new(policy: PasskeyPolicy, makers: &[TrustedMaker]) -> Result<Self, MakersError> {
         let mut list = AttestationCaListBuilder::new();
+        if policy < PasskeyPolicy::Attested {
+            return Ok(Self { policy, makers: list.build() });
+        }
+        let models: usize = makers.iter().map(|maker| maker.models.len()).sum();
+        if makers.len() > MOST_MAKERS || models > MOST_MODELS {
+            return Err(MakersError);
+        }
         for maker in makers {
             if maker.models.is_empty() {
                 return Err(MakersError);

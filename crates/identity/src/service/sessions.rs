@@ -96,7 +96,8 @@ impl<R: Repository> Identity<R> {
     }
 
     pub(super) async fn active(&self, token: &str) -> Result<Live, IdentityError> {
-        let live = self.authenticate(token, Activity::Use).await?;
+        // Whether it is use is said by whoever authenticated the request.
+        let live = self.authenticate(token, Activity::Background).await?;
         match live.session.state {
             SessionState::Active { .. } => Ok(live),
             SessionState::PendingSecondFactor | SessionState::Enrolling(_) => Err(IdentityError::NoSession),

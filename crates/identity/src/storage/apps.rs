@@ -11,7 +11,10 @@ use carekeep_store::{
     columns::{Digest, Private},
     entity::{oauth_client, oauth_code, oauth_grant, person},
 };
-use carekeep_vault::{AccessError, Authorized, Caller, catalogue::ManageTenant};
+use carekeep_vault::{
+    AccessError, Authorized, Caller,
+    catalogue::{Act, ManageTenant, ReadSettings},
+};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -242,7 +245,7 @@ impl PgRepository {
     ///
     /// # Errors
     /// [`AppError::OtherEvidence`], [`AppError::Unavailable`].
-    pub async fn apps(&self, leave: Authorized<ManageTenant>) -> Answer<Vec<Client>> {
+    pub async fn apps(&self, leave: Authorized<ReadSettings>) -> Answer<Vec<Client>> {
         self.check_app(&leave)?;
         self.store.clients().await?.into_iter().map(client).collect()
     }
@@ -281,7 +284,7 @@ impl PgRepository {
         if set { Ok(()) } else { Err(AppError::NotFound) }
     }
 
-    fn check_app(&self, leave: &Authorized<ManageTenant>) -> Answer<()> {
+    fn check_app<A: Act>(&self, leave: &Authorized<A>) -> Answer<()> {
         if leave.tenant() == self.tenant { Ok(()) } else { Err(AppError::OtherEvidence) }
     }
 

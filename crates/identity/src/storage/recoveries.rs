@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use carekeep_kernel::{CredentialId, PersonId, Timestamp};
 use carekeep_store::{Approval, columns::Digest, entity::account_recovery};
-use carekeep_vault::{Authorized, catalogue::RecoverAccount};
+use carekeep_vault::{
+    Authorized,
+    catalogue::{ListPeople, RecoverAccount},
+};
 use uuid::Uuid;
 
 use super::{NoticeKind, PgRepository, people::PeopleError, rows};
@@ -75,7 +78,7 @@ impl PgRepository {
     /// Begins the recovery of an account.
     ///
     /// # Errors
-    /// [`PeopleError::UnderWay`]; [`PeopleError::NotJoined`] for somebody who has not joined, [`PeopleError::Left`] for one who may
+    /// [`PeopleError::UnderWay`]; [`PeopleError::NotJoined`] for somebody who has not joined, or never will as a program, [`PeopleError::Left`] for one who may
     /// not sign in, [`PeopleError::PatientsAccount`] for a patient, whose identity no administrator can vouch for;
     /// [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
     pub async fn begin_recovery(
@@ -90,7 +93,7 @@ impl PgRepository {
         if row.suspended_at.is_some() || row.left_at.is_some() {
             return Err(PeopleError::Left);
         }
-        if row.activated_at.is_none() {
+        if row.activated_at.is_none() || self.store.is_program(person).await? {
             return Err(PeopleError::NotJoined);
         }
         let now = self.vault.clock().now();
@@ -131,7 +134,7 @@ impl PgRepository {
     /// [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
     pub async fn account_recoveries(
         &self,
-        leave: Authorized<RecoverAccount>,
+        leave: Authorized<ListPeople>,
     ) -> Result<Vec<RecoveryView>, PeopleError> {
         self.check(&leave)?;
         self.under_way(None).await

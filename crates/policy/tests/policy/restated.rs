@@ -109,12 +109,12 @@ fn provisions(action: Action) -> bool {
 
 /// What an identity provider may not do, and what nobody else may do in its place.
 fn out_of_reach(ask: &Ask) -> bool {
-    let AccountFacts { role, outside, last_administrator } = ask.resource.account;
+    let AccountFacts { role, outside, last_in_role } = ask.resource.account;
     let ends = matches!(ask.action, Action::ProvisionSuspend | Action::ProvisionEnd);
     (ask.principal.roles.contains(Role::Provisioner) && !provisions(ask.action))
         || (ask.action == Action::ProvisionRole && !role.is_some_and(Role::is_provisionable))
         || (provisions(ask.action) && outside)
-        || (ends && last_administrator)
+        || (ends && last_in_role)
 }
 
 fn forbidden(ask: &Ask) -> bool {

@@ -16,6 +16,9 @@ pub(super) const ROUTES: &[(&str, &[&str])] = &[
     ("page.recover", &[""]),
     ("page.consent", &[""]),
     ("page.apps", &[""]),
+    ("page.people", &[""]),
+    ("page.settings", &[""]),
+    ("page.brand", &[""]),
     ("page.asset", &["sign-in.js"]),
 ];
 

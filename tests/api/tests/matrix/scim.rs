@@ -34,7 +34,7 @@ pub(super) const ROUTES: &[(&str, &[&str])] = &[
 pub(super) const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 
 /// Operations of one PATCH.
-pub(super) fn patch(operations: Value) -> Body {
+pub(super) fn patch(operations: &Value) -> Body {
     Body::Json(
         json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": operations}),
     )
@@ -42,7 +42,7 @@ pub(super) fn patch(operations: Value) -> Body {
 
 /// Adds members to a group, or removes them.
 pub(super) fn members(op: &str, id: &str) -> Body {
-    patch(json!([{"op": op, "path": "members", "value": [{"value": id}]}]))
+    patch(&json!([{"op": op, "path": "members", "value": [{"value": id}]}]))
 }
 
 /// The request that this session makes, with what it needs made before.
@@ -85,7 +85,7 @@ pub(super) async fn call(stage: &Stage, name: &str, variant: &str, credential: &
         "scim.patch_user" => {
             let (path, value) =
                 if variant == "names" { ("displayName", json!("New")) } else { ("active", json!(false)) };
-            about(Method::PATCH, patch(json!([{"op": "replace", "path": path, "value": value}]))).await
+            about(Method::PATCH, patch(&json!([{"op": "replace", "path": path, "value": value}]))).await
         }
         "scim.delete_user" => about(Method::DELETE, Body::None).await,
         "scim.list_groups" => get("/Groups"),

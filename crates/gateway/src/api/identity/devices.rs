@@ -119,6 +119,10 @@ pub(super) async fn confirm(_: SignedIn, visit: Visit, Path(id): Path<String>) -
 pub(super) async fn forget(_: SignedIn, visit: Visit, Path(id): Path<String>) -> Result<Response, Problem> {
     let live = own(&visit).await?;
     let id = device(&id)?;
+    // Whoever has only the session must not take the person's confirmed devices away.
+    if !live.session.may_change_factors(visit.api.vault.clock().now()) {
+        return Err(catalogue::FRESH_FACTOR_NEEDED);
+    }
     visit.record(AccountEvent::ForgetDevice, &live.session).await?;
     visit.identity.repository().forget_device(&live, id).await?;
     Ok(StatusCode::NO_CONTENT.into_response())

@@ -7,7 +7,10 @@ use axum::{
 };
 use carekeep_identity::storage::RecoveryView;
 use carekeep_kernel::PersonId;
-use carekeep_vault::{AccountEvent, Caller, catalogue::RecoverAccount};
+use carekeep_vault::{
+    AccountEvent, Caller,
+    catalogue::{ListPeople, RecoverAccount},
+};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -126,7 +129,10 @@ pub(super) async fn begin(
 
 /// `GET /api/v1/recoveries`
 pub(super) async fn list(SignedIn(caller): SignedIn, visit: Visit) -> Result<Response, Problem> {
-    let leave = visit.api.vault.authorize_deed(&caller, None, Some("list")).await?;
+    let leave = visit.api.vault.authorize::<ListPeople>(&caller, None).await?;
+    if !leave.shows_names() {
+        return Err(catalogue::FORBIDDEN);
+    }
     let recoveries = visit.identity.repository().account_recoveries(leave).await?;
     Ok(Json(Recoveries { recoveries: recoveries.into_iter().map(Recovery::from).collect() }).into_response())
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use axum::{
     Json,
     response::{IntoResponse, Response},
@@ -12,6 +13,7 @@ use carekeep_identity::{
 };
 use carekeep_policy::Role;
 use carekeep_vault::catalogue::{ManageTenant, ReadSettings};
+use data_encoding::HEXLOWER;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -87,9 +89,10 @@ impl SignIn {
     /// For the ledger: what is decided, in words.
     fn deed(&self) -> String {
         let passkeys = serde_json::to_string(&self.passkeys).unwrap_or_default();
-        let models: Vec<_> = self.makers.iter().flat_map(|maker| &maker.models).collect();
+        let root = |maker: &Maker| HEXLOWER.encode(digest(&SHA256, maker.root.as_bytes()).as_ref());
+        let makers: Vec<_> = self.makers.iter().map(|maker| (root(maker), &maker.models)).collect();
         format!(
-            "passkeys {passkeys}, models {models:?}, confirmed devices {}, recovery held for {} h",
+            "passkeys {passkeys}, makers by SHA-256 of their root {makers:?}, confirmed devices {}, recovery held for {} h",
             self.confirmed_devices, self.recovery_hold_hours
         )
     }

@@ -236,7 +236,7 @@ pub(super) fn staff(ids: &Ids) -> Vec<Probe> {
         probe("read a user", Call::get(place.as_str())),
         probe("read a user if changed", Call::get(place.as_str()).with("if-none-match", "W/\"0\"")),
         probe("replace a user", Call::new(Method::PUT, place.as_str(), Body::Json(body))),
-        probe("suspend a user", Call::new(Method::PATCH, place.as_str(), scim::patch(suspend))),
+        probe("suspend a user", Call::new(Method::PATCH, place.as_str(), scim::patch(&suspend))),
         probe("remove a user", Call::new(Method::DELETE, place.as_str(), Body::None)),
         probe(
             "remove a user if unchanged",

@@ -1,0 +1,63 @@
+// What one administrator asked for and another one decides on: roles, and recoveries of accounts.
+
+import { get, post } from "./api.js";
+import { sensitive } from "./confirm.js";
+import { at, button, done, line } from "./page.js";
+
+const when = (time) => new Date(time).toLocaleString();
+
+/** Shows all of it. `page`: what people and roles are called, handing something over, showing everything anew. */
+export async function loadDecisions(page) {
+  const [requests, recoveries] = await Promise.all([
+    get("/api/v1/role-requests").then((answer) => answer.requests),
+    get("/api/v1/recoveries").then((answer) => answer.recoveries, none),
+  ]);
+  at("requests").replaceChildren(...requests.map((request) => requestItem(request, page)));
+  at("recoveries").replaceChildren(...recoveries.map((recovery) => recoveryItem(recovery, page)));
+  at("no-decisions").hidden = requests.length + recoveries.length > 0;
+}
+
+/** Whoever may not see them sees none. */
+function none(error) {
+  if (error.status !== 403 || error.code === "fresh-factor-needed") throw error;
+  return [];
+}
+
+function decision(text, about, page, action) {
+  return button(text, `${text}: ${about}`, () => sensitive(async () => {
+    await action();
+    done(`${about}: done.`);
+    await page.reload();
+  }));
+}
+
+function requestItem(request, page) {
+  const element = document.createElement("li");
+  const about = `${page.title(request.role)} for ${page.name(request.person)}`;
+  const path = `/api/v1/role-requests/${request.id}`;
+  const joined = request.invited_by ? "" : " Only once the person has joined.";
+  element.append(
+    line(`${about}: asked for by ${page.name(request.requested_by)} on ${when(request.requested)}, until ${when(request.expires)}.${joined}`),
+    document.createElement("br"),
+    decision("Agree", about, page, () => post(`${path}/approve`)),
+    decision("Refuse", about, page, () => post(`${path}/reject`)),
+  );
+  return element;
+}
+
+function recoveryItem(recovery, page) {
+  const element = document.createElement("li");
+  const who = page.name(recovery.person);
+  const about = `Recovery of ${who}`;
+  const path = `/api/v1/recoveries/${recovery.id}`;
+  const stands = recovery.opens ? `both agreed; it can be used from ${when(recovery.opens)} on` : "another administrator has to agree";
+  element.append(line(`${about}: begun by ${page.name(recovery.begun_by)} on ${when(recovery.begun)}; ${stands}. It lapses on ${when(recovery.lapses)}.`), document.createElement("br"));
+  if (!recovery.opens) {
+    element.append(decision("Agree", about, page, async () => {
+      const approved = await post(`${path}/approve`);
+      page.hand(`Give this link to ${who} yourself, once you know that it is them. With the code that the other administrator has, it works from ${when(approved.recovery.opens)} on. It is not shown again.`, approved.link);
+    }));
+  }
+  element.append(decision("End it", about, page, () => post(`${path}/reject`)));
+  return element;
+}
