@@ -18,6 +18,8 @@ use sqlx::{AssertSqlSafe, PgConnection, Row};
 use crate::support::{Answer, Clinic, Member};
 
 /// The longest that a refusal may take, and the longest until everything works again.
+/// Staff, below the address of SCIM.
+const USERS: &str = "/Users";
 const LIMIT: Duration = Duration::from_secs(5);
 /// Stands in every record, and in the name of everybody.
 const CANARY: &str = "Zyxwvandermolen";
@@ -209,20 +211,20 @@ impl Scene {
         let members = json!([{"value": colleague}]);
         match route {
             "scim.list_users" => self.provider(Method::GET, "/Users"),
-            "scim.read_user" => self.provider(Method::GET, &format!("/Users/{doctor}")),
+            "scim.read_user" => self.provider(Method::GET, &format!("{USERS}/{doctor}")),
             "scim.create_user" => {
                 let body = json!({"userName": format!("new.{}", self.asked), "displayName": CANARY});
                 self.provider(Method::POST, "/Users").json(&body)
             }
             "scim.replace_user" => {
                 let body = json!({"userName": format!("dr.{CANARY}"), "displayName": CANARY});
-                self.provider(Method::PUT, &format!("/Users/{doctor}")).json(&body)
+                self.provider(Method::PUT, &format!("{USERS}/{doctor}")).json(&body)
             }
             "scim.patch_user" => {
                 let name = json!({"op": "replace", "path": "displayName", "value": format!("{CANARY} {}", self.asked)});
-                self.provider(Method::PATCH, &format!("/Users/{colleague}")).json(&patch(name))
+                self.provider(Method::PATCH, &format!("{USERS}/{colleague}")).json(&patch(name))
             }
-            "scim.delete_user" => self.provider(Method::DELETE, &format!("/Users/{}", self.spare_user)),
+            "scim.delete_user" => self.provider(Method::DELETE, &format!("{USERS}/{}", self.spare_user)),
             "scim.list_groups" => self.provider(Method::GET, "/Groups"),
             "scim.read_group" => self.provider(Method::GET, "/Groups/nurse"),
             "scim.replace_group" => {
