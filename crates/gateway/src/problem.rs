@@ -25,6 +25,8 @@ pub enum ErrorFormat {
     Problem,
     /// `application/fhir+json`, a FHIR R4 `OperationOutcome`.
     OperationOutcome,
+    /// `application/scim+json`, RFC 7644 section 3.12.
+    Scim,
 }
 
 /// One refusal or failure, as told to the client (RFC 9457).
@@ -100,6 +102,7 @@ impl Problem {
         let (body, media) = match format {
             ErrorFormat::Problem => (self.problem_body(instance), "application/problem+json"),
             ErrorFormat::OperationOutcome => (self.outcome_body(instance), "application/fhir+json"),
+            ErrorFormat::Scim => (self.scim_body(), "application/scim+json"),
         };
         let mut response = (self.status, body.to_string()).into_response();
         let headers = response.headers_mut();
@@ -129,12 +132,42 @@ impl Problem {
         Value::Object(body)
     }
 
-    fn outcome_body(&self, instance: Option<RequestId>) -> Value {
-        let diagnostics = if self.advice.is_empty() {
+    fn scim_body(&self) -> Value {
+        let mut body = json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"],
+            "status": self.status.as_str(),
+            "detail": self.detail_and_advice(),
+        });
+        if let Some(scim_type) = self.scim_type() {
+            body["scimType"] = scim_type.into();
+        }
+        body
+    }
+
+    /// The error type of RFC 7644 section 3.12, table 9, if there is one.
+    fn scim_type(&self) -> Option<&'static str> {
+        Some(match self.code {
+            "login-taken" => "uniqueness",
+            "scim-filter" => "invalidFilter",
+            "scim-path" => "invalidPath",
+            "scim-no-target" => "noTarget",
+            "scim-value" => "invalidValue",
+            "scim-read-only" => "mutability",
+            "scim-syntax" | "malformed-json" => "invalidSyntax",
+            _ => return None,
+        })
+    }
+
+    fn detail_and_advice(&self) -> String {
+        if self.advice.is_empty() {
             self.detail.to_owned()
         } else {
             format!("{} {}", self.detail, self.advice)
-        };
+        }
+    }
+
+    fn outcome_body(&self, instance: Option<RequestId>) -> Value {
+        let diagnostics = self.detail_and_advice();
         let mut outcome = json!({
             "resourceType": "OperationOutcome",
             "issue": [{

@@ -36,6 +36,8 @@ pub enum TokenKind {
     Launch,
     /// The secret of a confidential app.
     ClientSecret,
+    /// What a tenant's identity provider keeps accounts with.
+    Provisioning,
 }
 
 impl TokenKind {
@@ -54,6 +56,8 @@ impl TokenKind {
             Self::Code => "cko_",
             Self::Launch => "ckl_",
             Self::ClientSecret => "ckx_",
+            // The vault knows it by this prefix, too.
+            Self::Provisioning => "ckp_",
         }
     }
 }

@@ -11,8 +11,8 @@ use std::{error::Error, fmt::Write as _, hint::black_box, sync::Arc, time::Insta
 
 use carekeep_kernel::{ManualClock, PersonId, ResourceId, SeededRandom, TenantId, Timestamp};
 use carekeep_policy::{
-    Aal, AccessRequest, Action, Context, Decision, Engine, PolicySource, Principal, Purpose, Relation,
-    Resource, ResourceKind, Role, RoleSet,
+    Aal, AccessRequest, AccountFacts, Action, Context, Decision, Engine, PolicySource, Principal, Purpose,
+    Relation, Resource, ResourceKind, Role, RoleSet,
 };
 
 const ROUNDS: usize = 4_000;
@@ -56,6 +56,7 @@ fn mix(seed: u64) -> Vec<Ask> {
                 id: Some(ResourceId::generate(&clock, &random)),
                 patient: Some(patient),
                 relation: Relation { care_team: related, ..Relation::default() },
+                account: AccountFacts::default(),
             },
             context: Context {
                 aal: Aal::Two,

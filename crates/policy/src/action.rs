@@ -48,6 +48,16 @@ pub enum Action {
     ManagePolicy,
     /// Change the tenant's settings.
     ManageTenant,
+    /// See the accounts of staff, as an identity provider.
+    ProvisionList,
+    /// Add somebody, or change names, as an identity provider.
+    ProvisionPerson,
+    /// Suspend somebody, or lift a suspension of its own, as an identity provider.
+    ProvisionSuspend,
+    /// Give or take a role, as an identity provider.
+    ProvisionRole,
+    /// Let somebody leave for good, as an identity provider.
+    ProvisionEnd,
 }
 
 named!("action", Action {
@@ -71,6 +81,11 @@ named!("action", Action {
     ExportAudit = "export_audit",
     ManagePolicy = "manage_policy",
     ManageTenant = "manage_tenant",
+    ProvisionList = "provision_list",
+    ProvisionPerson = "provision_person",
+    ProvisionSuspend = "provision_suspend",
+    ProvisionRole = "provision_role",
+    ProvisionEnd = "provision_end",
 });
 
 /// The kind of thing that is acted on. Clinical and directory kinds bear their FHIR R4 names.

@@ -47,6 +47,8 @@ struct Case {
     expect: String,
     /// The policies that determine it; not compared if left out.
     by: Option<Vec<String>>,
+    /// The role that is given or taken.
+    role: Option<String>,
     #[serde(default)]
     relation: Vec<String>,
     #[serde(default)]
@@ -136,6 +138,7 @@ impl Case {
         situation.context.purpose = parse::<Purpose>(&self.purpose)?;
         situation.context.aal = parse::<Aal>(&format!("aal{}", self.aal))?;
         situation.context.factor_age_seconds = self.factor_age;
+        situation.resource.account.role = self.role.as_deref().map(parse::<Role>).transpose()?;
         for relation in &self.relation {
             relate(&mut situation, relation)?;
         }
@@ -185,13 +188,15 @@ fn vary(situation: &mut Situation, cast: &Cast, name: &str) -> Result<(), String
         "device_required" => situation.context.device_required = true,
         "no_patient" => situation.resource.patient = None,
         "no_id" => situation.resource.id = None,
+        "outside" => situation.resource.account.outside = true,
+        "last_in_role" => situation.resource.account.last_in_role = true,
         "own_account" => {
             situation.resource.id = Some(carekeep_kernel::ResourceId::from_uuid(cast.person.as_uuid()));
         }
         other => {
             return Err(format!(
                 "unknown circumstance {other:?}: use own_chart, another_chart, other_tenant, suspended, inactive_tenant, \
-                 unknown_device, device_required, no_patient, no_id, own_account"
+                 unknown_device, device_required, no_patient, no_id, own_account, outside, last_in_role"
             ));
         }
     }

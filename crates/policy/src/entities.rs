@@ -54,7 +54,7 @@ fn resource(words: &Vocabulary, resource: &Resource) -> Result<Entity, Unaskable
         (_, Some(id)) => words.resource(class, id),
         (_, None) => words.any(class),
     };
-    let account = resource.id.filter(|_| resource.kind == ResourceKind::Account);
+    let account = (resource.kind == ResourceKind::Account).then_some(resource.account);
     let attributes = [
         Some(("tenant", entity(words.tenant(resource.tenant)))),
         resource
@@ -62,7 +62,13 @@ fn resource(words: &Vocabulary, resource: &Resource) -> Result<Entity, Unaskable
             .filter(|_| resource.kind.is_phi())
             .map(|patient| ("patient", entity(words.patient(patient)))),
         words.kind(resource.kind).map(|kind| ("kind", kind.clone())),
-        account.map(|id| ("person", entity(words.person(PersonId::from_uuid(id.as_uuid()))))),
+        resource
+            .id
+            .filter(|_| account.is_some())
+            .map(|id| ("person", entity(words.person(PersonId::from_uuid(id.as_uuid()))))),
+        account.and_then(|account| account.role).map(|role| ("role", entity(words.role(role).clone()))),
+        account.map(|account| ("outside", Expr::new_bool(account.outside))),
+        account.map(|account| ("lastInRole", Expr::new_bool(account.last_in_role))),
     ];
     build(uid, attributes, std::iter::empty())
 }

@@ -31,7 +31,7 @@ pub use active::ActivePolicy;
 pub use decision::{Decision, DenyReason, Explanation, Outcome, PolicyIds, Projection, Verdict};
 pub use engine::Engine;
 pub use error::{Place, PolicyError};
-pub use request::{Aal, AccessRequest, Context, Principal, Purpose, Relation, Resource};
+pub use request::{Aal, AccessRequest, AccountFacts, Context, Principal, Purpose, Relation, Resource};
 pub use role::{Role, RoleSet, UnknownName};
 pub use smart::ScopeSet;
 pub use source::{Part, PolicySource};

@@ -18,7 +18,9 @@ use std::{
 use carekeep_kernel::{PersonId, ResourceId};
 use cedar_policy::Policy;
 
-use crate::{AccessRequest, Class, Context, Decision, Principal, Relation, Resource, RoleSet};
+use crate::{
+    AccessRequest, AccountFacts, Class, Context, Decision, Principal, Relation, Resource, Role, RoleSet,
+};
 
 /// Decisions to remember at most. A tenant's people and work need some hundreds; the bound is against the unforeseen.
 const CAPACITY: usize = 32_768;
@@ -41,6 +43,8 @@ struct Shape {
     roles: RoleSet,
     /// Action, kind, assurance level and purpose.
     what: [u8; 4],
+    /// That is given or taken.
+    role: Option<Role>,
     /// Booleans of principal, resource and context, and the equalities between ids.
     facts: u32,
 }
@@ -49,7 +53,8 @@ impl Shape {
     fn of(request: &AccessRequest<'_>) -> Self {
         let AccessRequest { principal, action, resource, context } = *request;
         let Principal { tenant, person, roles, suspended, patient: own } = *principal;
-        let Resource { tenant: owner, kind, id, patient, relation } = *resource;
+        let Resource { tenant: owner, kind, id, patient, relation, account } = *resource;
+        let AccountFacts { role, outside, last_in_role } = account;
         let Relation { care_team, assigned, appointment, proxy } = relation;
         let Context { aal, factor_age_seconds: _, purpose, tenant_active, known_device, device_required } =
             *context;
@@ -73,9 +78,12 @@ impl Shape {
             tenant_active,
             known_device,
             device_required,
+            outside,
+            last_in_role,
         ];
         Self {
             roles,
+            role,
             what: [action as u8, kind as u8, aal as u8, purpose as u8],
             facts: facts.into_iter().fold(0, |bits, fact| bits << 1 | u32::from(fact)),
         }
@@ -146,6 +154,9 @@ mod tests {
             |s| s.resource.relation.assigned = true,
             |s| s.resource.relation.appointment = true,
             |s| s.resource.relation.proxy = true,
+            |s| s.resource.account.role = Some(Role::Billing),
+            |s| s.resource.account.outside = true,
+            |s| s.resource.account.last_in_role = true,
             |s| s.context.aal = Aal::Three,
             |s| s.context.purpose = Purpose::Operations,
             |s| s.context.tenant_active = false,

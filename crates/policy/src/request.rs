@@ -5,7 +5,7 @@
 
 use carekeep_kernel::{PersonId, ResourceId, TenantId};
 
-use crate::{Action, ResourceKind, RoleSet, role::named};
+use crate::{Action, ResourceKind, Role, RoleSet, role::named};
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,17 @@ pub struct Relation {
     pub proxy: bool,
 }
 
+/// What is known about an account that is acted on; nothing of this for any other kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct AccountFacts {
+    /// The role that an identity provider asks to give or take.
+    pub role: Option<Role>,
+    /// A patient's or proxy's account, or a program's: not that of somebody who works here.
+    pub outside: bool,
+    /// Nobody else could run the tenant, or watch over that.
+    pub last_in_role: bool,
+}
+
 /// What is acted on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resource {
@@ -49,6 +60,8 @@ pub struct Resource {
     pub patient: Option<ResourceId>,
     /// How the principal stands to [`Resource::patient`].
     pub relation: Relation,
+    /// What is known about an account.
+    pub account: AccountFacts,
 }
 
 /// Authenticator assurance level (NIST SP 800-63B): how sure we are that the principal is at the keyboard.

@@ -86,6 +86,8 @@ pub enum Role {
     Support,
     /// A program, for example the importer.
     ServiceAccount,
+    /// The tenant's own identity provider, by SCIM: accounts and ordinary roles of staff, nothing else.
+    Provisioner,
 }
 
 named!("role", Role {
@@ -101,6 +103,7 @@ named!("role", Role {
     Auditor = "auditor",
     Support = "support",
     ServiceAccount = "service_account",
+    Provisioner = "provisioner",
 });
 
 impl Role {
@@ -108,6 +111,27 @@ impl Role {
     #[must_use]
     pub const fn needs_approval(self) -> bool {
         matches!(self, Self::TenantAdmin | Self::PrivacyOfficer)
+    }
+
+    /// Whether an identity provider may give and take it. Policy decides; this says which groups there are to ask for, and
+    /// a test holds the two against each other.
+    #[must_use]
+    pub const fn is_provisionable(self) -> bool {
+        match self {
+            Self::Clinician
+            | Self::Nurse
+            | Self::Reception
+            | Self::Billing
+            | Self::ClinicManager
+            | Self::Auditor
+            | Self::Support => true,
+            Self::Patient
+            | Self::Proxy
+            | Self::TenantAdmin
+            | Self::PrivacyOfficer
+            | Self::ServiceAccount
+            | Self::Provisioner => false,
+        }
     }
 }
 

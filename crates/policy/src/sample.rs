@@ -3,7 +3,8 @@
 use carekeep_kernel::{ManualClock, PersonId, ResourceId, SeededRandom, TenantId, Timestamp};
 
 use crate::{
-    Aal, AccessRequest, Action, Context, Principal, Purpose, Relation, Resource, ResourceKind, RoleSet,
+    Aal, AccessRequest, AccountFacts, Action, Context, Principal, Purpose, Relation, Resource, ResourceKind,
+    RoleSet,
 };
 
 /// A request that owns its parts.
@@ -66,6 +67,7 @@ impl Cast {
                 id: Some(if kind == ResourceKind::Patient { self.patient } else { self.row }),
                 patient: kind.is_phi().then_some(self.patient),
                 relation: Relation::default(),
+                account: AccountFacts::default(),
             },
             context: Context {
                 aal: Aal::Two,

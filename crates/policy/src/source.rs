@@ -62,6 +62,7 @@ impl PolicySource {
                 Base "base/patient.cedar",
                 Base "base/platform.cedar",
                 Base "base/privacy_officer.cedar",
+                Base "base/provisioner.cedar",
                 Base "base/proxy.cedar",
                 Base "base/reception.cedar",
                 Base "base/service_account.cedar",
@@ -71,6 +72,7 @@ impl PolicySource {
                 Invariants "invariants/administration.cedar",
                 Invariants "invariants/clinical.cedar",
                 Invariants "invariants/minimum_necessary.cedar",
+                Invariants "invariants/provisioning.cedar",
             ],
         }
     }

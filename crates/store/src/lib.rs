@@ -21,11 +21,14 @@ mod membership;
 mod notices;
 mod oauth;
 mod people;
+mod provisioning;
+mod provisioning_tokens;
 mod recoveries;
 mod role_requests;
 mod sessions;
 mod sign_in_settings;
 mod softlocks;
+mod staff;
 
 use carekeep_kernel::{PersonId, TenantId};
 use carekeep_vault::{AccessError, Vault};
@@ -41,8 +44,10 @@ pub use forget_apps::Over;
 pub use membership::{Changed, NewGrant};
 pub use oauth::Once;
 pub use people::{Member, Names};
+pub use provisioning::Change;
 pub use recoveries::Approval;
 pub use role_requests::Decided;
+pub use staff::{Compare, Staff, Which};
 
 /// The answer of every method here.
 pub type Answer<T> = Result<T, StoreError>;

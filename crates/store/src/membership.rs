@@ -4,7 +4,10 @@
 //! away is done while nobody else does such a thing (the founder's row is the lock), and only if another one remains.
 
 use carekeep_kernel::{PersonId, Timestamp};
-use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect, QueryTrait, sea_query::Expr};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
+    sea_query::Expr,
+};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -18,7 +21,7 @@ use crate::{
 };
 
 /// The roles of those who run a tenant and who watch over it, as they are stored.
-const NEEDED: [&str; 2] = ["tenant_admin", "privacy_officer"];
+pub(crate) const NEEDED: [&str; 2] = ["tenant_admin", "privacy_officer"];
 
 /// A role to grant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,38 +70,25 @@ impl Changed {
 }
 
 impl Store {
-    /// Suspends a person and ends all their sessions, in one transaction.
+    /// Suspends a person and ends all their sessions, in one transaction; `by` is who did it.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn suspend(&self, id: PersonId, now: Timestamp) -> Answer<Changed> {
+    pub async fn suspend(&self, id: PersonId, by: PersonId, now: Timestamp) -> Answer<Changed> {
         let Some(transaction) = self.begin_without(id, &NEEDED).await? else {
             return Ok(Changed::LastInRole);
         };
-        let suspended = person::Entity::update_many()
-            .col_expr(person::Column::SuspendedAt, Expr::value(OffsetDateTime::from(now)))
-            .filter(person::Column::Id.eq(id.as_uuid()))
-            .filter(person::Column::SuspendedAt.is_null())
-            .exec(&transaction)
-            .await?;
-        revoke_sessions(&transaction, id, None, now).await?;
-        end_what_was_begun(&transaction, id, now).await?;
+        let changed = suspend_in(&transaction, id, (by, now)).await?;
         transaction.commit().await?;
-        Ok(Changed::of(suspended.rows_affected))
+        Ok(changed)
     }
 
     /// Ends a suspension.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn reinstate(&self, id: PersonId) -> Answer<Changed> {
-        let reinstated = person::Entity::update_many()
-            .col_expr(person::Column::SuspendedAt, Expr::value(None::<OffsetDateTime>))
-            .filter(person::Column::Id.eq(id.as_uuid()))
-            .filter(person::Column::SuspendedAt.is_not_null())
-            .exec(&self.database)
-            .await?;
-        Ok(Changed::of(reinstated.rows_affected))
+    pub async fn reinstate(&self, id: PersonId, now: Timestamp) -> Answer<Changed> {
+        reinstate_in(&self.database, id, now).await
     }
 
     /// Lets a person leave for good: sessions, roles and open invitations end with it, in one transaction.
@@ -112,6 +102,7 @@ impl Store {
         let at = || Expr::value(OffsetDateTime::from(now));
         let left = person::Entity::update_many()
             .col_expr(person::Column::LeftAt, at())
+            .col_expr(person::Column::ChangedAt, at())
             .filter(person::Column::Id.eq(id.as_uuid()))
             .filter(person::Column::LeftAt.is_null())
             .exec(&transaction)
@@ -180,7 +171,7 @@ impl Store {
     }
 
     /// Begins a transaction in which a person may cease to hold these roles; `None` when nobody else holds one of them.
-    async fn begin_without(&self, id: PersonId, roles: &[&str]) -> Answer<Option<Transaction>> {
+    pub(crate) async fn begin_without(&self, id: PersonId, roles: &[&str]) -> Answer<Option<Transaction>> {
         let transaction = self.begin().await?;
         if !roles.is_empty() {
             let founder = person::Entity::find().filter(person::Column::Founder.eq(true));
@@ -194,6 +185,42 @@ impl Store {
         }
         Ok(Some(transaction))
     }
+}
+
+/// Suspends in a transaction that [`Store::begin_without`] began.
+pub(crate) async fn suspend_in(
+    transaction: &Transaction,
+    id: PersonId,
+    (by, now): (PersonId, Timestamp),
+) -> Answer<Changed> {
+    let at = || Expr::value(OffsetDateTime::from(now));
+    let suspended = person::Entity::update_many()
+        .col_expr(person::Column::SuspendedAt, at())
+        .col_expr(person::Column::SuspendedBy, Expr::value(by.as_uuid()))
+        .col_expr(person::Column::ChangedAt, at())
+        .filter(person::Column::Id.eq(id.as_uuid()))
+        .filter(person::Column::SuspendedAt.is_null())
+        .exec(transaction)
+        .await?;
+    revoke_sessions(transaction, id, None, now).await?;
+    end_what_was_begun(transaction, id, now).await?;
+    Ok(Changed::of(suspended.rows_affected))
+}
+
+pub(crate) async fn reinstate_in(
+    database: &impl ConnectionTrait,
+    id: PersonId,
+    now: Timestamp,
+) -> Answer<Changed> {
+    let reinstated = person::Entity::update_many()
+        .col_expr(person::Column::SuspendedAt, Expr::value(None::<OffsetDateTime>))
+        .col_expr(person::Column::SuspendedBy, Expr::value(None::<Uuid>))
+        .col_expr(person::Column::ChangedAt, Expr::value(OffsetDateTime::from(now)))
+        .filter(person::Column::Id.eq(id.as_uuid()))
+        .filter(person::Column::SuspendedAt.is_not_null())
+        .exec(database)
+        .await?;
+    Ok(Changed::of(reinstated.rows_affected))
 }
 
 /// Whether a person holds a role that nobody else holds who can sign in.

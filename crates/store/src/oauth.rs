@@ -14,7 +14,7 @@ use crate::{
     columns::Digest,
     entity::{
         oauth_assertion, oauth_client, oauth_code, oauth_grant, oauth_launch, oauth_signing_key, oauth_token,
-        person,
+        person, provisioning_token,
     },
     people::insert_grant,
 };
@@ -67,13 +67,15 @@ impl Store {
             .await?)
     }
 
-    /// Whether a person is a program that acts for itself: nobody signs in as it.
+    /// Whether a person is a program that acts for itself, an app or an identity provider: nobody signs in as it.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn is_program(&self, person: PersonId) -> Answer<bool> {
         let client = oauth_client::Entity::find().filter(oauth_client::Column::Person.eq(person.as_uuid()));
-        Ok(client.one(&self.database).await?.is_some())
+        let token = provisioning_token::Entity::find()
+            .filter(provisioning_token::Column::Person.eq(person.as_uuid()));
+        Ok(client.one(&self.database).await?.is_some() || token.one(&self.database).await?.is_some())
     }
 
     /// The apps that were not removed, the oldest first.

@@ -42,6 +42,7 @@ impl Store {
     pub async fn login(&self, login_token: i64) -> Answer<Option<(person::Model, Option<password::Model>)>> {
         Ok(person::Entity::find()
             .filter(person::Column::LoginToken.eq(login_token))
+            .filter(person::Column::LeftAt.is_null())
             .find_also_related(password::Entity)
             .one(&self.database)
             .await?)
@@ -164,6 +165,7 @@ impl Store {
         }
         person::Entity::update_many()
             .col_expr(person::Column::ActivatedAt, Expr::value(OffsetDateTime::from(now)))
+            .col_expr(person::Column::ChangedAt, Expr::value(OffsetDateTime::from(now)))
             .filter(person::Column::Id.eq(id.as_uuid()))
             .exec(&transaction)
             .await?;
@@ -187,7 +189,7 @@ impl Store {
 }
 
 /// Whether a unique index has it already.
-fn is_taken(error: &DbErr) -> bool {
+pub(crate) fn is_taken(error: &DbErr) -> bool {
     matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
 }
 

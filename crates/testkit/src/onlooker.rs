@@ -28,6 +28,8 @@ const OPERATIONS: &[&str] = &[
     "oauth_launch",
     "oauth_signing_key",
     "oauth_assertion",
+    "provisioned",
+    "provisioning_token",
 ];
 const CLINICAL: &[&str] = &["resource", "resource_version", "search_token", "care_relation"];
 const DIRECTORY: &[&str] = &["partner", "tenant", "tenant_host", "tenant_login", "tenant_key"];
@@ -100,8 +102,12 @@ async fn rows(pool: &PgPool, tables: &[String]) -> Vec<String> {
         return Vec::new();
     }
     let one = |table: &String| {
-        // A refused request is use of its session all the same.
-        let row = if table.ends_with(".session") { "to_jsonb(r) - 'last_seen_at'" } else { "r" };
+        // A refused request is use of its session or token all the same.
+        let row = match table.rsplit('.').next() {
+            Some("session") => "to_jsonb(r) - 'last_seen_at'",
+            Some("provisioning_token") => "to_jsonb(r) - 'last_used_at'",
+            _ => "r",
+        };
         format!(
             "SELECT '{table} ' || count(*) || ' ' || coalesce(sum(hashtextextended(({row})::text, 0)::numeric), 0)
              FROM {table} r"

@@ -133,6 +133,7 @@ impl Vault {
             now,
             signed_out_at: now,
             app: None,
+            provisioner: false,
         };
         let outcome = if done { Outcome::Permitted } else { Outcome::Denied };
         let about = (vec![reference(ResourceId::from_uuid(person.as_uuid()), 0)], Vec::new());

@@ -7,7 +7,8 @@ use std::marker::PhantomData;
 
 use carekeep_kernel::{EntryId, PersonId, ResourceId, TenantId};
 use carekeep_ledger::Outcome;
-use carekeep_policy::{Projection, Relation, Resource, ResourceKind};
+use carekeep_policy::{AccountFacts, Projection, Relation, Resource, ResourceKind, Role};
+use sqlx::Row;
 
 use crate::{
     AccessError, Caller, Vault,
@@ -105,20 +106,47 @@ impl Vault {
         about: Option<PersonId>,
         deed: Option<&str>,
     ) -> Result<Authorized<A>, AccessError> {
+        self.decide_on(caller, about, None, deed).await
+    }
+
+    /// As [`Vault::authorize_deed`], about a role of somebody: policy is asked about the role.
+    ///
+    /// # Errors
+    /// As [`Vault::authorize`].
+    pub async fn authorize_role<A: Administers>(
+        &self,
+        caller: &Caller,
+        about: PersonId,
+        role: Role,
+        deed: &str,
+    ) -> Result<Authorized<A>, AccessError> {
+        self.decide_on(caller, Some(about), Some(role), Some(deed)).await
+    }
+
+    async fn decide_on<A: Administers>(
+        &self,
+        caller: &Caller,
+        about: Option<PersonId>,
+        role: Option<Role>,
+        deed: Option<&str>,
+    ) -> Result<Authorized<A>, AccessError> {
         let cell = self.cell(caller.tenant()).await?;
         let gate = self.gate(&cell, caller);
         gate.precheck::<A>(A::KIND).await?;
-        if let Some(person) = about
-            && !exists(&cell, person).await?
-        {
-            return Err(gate.absent::<A>(A::KIND).await?);
-        }
+        let account = match about {
+            None => AccountFacts { role, ..AccountFacts::default() },
+            Some(person) => match facts(&cell, caller, person).await? {
+                Some(facts) => AccountFacts { role, ..facts },
+                None => return Err(gate.absent::<A>(A::KIND).await?),
+            },
+        };
         let resource = Resource {
             tenant: cell.tenant(),
             kind: A::KIND,
             id: about.map(|person| ResourceId::from_uuid(person.as_uuid())),
             patient: None,
             relation: Relation::default(),
+            account,
         };
         match gate.ask::<A>(&resource) {
             Ok(granted) => {
@@ -126,10 +154,12 @@ impl Vault {
                     record::<A>(&gate, &resource, (Outcome::Permitted, deed), granted.grounds).await?;
                 Ok(Authorized::new(caller, (about, None), entry, granted.projection))
             }
-            // Who may deal with accounts at all may know why this one is refused.
+            // Who may deal with accounts at all may know why this one is refused. But to an identity provider there is nobody
+            // but staff.
             Err((reason, grounds)) => {
                 record::<A>(&gate, &resource, (Outcome::Denied, deed), grounds).await?;
-                Err(AccessError::Forbidden(reason))
+                let hidden = caller.is_provisioner() && account.outside;
+                Err(if hidden { AccessError::Invisible } else { AccessError::Forbidden(reason) })
             }
         }
     }
@@ -161,13 +191,25 @@ impl Vault {
     }
 }
 
+/// Whose account it is; to an identity provider, whoever left is nobody ($2). The last in a role is the one without whom
+/// nobody could sign in who runs the tenant, or who watches over that.
+const FACTS: &str = "SELECT p.audience <> 'staff' OR p.patient IS NOT NULL OR EXISTS (
+         SELECT FROM role_grant g WHERE g.person = p.id AND g.role IN ('service_account', 'provisioner')),
+       EXISTS (SELECT FROM role_grant g
+         WHERE g.person = p.id AND g.role IN ('tenant_admin', 'privacy_officer') AND g.revoked_at IS NULL
+           AND NOT EXISTS (SELECT FROM role_grant a JOIN person o ON o.id = a.person
+             WHERE a.role = g.role AND a.person <> p.id AND a.revoked_at IS NULL
+               AND o.activated_at IS NOT NULL AND o.suspended_at IS NULL AND o.left_at IS NULL))
+  FROM person p WHERE p.id = $1 AND (p.left_at IS NULL OR NOT $2)";
+
 /// Attributes are loaded, never asserted: the person must be one of this tenant's.
-async fn exists(cell: &Cell, person: PersonId) -> Result<bool, AccessError> {
-    cell.operations()
-        .first_row(sqlx::query("SELECT 1 FROM person WHERE id = $1").bind(person.as_uuid()))
-        .await
-        .map(|row| row.is_some())
-        .map_err(|error| AccessError::unavailable("people", sqlstate(&error)))
+async fn facts(cell: &Cell, caller: &Caller, person: PersonId) -> Result<Option<AccountFacts>, AccessError> {
+    let unavailable = |error: sqlx::Error| AccessError::unavailable("people", sqlstate(&error));
+    let query = sqlx::query(FACTS).bind(person.as_uuid()).bind(caller.is_provisioner());
+    let Some(row) = cell.operations().first_row(query).await.map_err(unavailable)? else { return Ok(None) };
+    let outside = row.try_get(0).map_err(unavailable)?;
+    let last_in_role = row.try_get(1).map_err(unavailable)?;
+    Ok(Some(AccountFacts { role: None, outside, last_in_role }))
 }
 
 async fn record<A: Administers>(

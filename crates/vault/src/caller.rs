@@ -46,6 +46,8 @@ pub struct Caller {
     pub(crate) signed_out_at: Timestamp,
     /// The app that asks in the person's name.
     pub(crate) app: Option<Arc<App>>,
+    /// It is the tenant's identity provider.
+    pub(crate) provisioner: bool,
 }
 
 impl Caller {
@@ -67,7 +69,13 @@ impl Caller {
         self.app.is_some()
     }
 
-    /// The session; of an app, the id of what the person allowed it.
+    /// Whether it is the tenant's identity provider, by its token: then there is nothing but SCIM.
+    #[must_use]
+    pub const fn is_provisioner(&self) -> bool {
+        self.provisioner
+    }
+
+    /// The session; of an app, the id of what the person allowed it; of an identity provider, that of its token.
     #[must_use]
     pub const fn session(&self) -> SessionId {
         self.session
@@ -97,7 +105,7 @@ impl Caller {
         self.factor_at
     }
 
-    /// When the session ends if nothing more is done in it; of an app's token, when the token does.
+    /// When the session ends if nothing more is done in it; of a token, when the token does.
     #[must_use]
     pub const fn signed_out_at(&self) -> Timestamp {
         self.signed_out_at

@@ -96,6 +96,16 @@ actions! {
     ReadSettings => Read, rows Read;
     /// Change the tenant's settings.
     ManageTenant => ManageTenant, rows ManageTenant;
+    /// See the accounts of staff, as an identity provider.
+    ProvisionList => ProvisionList, rows ProvisionList;
+    /// Add somebody, or change names, as an identity provider.
+    ProvisionPerson => ProvisionPerson, rows ProvisionPerson;
+    /// Suspend somebody, or lift that, as an identity provider.
+    ProvisionSuspend => ProvisionSuspend, rows ProvisionSuspend;
+    /// Give or take a role, as an identity provider.
+    ProvisionRole => ProvisionRole, rows ProvisionRole;
+    /// Let somebody leave for good, as an identity provider.
+    ProvisionEnd => ProvisionEnd, rows ProvisionEnd;
     /// Give the patient of a chart an account that reads it.
     InvitePatient => InvitePatient, rows InvitePatient, ConcernsChart;
     /// Say who cares for a patient.
@@ -115,4 +125,9 @@ administers! {
     ManagePolicy: PolicySet,
     ReadSettings: Tenant,
     ManageTenant: Tenant,
+    ProvisionList: Account,
+    ProvisionPerson: Account,
+    ProvisionSuspend: Account,
+    ProvisionRole: Account,
+    ProvisionEnd: Account,
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use carekeep_kernel::ResourceId;
 use carekeep_keys::{DataKey, KeyPurpose};
 use carekeep_ledger::Outcome;
-use carekeep_policy::{Projection, Relation, Resource};
+use carekeep_policy::{AccountFacts, Projection, Relation, Resource};
 
 use crate::{
     AccessError, Permit, Sealed,
@@ -61,6 +61,7 @@ fn reach<A: Opens>(gate: &Gate<'_>, query: &RecordQuery) -> Reach {
         id: Some(stranger),
         patient: Some(stranger),
         relation: Relation::default(),
+        account: AccountFacts::default(),
     };
     match gate.decide::<A>(&probe) {
         Ok(granted) if query.shown_by.contains(&granted.projection) => Reach::Tenant,

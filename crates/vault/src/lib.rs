@@ -30,6 +30,7 @@ mod log_signer;
 mod operations;
 mod permit;
 mod phi;
+mod provisioner;
 mod reading;
 mod records;
 mod sealed;

@@ -5,7 +5,7 @@
 
 use carekeep_kernel::{PersonId, ResourceId, TenantId, Timestamp};
 use carekeep_keys::Aad;
-use carekeep_policy::{Relation, Resource, ResourceKind};
+use carekeep_policy::{AccountFacts, Relation, Resource, ResourceKind};
 use zeroize::Zeroizing;
 
 use crate::{AccessError, Permit, Phi, catalogue::Opens, header};
@@ -67,7 +67,8 @@ impl Sealed {
     /// What a decision about `person` rests on. The relation counts for whom it was loaded and for nobody else.
     pub(crate) fn attributes(&self, person: PersonId) -> Resource {
         let relation = if person == self.viewer { self.relation } else { Relation::default() };
-        Resource { tenant: self.tenant, kind: self.kind, id: Some(self.id), patient: self.patient, relation }
+        let (id, account) = (Some(self.id), AccountFacts::default());
+        Resource { tenant: self.tenant, kind: self.kind, id, patient: self.patient, relation, account }
     }
 
     /// Spends the permit and gives the body. The only way to plaintext.

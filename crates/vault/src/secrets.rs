@@ -20,6 +20,8 @@ pub enum SecretColumn {
     PersonName,
     /// The private half of a key that signs id tokens.
     SigningKey,
+    /// What an identity provider says of somebody.
+    Provisioned,
 }
 
 impl SecretColumn {
@@ -30,6 +32,7 @@ impl SecretColumn {
             Self::PersonLogin => ("person", "login"),
             Self::PersonName => ("person", "name"),
             Self::SigningKey => ("oauth_signing_key", "key"),
+            Self::Provisioned => ("provisioned", "attributes"),
         }
     }
 }
@@ -52,6 +55,8 @@ impl SecretPlace {
 
 /// The number of login names among the parameters of the blind index. Negative: search parameters count from 0.
 const LOGIN_PARAM: i16 = -1;
+/// That of an identity provider's own ids of people.
+const EXTERNAL_PARAM: i16 = -2;
 
 impl Vault {
     /// Seals a value to its place.
@@ -93,5 +98,13 @@ impl Vault {
     /// [`AccessError::Unavailable`] when the tenant cannot be served or the key is away.
     pub async fn login_token(&self, tenant: TenantId, normalised: &str) -> Result<i64, AccessError> {
         Ok(self.cell(tenant).await?.index_key().await?.token(LOGIN_PARAM, None, normalised))
+    }
+
+    /// The blind token of an identity provider's own id of somebody.
+    ///
+    /// # Errors
+    /// [`AccessError::Unavailable`] when the tenant cannot be served or the key is away.
+    pub async fn external_token(&self, tenant: TenantId, id: &str) -> Result<i64, AccessError> {
+        Ok(self.cell(tenant).await?.index_key().await?.token(EXTERNAL_PARAM, None, id))
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     cell::Cell,
     last_use::{LastUse, LastUses},
     operations::OperationsConnections,
-    sqlstate,
+    provisioner, sqlstate,
 };
 
 /// How long a session row may be trusted without another look, counted from before it was read.
@@ -60,6 +60,33 @@ pub enum SessionError {
     Unavailable(#[from] AccessError),
 }
 
+/// What a token is of. Its beginning says so, and is hashed with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bearer {
+    Session,
+    App,
+    Provisioner,
+}
+
+impl Bearer {
+    /// What a token that somebody presents would be of, if it were one: what is nothing else is looked for among sessions.
+    pub(crate) fn of(token: &str) -> Self {
+        match token.get(..4) {
+            Some("cka_") => Self::App,
+            Some("ckp_") => Self::Provisioner,
+            _ => Self::Session,
+        }
+    }
+
+    const fn lookup(self) -> &'static str {
+        match self {
+            Self::Session => LOOKUP,
+            Self::App => app::LOOKUP,
+            Self::Provisioner => provisioner::LOOKUP,
+        }
+    }
+}
+
 /// A session row with its person, as last read.
 pub(crate) struct SessionRow {
     read_at: Instant,
@@ -77,6 +104,8 @@ pub(crate) struct SessionRow {
     principal: Principal,
     /// Of an app's token.
     app: Option<Arc<App>>,
+    /// Of an identity provider's token: when it ends.
+    provisions_until: Option<Timestamp>,
 }
 
 /// Somebody who is suspended is told so by policy; somebody who left is nobody here. Whoever came in by a recovery code has one
@@ -91,21 +120,23 @@ const LOOKUP: &str =
   FROM session s JOIN person p ON p.id = s.person LEFT JOIN device d ON d.id = s.device AND d.revoked_at IS NULL
  WHERE s.token_hash = $1 AND s.revoked_at IS NULL AND p.left_at IS NULL";
 
-/// Reads a session row, or that of an app's token; `None` when there is no live one.
+/// Notes a use.
+const TOUCH: &str = "UPDATE session SET last_seen_at = $2 WHERE id = $1 AND last_seen_at < $2";
+
+/// Reads a session row, or that of another token; `None` when there is no live one.
 async fn load(
     cell: &Cell,
-    (token_hash, of_app): (&[u8; 32], bool),
+    (token_hash, bearer): (&[u8; 32], Bearer),
     last_uses: &LastUses,
 ) -> Result<Option<SessionRow>, AccessError> {
     let read_at = Instant::now();
-    let sql = if of_app { app::LOOKUP } else { LOOKUP };
     let row = cell
         .operations()
-        .first_row(sqlx::query(sql).bind(&token_hash[..]))
+        .first_row(sqlx::query(bearer.lookup()).bind(&token_hash[..]))
         .await
         .map_err(|error| AccessError::unavailable("sessions", sqlstate(&error)))?;
     // Nothing is remembered of tokens that are nobody's.
-    row.map(|row| decode(cell, (&row, read_at), of_app, last_uses.of(*token_hash)))
+    row.map(|row| decode(cell, (&row, read_at), bearer, last_uses.of(*token_hash)))
         .transpose()
         .map_err(|error| AccessError::unavailable("sessions", sqlstate(&error)))
 }
@@ -113,7 +144,7 @@ async fn load(
 fn decode(
     cell: &Cell,
     (row, read_at): (&PgRow, Instant),
-    of_app: bool,
+    bearer: Bearer,
     last_use: Arc<LastUse>,
 ) -> Result<SessionRow, sqlx::Error> {
     let at = |index: usize| row.try_get::<time::OffsetDateTime, _>(index).map(Timestamp::from);
@@ -144,7 +175,8 @@ fn decode(
             patient: row.try_get::<Option<uuid::Uuid>, _>(9)?.map(ResourceId::from_uuid),
             roles,
         },
-        app: of_app.then(|| app::decode(row)).transpose()?,
+        app: (bearer == Bearer::App).then(|| app::decode(row)).transpose()?,
+        provisions_until: (bearer == Bearer::Provisioner).then(|| at(14)).transpose()?,
     })
 }
 
@@ -179,6 +211,7 @@ impl SessionRow {
             now,
             signed_out_at: self.ends(limits),
             app: self.app.clone(),
+            provisioner: self.provisions_until.is_some(),
         })
     }
 
@@ -187,8 +220,12 @@ impl SessionRow {
         now < self.ends(limits)
     }
 
-    /// When the session ends if it is not used any more. What an app was given for longer than a session ends by itself only.
+    /// When the session ends if it is not used any more. What an app was given for longer than a session ends by itself only,
+    /// and so does an identity provider's token.
     fn ends(&self, limits: &SessionLimits) -> Timestamp {
+        if let Some(until) = self.provisions_until {
+            return until;
+        }
         let idle = if self.patient_audience { limits.patient_idle } else { limits.staff_idle };
         let session = (self.created + limits.absolute).min(self.last_use.at() + idle);
         match &self.app {
@@ -211,11 +248,9 @@ impl SessionRow {
             return;
         }
         let (operations, session) = (operations.clone(), self.id);
+        let sql = if self.provisions_until.is_some() { provisioner::TOUCH } else { TOUCH };
         tokio::spawn(async move {
-            let touch =
-                sqlx::query("UPDATE session SET last_seen_at = $2 WHERE id = $1 AND last_seen_at < $2")
-                    .bind(session.as_uuid())
-                    .bind(time::OffsetDateTime::from(now));
+            let touch = sqlx::query(sql).bind(session.as_uuid()).bind(time::OffsetDateTime::from(now));
             if let Err(error) = operations.first_row(touch).await {
                 tracing::warn!(cause = sqlstate(&error), "a session's last use could not be noted");
             }
@@ -244,7 +279,7 @@ impl KnownSessions {
     pub(crate) async fn row(
         &self,
         cell: &Cell,
-        (token_hash, of_app): ([u8; 32], bool),
+        (token_hash, bearer): ([u8; 32], Bearer),
     ) -> Result<Arc<SessionRow>, SessionError> {
         if let Some(row) = self.rows.get(&token_hash).await {
             if row.read_at.elapsed() < TRUST {
@@ -254,7 +289,7 @@ impl KnownSessions {
             self.rows.invalidate(&token_hash).await;
         }
         let loaded = self.rows.try_get_with(token_hash, async {
-            let row = load(cell, (&token_hash, of_app), &self.last_uses).await?;
+            let row = load(cell, (&token_hash, bearer), &self.last_uses).await?;
             row.map(Arc::new).ok_or(SessionError::Unknown)
         });
         Box::pin(loaded).await.map_err(|error: Arc<SessionError>| (*error).clone())

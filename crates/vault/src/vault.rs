@@ -21,13 +21,11 @@ use crate::{
         query::RecordQuery,
         write::{self, Step},
     },
-    session::KnownSessions,
+    session::{Bearer, KnownSessions},
     watch::DirectoryWatch,
     writing::{Change, Planned, Plans},
 };
 
-/// What an app's token begins with: another one is looked for among sessions.
-const APP_TOKEN: &str = "cka_";
 /// How long a tenant that nobody uses stays open.
 const TENANT_IDLE: Duration = Duration::from_secs(10 * 60);
 
@@ -181,7 +179,7 @@ impl Vault {
             .try_into()
             .map_err(|_| SessionError::Unknown)?;
         let sessions = self.known_sessions(tenant).await;
-        let row = sessions.row(&cell, (hash, token.starts_with(APP_TOKEN))).await?;
+        let row = sessions.row(&cell, (hash, Bearer::of(token))).await?;
         let now = self.maker.clock.now();
         // As it is known now, not as it was when the tenant was opened: the row may have taken a while.
         let tenant_active = self.watch.now().by_id(tenant).is_some_and(|state| state.active);

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use carekeep_kernel::{EntryId, PersonId, ResourceId, TenantId, Timestamp};
 use carekeep_ledger::Outcome;
-use carekeep_policy::{Action, Projection, Purpose, Relation, Resource, ResourceKind};
+use carekeep_policy::{AccountFacts, Action, Projection, Purpose, Relation, Resource, ResourceKind};
 
 use crate::{
     AccessError, Caller, Permit, Sealed,
@@ -216,7 +216,8 @@ impl Plans<'_> {
             return Err((AccessError::Invisible, Grounds::out_of_scope()));
         }
         let relation = patient.and_then(|patient| relations.get(&patient).copied()).unwrap_or_default();
-        let fresh = Resource { tenant: self.gate.cell.tenant(), kind, id: Some(id), patient, relation };
+        let (tenant, account) = (self.gate.cell.tenant(), AccountFacts::default());
+        let fresh = Resource { tenant, kind, id: Some(id), patient, relation, account };
         let person = self.gate.caller.person();
         match plan {
             // Otherwise leave to create would write over what is there, or into a chart by another door.

@@ -18,16 +18,20 @@ use sqlx::{AssertSqlSafe, PgConnection, Row};
 use crate::support::{Answer, Clinic, Member};
 
 /// The longest that a refusal may take, and the longest until everything works again.
+/// Staff, below the address of SCIM.
+const USERS: &str = "/Users";
 const LIMIT: Duration = Duration::from_secs(5);
 /// Stands in every record, and in the name of everybody.
 const CANARY: &str = "Zyxwvandermolen";
 const IDENTIFIER: &str = "urn:example:mrn|Zyxwvandermolen-7719";
 
+const TOKENS: &str = "/api/v1/provisioning-tokens";
+
 /// What is asked: the route's name, and the variant of it.
 type Ask = (&'static str, &'static str);
 
 /// Every route that shows or changes health data or people, in each of its variants.
-const ASKS: [Ask; 32] = [
+const ASKS: [Ask; 45] = [
     ("fhir.read", ""),
     ("fhir.version_read", ""),
     ("fhir.history", ""),
@@ -60,6 +64,19 @@ const ASKS: [Ask; 32] = [
     ("apps.register", ""),
     ("consent.decide", ""),
     ("launch.open", ""),
+    ("provisioning_tokens.list", ""),
+    ("provisioning_tokens.create", ""),
+    ("provisioning_tokens.revoke", ""),
+    ("scim.list_users", ""),
+    ("scim.read_user", ""),
+    ("scim.create_user", ""),
+    ("scim.replace_user", ""),
+    ("scim.patch_user", ""),
+    ("scim.delete_user", ""),
+    ("scim.list_groups", ""),
+    ("scim.read_group", ""),
+    ("scim.replace_group", ""),
+    ("scim.patch_group", ""),
 ];
 
 struct Scene {
@@ -73,8 +90,12 @@ struct Scene {
     /// Somebody who was invited and has not come.
     invited: String,
     patient: String,
-    /// An observation to delete.
+    /// An observation to delete, a user, and a provisioning token.
     spare: String,
+    spare_user: String,
+    spare_token: String,
+    /// What an identity provider presents.
+    provisioning: String,
     /// The query by which an app asks for access, and the app.
     consent: String,
     app: String,
@@ -101,6 +122,10 @@ fn bundle(kind: &str, patient: &str) -> Value {
     let entry =
         json!({"resource": observation(patient), "request": {"method": "POST", "url": "Observation"}});
     json!({"resourceType": "Bundle", "type": kind, "entry": [entry, entry]})
+}
+
+fn spare_token() -> Value {
+    json!({"name": "spare"})
 }
 
 fn app() -> Value {
@@ -130,6 +155,8 @@ impl Scene {
              &code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256",
             clinic.origin("acme")
         );
+        let made = admin.program.post(TOKENS, &json!({"name": "Provider"})).await.expect(StatusCode::CREATED);
+        let provisioning = made["token"].as_str().unwrap().to_owned();
         let (spare, asked) = (String::new(), 0);
         let mut scene = Self {
             clinic,
@@ -141,6 +168,9 @@ impl Scene {
             invited,
             patient,
             spare,
+            spare_user: String::new(),
+            spare_token: String::new(),
+            provisioning,
             consent,
             app: client.to_owned(),
             asked,
@@ -155,6 +185,58 @@ impl Scene {
         let spare = observation(&self.patient);
         let made = self.doctor.program.post("/fhir/R4/Observation", &spare).await.expect(StatusCode::CREATED);
         self.spare = made["id"].as_str().unwrap().to_owned();
+        self.asked += 1;
+        let user = json!({"userName": format!("spare.{}", self.asked)});
+        let made = Answer::of(self.provider(Method::POST, "/Users").json(&user)).await;
+        self.spare_user = made.expect(StatusCode::CREATED)["id"].as_str().unwrap().to_owned();
+        // There may be three of them.
+        let spares = "UPDATE {s}.provisioning_token SET revoked_at = now() WHERE name = 'spare'";
+        self.clinic.as_superuser("operations", spares).await;
+        let made = self.admin.program.post(TOKENS, &spare_token()).await.expect(StatusCode::CREATED);
+        self.spare_token = made["id"].as_str().unwrap().to_owned();
+    }
+
+    /// A request of the identity provider.
+    fn provider(&self, method: Method, path: &str) -> RequestBuilder {
+        let program = &self.admin.program;
+        program
+            .http
+            .request(method, format!("{}/scim/v2{path}", program.base))
+            .bearer_auth(&self.provisioning)
+    }
+
+    fn provision(&self, route: &str) -> RequestBuilder {
+        let (colleague, doctor) = (&self.colleague.id, &self.doctor.id);
+        let patch = |operation: Value| json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [operation]});
+        let members = json!([{"value": colleague}]);
+        match route {
+            "scim.list_users" => self.provider(Method::GET, "/Users"),
+            "scim.read_user" => self.provider(Method::GET, &format!("{USERS}/{doctor}")),
+            "scim.create_user" => {
+                let body = json!({"userName": format!("new.{}", self.asked), "displayName": CANARY});
+                self.provider(Method::POST, "/Users").json(&body)
+            }
+            "scim.replace_user" => {
+                let body = json!({"userName": format!("dr.{CANARY}"), "displayName": CANARY});
+                self.provider(Method::PUT, &format!("{USERS}/{doctor}")).json(&body)
+            }
+            "scim.patch_user" => {
+                let name = json!({"op": "replace", "path": "displayName", "value": format!("{CANARY} {}", self.asked)});
+                self.provider(Method::PATCH, &format!("{USERS}/{colleague}")).json(&patch(name))
+            }
+            "scim.delete_user" => self.provider(Method::DELETE, &format!("{USERS}/{}", self.spare_user)),
+            "scim.list_groups" => self.provider(Method::GET, "/Groups"),
+            "scim.read_group" => self.provider(Method::GET, "/Groups/nurse"),
+            "scim.replace_group" => {
+                let body = json!({"displayName": "support", "members": members});
+                self.provider(Method::PUT, "/Groups/support").json(&body)
+            }
+            "scim.patch_group" => {
+                let add = json!({"op": "add", "path": "members", "value": members});
+                self.provider(Method::PATCH, "/Groups/nurse").json(&patch(add))
+            }
+            other => panic!("{other:?} is no request here"),
+        }
     }
 
     fn request(&mut self, (route, variant): Ask) -> RequestBuilder {
@@ -237,7 +319,12 @@ impl Scene {
                 let path = format!("/api/v1/apps/{}/launch", self.app);
                 at(&self.doctor, Method::POST, &path).json(&json!({"patient": patient}))
             }
-            other => panic!("{other:?} is no request here"),
+            ("provisioning_tokens.list", _) => at(&self.admin, Method::GET, TOKENS),
+            ("provisioning_tokens.create", _) => at(&self.admin, Method::POST, TOKENS).json(&spare_token()),
+            ("provisioning_tokens.revoke", _) => {
+                at(&self.admin, Method::DELETE, &format!("{TOKENS}/{}", self.spare_token))
+            }
+            (scim, _) => self.provision(scim),
         }
     }
 
@@ -256,7 +343,9 @@ impl Scene {
     async fn all_work(&mut self) {
         for (ask, answer, _) in self.ask_all().await {
             assert!(answer.status.is_success(), "{ask:?}: {} {}", answer.status, answer.text);
+            let scim = matches!(ask.0.strip_prefix("scim."), Some(route) if route.ends_with("_user") || route == "list_users");
             let reads = matches!(ask.0, "people.list" | "people.weak_factors")
+                || (scim && ask.0 != "scim.delete_user")
                 || (ask.0.starts_with("fhir.") && !matches!(ask.0, "fhir.delete" | "fhir.bundle"));
             assert_eq!(answer.text.contains(CANARY), reads, "{ask:?}: {}", answer.text);
         }
@@ -349,6 +438,13 @@ fn bar_a1_every_route_with_health_data_or_people_is_asked() {
             "launch.open",
             "apps.list",
             "apps.register",
+            "provisioning_tokens.",
+            "scim.list",
+            "scim.read",
+            "scim.create",
+            "scim.replace",
+            "scim.patch",
+            "scim.delete",
         ];
         let counts = areas.iter().any(|area| endpoint.name.starts_with(area));
         let recorded = counts && endpoint.access == Access::Session;

@@ -23,6 +23,7 @@ mod matrix;
 mod notices;
 mod passkey_rules;
 mod recovering;
+mod scim;
 mod searching;
 mod sessions;
 mod signing_in;

@@ -216,7 +216,7 @@ async fn bar_t3_a_store_transaction_that_is_dropped_half_way_leaves_nothing_and_
         format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {first} AND {condition}")
     };
     {
-        let call = store.suspend(id, platform.clock.now());
+        let call = store.suspend(id, id, platform.clock.now());
         tokio::select! {
             answer = call => panic!("not half way: {answer:?}"),
             () = until(&platform, of("wait_event_type = 'Lock'"), 1) => {}
@@ -235,7 +235,7 @@ async fn bar_t3_a_store_transaction_that_is_dropped_half_way_leaves_nothing_and_
     let second = backend(&operations).await;
     assert_ne!(second, first);
     // The positive control: what is not dropped is done, and its connection is lent again.
-    assert_eq!(store.suspend(id, platform.clock.now()).await.unwrap(), Changed::Done);
+    assert_eq!(store.suspend(id, id, platform.clock.now()).await.unwrap(), Changed::Done);
     assert_eq!(suspended(id).await, 1);
     assert_eq!(backend(&operations).await, second);
     assert!(store.sessions(id).await.unwrap().is_empty());

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use carekeep_kernel::{ResourceId, TenantId};
 use carekeep_policy::{
-    Aal, AccessRequest, Action, Context, Engine, PolicySource, Principal, Purpose, Relation, Resource,
-    ResourceKind, Role, RoleSet, cases, prove,
+    Aal, AccessRequest, AccountFacts, Action, Context, Engine, PolicySource, Principal, Purpose, Relation,
+    Resource, ResourceKind, Role, RoleSet, cases, prove,
 };
 use clap::{Args, Subcommand};
 
@@ -146,6 +146,7 @@ fn explain(question: &Question) -> Result<(), Failure> {
             appointment: is("appointment"),
             proxy: is("proxy"),
         },
+        account: AccountFacts::default(),
     };
     let context = Context {
         aal: match question.aal {

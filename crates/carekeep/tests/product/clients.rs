@@ -53,6 +53,13 @@ fn i11_public_oauth_clients_get_tokens_for_one_patient_and_for_a_program() {
     assert_eq!(said.matches("ok: ").count(), 10, "{said}");
 }
 
+#[test]
+fn i12_a_public_scim_checker_finds_nothing_but_what_is_known() {
+    let installation = Installation::start(None);
+    let said = run_client("scim_client.py", &installation);
+    assert_eq!(said.matches("ok: ").count(), 5, "{said}");
+}
+
 /// A folder with one small chart to start from.
 fn one_chart() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();

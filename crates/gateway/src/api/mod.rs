@@ -21,7 +21,10 @@ pub use origins::Origins;
 pub use session::SignedIn;
 pub use state::{Api, ApiParts};
 
-use crate::edge::{Readers, RouteTable};
+use crate::{
+    edge::{Readers, RouteTable},
+    problem::ErrorFormat,
+};
 
 /// Every route of the API.
 #[must_use]
@@ -44,7 +47,10 @@ pub fn router(api: Api) -> Router {
 /// What the edge must know of the API's routes.
 #[must_use]
 pub fn route_table() -> RouteTable {
-    endpoints().iter().fold(RouteTable::default().fhir_below("/fhir/"), |table, endpoint| {
+    let formats = RouteTable::default()
+        .errors_below("/fhir/", ErrorFormat::OperationOutcome)
+        .errors_below("/scim/", ErrorFormat::Scim);
+    endpoints().iter().fold(formats, |table, endpoint| {
         let table = match endpoint.readers {
             Readers::Nobody => table,
             readers => table.read_by(endpoint.path, readers),

@@ -61,6 +61,10 @@ pub fn document() -> Value {
                     "description": "Refused or failed, as a FHIR OperationOutcome.",
                     "content": {"application/fhir+json": {"schema": {"type": "object"}}},
                 },
+                "ScimError": {
+                    "description": "Refused or failed, as an error of SCIM (RFC 7644 section 3.12).",
+                    "content": {"application/scim+json": {"schema": {"type": "object"}}},
+                },
             },
         },
     })
@@ -86,6 +90,10 @@ fn is_fhir(endpoint: &Endpoint) -> bool {
     endpoint.path.starts_with("/fhir/")
 }
 
+fn is_scim(endpoint: &Endpoint) -> bool {
+    endpoint.path.starts_with("/scim/")
+}
+
 fn operation(endpoint: &Endpoint) -> Value {
     let mut operation = Map::new();
     operation.insert("operationId".into(), endpoint.name.into());
@@ -104,6 +112,7 @@ fn operation(endpoint: &Endpoint) -> Value {
     }
     let security = match endpoint.access {
         Access::Public => json!([]),
+        Access::Session if is_scim(endpoint) => json!([{"bearer": []}]),
         Access::Unfinished | Access::Session => json!([{"cookie": []}, {"bearer": []}]),
     };
     operation.insert("security".into(), security);
@@ -116,7 +125,11 @@ fn responses(endpoint: &Endpoint) -> Value {
     if let Some(gives) = endpoint.gives {
         success["content"] = json!({"application/json": {"schema": gives()}});
     }
-    let refusal = if is_fhir(endpoint) { "OperationOutcome" } else { "Problem" };
+    let refusal = match endpoint {
+        endpoint if is_fhir(endpoint) => "OperationOutcome",
+        endpoint if is_scim(endpoint) => "ScimError",
+        _ => "Problem",
+    };
     let mut responses = Map::new();
     responses.insert(endpoint.success.as_u16().to_string(), success);
     responses.insert("default".into(), json!({"$ref": format!("#/components/responses/{refusal}")}));

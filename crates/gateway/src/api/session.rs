@@ -32,6 +32,21 @@ impl FromRequestParts<Api> for SignedIn {
     }
 }
 
+/// To a provisioning token nothing but SCIM is open, and SCIM to nothing else. Policy says so, too; but not every route asks it.
+const PROVISIONER: Problem = catalogue::FORBIDDEN;
+
+/// The tenant's identity provider, inside its rate limit.
+pub(crate) struct Provisioner(pub(crate) Caller);
+
+impl FromRequestParts<Api> for Provisioner {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let caller = caller(parts, api).await?;
+        if caller.is_provisioner() { Ok(Self(caller)) } else { Err(PROVISIONER) }
+    }
+}
+
 /// A signed-in caller, or an app in somebody's name, inside the person's rate limit.
 pub(crate) struct Asking(pub(crate) Caller);
 
@@ -39,13 +54,19 @@ impl FromRequestParts<Api> for Asking {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        let tenant = parts.extensions.get::<TenantRoute>().ok_or(catalogue::INTERNAL)?.tenant;
-        let token = token(&parts.headers).ok_or(catalogue::UNAUTHENTICATED)?.to_owned();
-        let origin = origin(parts)?;
-        let caller = api.vault.authenticate(tenant, &token, origin).await.map_err(problem)?;
-        api.limiter.check_principal(caller.person())?;
-        Ok(Self(caller))
+        let caller = caller(parts, api).await?;
+        if caller.is_provisioner() { Err(PROVISIONER) } else { Ok(Self(caller)) }
     }
+}
+
+/// Whoever asks, inside their rate limit.
+async fn caller(parts: &Parts, api: &Api) -> Result<Caller, Problem> {
+    let tenant = parts.extensions.get::<TenantRoute>().ok_or(catalogue::INTERNAL)?.tenant;
+    let token = token(&parts.headers).ok_or(catalogue::UNAUTHENTICATED)?.to_owned();
+    let origin = origin(parts)?;
+    let caller = api.vault.authenticate(tenant, &token, origin).await.map_err(problem)?;
+    api.limiter.check_principal(caller.person())?;
+    Ok(caller)
 }
 
 /// Where the request came from, as the edge measured it.

@@ -17,6 +17,8 @@ pub enum BodyKinds {
     Form,
     /// Both of them, for FHIR `_search` and pages that work without a script.
     JsonOrForm,
+    /// `application/scim+json` and, because clients send it, `application/json` (RFC 7644 section 3.8).
+    Scim,
     /// Everything: uploads.
     Any,
 }
@@ -37,6 +39,7 @@ impl BodyKinds {
             Self::Json => json,
             Self::Form => form,
             Self::JsonOrForm => json || form,
+            Self::Scim => matches!(essence, "application/scim+json" | "application/json"),
             Self::Any => !essence.is_empty(),
         }
     }
@@ -63,7 +66,7 @@ pub struct RouteTable {
     default: RoutePolicy,
     by_template: HashMap<&'static str, RoutePolicy>,
     readers: HashMap<&'static str, Readers>,
-    fhir_prefix: Option<&'static str>,
+    formats: Vec<(&'static str, ErrorFormat)>,
 }
 
 impl RouteTable {
@@ -81,10 +84,10 @@ impl RouteTable {
         self
     }
 
-    /// Errors below this path prefix, for example `/fhir/`, are `OperationOutcome`s.
+    /// Says which format errors have below a path prefix, for example `/fhir/`.
     #[must_use]
-    pub const fn fhir_below(mut self, prefix: &'static str) -> Self {
-        self.fhir_prefix = Some(prefix);
+    pub fn errors_below(mut self, prefix: &'static str, format: ErrorFormat) -> Self {
+        self.formats.push((prefix, format));
         self
     }
 
@@ -103,9 +106,7 @@ impl RouteTable {
     /// The format of errors at a path.
     #[must_use]
     pub fn format(&self, path: &str) -> ErrorFormat {
-        match self.fhir_prefix {
-            Some(prefix) if path.starts_with(prefix) => ErrorFormat::OperationOutcome,
-            _ => ErrorFormat::Problem,
-        }
+        let named = self.formats.iter().find(|(prefix, _)| path.starts_with(prefix));
+        named.map_or(ErrorFormat::Problem, |(_, format)| *format)
     }
 }

@@ -181,6 +181,38 @@ problems! {
     /// 409: a yes would go to whoever has the invitation.
     NOT_JOINED = CONFLICT "not-joined" "Not joined yet"
         "This person has not joined, may not sign in, or was invited by you." "Let them join, and let somebody else decide.";
+    /// 403: an identity provider lifts its own suspensions only.
+    SUSPENDED_BY_OTHERS = FORBIDDEN "suspended-by-others" "Suspended by an administrator"
+        "An administrator of the organisation suspended this person." "Let an administrator end that.";
+    /// 409: a few are enough to change over from one to the next.
+    TOO_MANY_TOKENS = CONFLICT "too-many-tokens" "Too many tokens"
+        "There are three provisioning tokens already." "Revoke one that is not needed any more.";
+    /// 422: how long a provisioning token may be good.
+    TOKEN_LIFE_NOT_ALLOWED = UNPROCESSABLE_ENTITY "token-life-not-allowed" "Time not allowed"
+        "A provisioning token is good for 1 to 365 days." "Correct the number of days.";
+    /// 400: a SCIM filter that is none, or asks for what cannot be looked for.
+    SCIM_FILTER = BAD_REQUEST "scim-filter" "Filter not supported"
+        "The filter is not well-formed, or compares what cannot be looked for."
+        "Users: id, userName, externalId and active by eq, meta.lastModified; groups: id, displayName and members by eq; with and, or and parentheses.";
+    /// 400: a SCIM path that is none.
+    SCIM_PATH = BAD_REQUEST "scim-path" "Path not understood"
+        "The path of an operation is not well-formed." "Name an attribute, such as name.familyName.";
+    /// 400: a SCIM operation that would do nothing that can be named.
+    SCIM_NO_TARGET = BAD_REQUEST "scim-no-target" "No target"
+        "An operation that removes has to say what." "Give it a path.";
+    /// 400: a SCIM value that the attribute cannot have.
+    SCIM_VALUE = BAD_REQUEST "scim-value" "Value not allowed"
+        "A value is missing or cannot be one of its attribute."
+        "userName: 1 to 254 characters without blanks; names: 1 to 200 characters; active: true or false; members: ids of users.";
+    /// 400: a SCIM attribute that is not the client's to change.
+    SCIM_READ_ONLY = BAD_REQUEST "scim-read-only" "Not to be changed"
+        "An attribute that an operation names is read-only." "Roles of a user are the members of groups.";
+    /// 400: a SCIM message that is none.
+    SCIM_SYNTAX = BAD_REQUEST "scim-syntax" "Message not understood"
+        "The body is not a message of RFC 7644." "Send the schemas and attributes that it names.";
+    /// 412: somebody changed it meanwhile.
+    SCIM_CHANGED = PRECONDITION_FAILED "scim-changed" "Changed meanwhile"
+        "The resource is not at the version that the request names." "Read it again.";
     /// 409: the same role of the same person.
     ROLE_ASKED_FOR = CONFLICT "role-asked-for" "Asked for already"
         "This role was asked for already." "Let another administrator or a privacy officer decide on it.";

@@ -15,7 +15,7 @@ use carekeep_gateway::{
         ShutdownTrigger, TenantRoute, TrustedProxies, body::Pace, shutdown,
     },
     limits::{LaneLimit, Limiter, LimiterConfig, MonotonicTicks},
-    problem::{Json, Path, Query, not_found},
+    problem::{ErrorFormat, Json, Path, Query, not_found},
     telemetry::Metrics,
 };
 use carekeep_kernel::{OsRandom, SystemClock, TenantId};
@@ -101,7 +101,7 @@ impl TestEdge {
             routes: RouteTable::default()
                 .route("/big", RoutePolicy { body_bytes: 16 * 1024 * 1024, kinds: BodyKinds::Json })
                 .route("/form", RoutePolicy { body_bytes: 1024, kinds: BodyKinds::Form })
-                .fhir_below("/fhir/"),
+                .errors_below("/fhir/", ErrorFormat::OperationOutcome),
             proxies: TrustedProxies::default(),
             public_ports: Vec::new(),
             pace: Pace::from(&limits),

@@ -8,11 +8,11 @@ use std::collections::HashSet;
 use carekeep_kernel::{CredentialId, PersonId, ResourceId, SessionId, Timestamp};
 use carekeep_store::{
     NewGrant, Over, StoreError,
-    columns::{Digest, Private, Sealed},
+    columns::{Digest, Private},
     entity::{oauth_client, oauth_code, oauth_grant, person},
 };
 use carekeep_vault::{
-    AccessError, Authorized, Caller, SecretColumn,
+    AccessError, Authorized, Caller,
     catalogue::{Act, ManageTenant, ReadSettings},
 };
 use serde_json::json;
@@ -232,29 +232,13 @@ impl PgRepository {
         Ok((client(row)?, secret.map(|(plain, _)| plain)))
     }
 
-    /// The service account of a program. Nobody signs in as it: it has no factor and no invitation.
+    /// The service account of a program.
     async fn account(&self, name: &str, by: PersonId, now: Timestamp) -> Answer<(person::Model, NewGrant)> {
-        let id = PersonId::generate(&**self.vault.clock(), self.random());
-        let login = format!("app-{id}");
-        let sealed = async |column, text: &str| -> Answer<Sealed> {
-            Ok(self.seal(column, id.as_bytes(), text.as_bytes()).await?)
-        };
-        let row = person::Model {
-            id: id.as_uuid(),
-            login_token: self.vault.login_token(self.tenant, &login).await?,
-            sealed_login: sealed(SecretColumn::PersonLogin, &login).await?,
-            sealed_name: sealed(SecretColumn::PersonName, name.trim()).await?,
-            audience: "staff".to_owned(),
-            patient: None,
-            practitioner: None,
-            founder: false,
-            created_at: now.into(),
-            activated_at: Some(now.into()),
-            suspended_at: None,
-            left_at: None,
-        };
+        let row =
+            self.account_of_program(name.trim(), now).await.map_err(|e| AppError::Unavailable(e.into()))?;
         let role = "service_account".to_owned();
-        Ok((row, NewGrant { id: self.fresh(), person: id, role, granted_by: Some(by), at: now }))
+        let person = PersonId::from_uuid(row.id);
+        Ok((row, NewGrant { id: self.fresh(), person, role, granted_by: Some(by), at: now }))
     }
 
     /// The apps of the tenant, the oldest first, 200 at most.

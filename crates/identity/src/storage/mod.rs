@@ -9,6 +9,8 @@ mod devices;
 mod launches;
 mod notices;
 mod people;
+mod provisioning;
+mod provisioning_tokens;
 mod recoveries;
 mod roles;
 mod rows;
@@ -23,12 +25,15 @@ use zeroize::Zeroizing;
 
 pub use app_tokens::{Introspection, Issued, Proof};
 pub use apps::{AppError, AppGrant, Client, Consent, Prepared};
+pub use carekeep_store::{Compare, Which};
 pub use devices::{Bound, DEVICE_LIFETIME, DeviceView, Presented};
 pub use launches::{Chart, Launched};
 pub use notices::{NoticeKind, NoticeView, WeakFactors};
 pub use people::{
     Invited, NewPerson, PeopleError, PersonDetails, PersonStatus, PersonView, Profile, check_name,
 };
+pub use provisioning::{Attributes, NewStaff, StaffView};
+pub use provisioning_tokens::ProvisioningToken;
 pub use recoveries::{BegunRecovery, RecoveryView};
 pub use roles::RoleRequest;
 pub use settings::SettingsError;

@@ -54,6 +54,15 @@ pub enum PeopleError {
     /// The person is set up, or there is no such person. 409.
     #[error("this person is set up already: they sign in, or recover their account")]
     SetUp,
+    /// Somebody else suspended the person. 403.
+    #[error("this person was suspended by an administrator: let an administrator end that")]
+    SuspendedByOthers,
+    /// There are as many tokens as there may be. 409.
+    #[error("there are as many tokens as there may be: revoke one first")]
+    TooManyTokens,
+    /// There is no such person or token any more. 404.
+    #[error("no such person or token: look at the list again")]
+    Gone,
     /// The name is empty or too long. 422.
     #[error("a name has 1 to 200 characters, none of them a control character")]
     Name,
@@ -333,6 +342,8 @@ impl PgRepository {
             activated_at: None,
             suspended_at: None,
             left_at: None,
+            suspended_by: None,
+            changed_at: None,
         };
         let (invite, token) = self.issue(id, by.unwrap_or(id), new.roles.clone());
         let added = self.store.add_person(row, rows::invite_row(&invite)).await?;

@@ -205,7 +205,7 @@ impl PgRepository {
     /// [`PeopleError::LastInRole`], [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
     pub async fn suspend(&self, leave: Authorized<SuspendPerson>) -> Answer<bool> {
         let person = self.target(&leave)?;
-        done(self.store.suspend(person, self.vault.clock().now()).await?)
+        done(self.store.suspend(person, leave.by(), self.vault.clock().now()).await?)
     }
 
     /// Ends a suspension; `false` when there is none.
@@ -214,7 +214,7 @@ impl PgRepository {
     /// [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
     pub async fn reinstate(&self, leave: Authorized<SuspendPerson>) -> Answer<bool> {
         let person = self.target(&leave)?;
-        done(self.store.reinstate(person).await?)
+        done(self.store.reinstate(person, self.vault.clock().now()).await?)
     }
 
     /// Lets a person leave for good, with all sessions, roles and invitations; `false` when they have left already.
@@ -227,7 +227,7 @@ impl PgRepository {
     }
 
     /// Signs out who got a role that restricts passkeys: the session may rest on one that counts no more.
-    async fn come_in_anew(&self, person: PersonId, role: &str) -> Answer<()> {
+    pub(super) async fn come_in_anew(&self, person: PersonId, role: &str) -> Answer<()> {
         let unavailable = |error: RepositoryError| PeopleError::Unavailable(Box::new(error));
         if self.restricts(role).await.map_err(unavailable)? {
             self.store.revoke_sessions(person, None, self.vault.clock().now()).await?;
@@ -235,7 +235,7 @@ impl PgRepository {
         Ok(())
     }
 
-    async fn tell(&self, person: PersonId, kind: NoticeKind, role: &str) -> Answer<()> {
+    pub(super) async fn tell(&self, person: PersonId, kind: NoticeKind, role: &str) -> Answer<()> {
         let told = self.notify(person, kind, Some(role)).await;
         told.map_err(|error| PeopleError::Unavailable(Box::new(error)))
     }

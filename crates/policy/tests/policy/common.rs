@@ -2,8 +2,8 @@
 
 use carekeep_kernel::{PersonId, ResourceId, TenantId};
 use carekeep_policy::{
-    Aal, AccessRequest, Action, Context, Decision, Engine, PolicySource, Principal, Purpose, Relation,
-    Resource, ResourceKind, Role, RoleSet,
+    Aal, AccessRequest, AccountFacts, Action, Context, Decision, Engine, PolicySource, Principal, Purpose,
+    Relation, Resource, ResourceKind, Role, RoleSet,
 };
 
 /// The shipped policies, compiled.
@@ -50,6 +50,7 @@ impl Ask {
                 id: Some(resource_id(if kind == ResourceKind::Patient { 1 } else { 9 })),
                 patient: about_patient.then(|| resource_id(1)),
                 relation: Relation::default(),
+                account: AccountFacts::default(),
             },
             context: Context {
                 aal: Aal::Two,

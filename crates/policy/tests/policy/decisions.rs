@@ -271,3 +271,13 @@ fn every_request_that_is_built_conforms_to_the_schema() {
     }
     assert!(checked > 4 * 7 * 12, "only {checked} requests conform");
 }
+
+#[test]
+fn i12_an_identity_provider_gives_and_takes_the_roles_that_are_called_provisionable_and_no_other() {
+    let engine = engine();
+    for &role in Role::ALL {
+        let ask = Ask::new(Role::Provisioner, Action::ProvisionRole, ResourceKind::Account);
+        let decision = ask.change(|ask| ask.resource.account.role = Some(role)).decide(&engine);
+        assert_eq!(decision.projection().is_some(), role.is_provisionable(), "{role}: {decision}");
+    }
+}

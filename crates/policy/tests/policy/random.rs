@@ -1,6 +1,8 @@
 //! Random requests in which tenants, people and patients often meet.
 
-use carekeep_policy::{Aal, Action, Context, Principal, Purpose, Relation, Resource, ResourceKind, RoleSet};
+use carekeep_policy::{
+    Aal, AccountFacts, Action, Context, Principal, Purpose, Relation, Resource, ResourceKind, Role, RoleSet,
+};
 use proptest::{
     bool::weighted,
     prelude::{Just, Strategy, any},
@@ -11,7 +13,9 @@ use proptest::{
 use crate::common::{Ask, person, resource_id, tenant};
 
 fn roles() -> impl Strategy<Value = RoleSet> {
-    let one = || (0_u16..12).prop_map(|bit| RoleSet::from_bits(1 << bit));
+    // An identity provider may do so little that it would make most requests ones that are refused.
+    let bit = || prop_oneof![24 => 0..Role::ALL.len() - 1, 1 => Just(Role::ALL.len() - 1)];
+    let one = move || bit().prop_map(|bit| RoleSet::from_bits(1 << bit));
     prop_oneof![
         1 => Just(RoleSet::EMPTY),
         12 => one(),
@@ -49,13 +53,21 @@ fn resource(
         ],
     );
     let patient = proptest::option::weighted(0.8, (1_u8..4).prop_map(resource_id));
-    (weighted(0.08), id, patient, relation()).prop_map(move |(foreign, id, patient, relation)| Resource {
-        tenant: if foreign { tenant(3) } else { tenant_of_principal },
-        kind,
-        id,
-        patient: patient.filter(|_| kind.is_phi()),
-        relation,
-    })
+    (weighted(0.08), id, patient, relation(), account()).prop_map(
+        move |(foreign, id, patient, relation, account)| Resource {
+            tenant: if foreign { tenant(3) } else { tenant_of_principal },
+            kind,
+            id,
+            patient: patient.filter(|_| kind.is_phi()),
+            relation,
+            account,
+        },
+    )
+}
+
+fn account() -> impl Strategy<Value = AccountFacts> {
+    (proptest::option::weighted(0.8, select(Role::ALL)), weighted(0.1), weighted(0.2))
+        .prop_map(|(role, outside, last_in_role)| AccountFacts { role, outside, last_in_role })
 }
 
 fn context() -> impl Strategy<Value = Context> {
@@ -91,10 +103,18 @@ fn target() -> impl Strategy<Value = (Action, ResourceKind)> {
         (Action::ManageTenant, ResourceKind::Tenant),
         (Action::Read, ResourceKind::Tenant),
     ];
+    let provisioning = vec![
+        Action::ProvisionList,
+        Action::ProvisionPerson,
+        Action::ProvisionSuspend,
+        Action::ProvisionRole,
+        Action::ProvisionEnd,
+    ];
     prop_oneof![
-        14 => (select(&Action::ALL[..7]), select(&ResourceKind::ALL[..13])),
-        5 => select(administration),
-        1 => (select(Action::ALL), select(ResourceKind::ALL)),
+        28 => (select(&Action::ALL[..7]), select(&ResourceKind::ALL[..13])),
+        10 => select(administration),
+        1 => (select(provisioning), Just(ResourceKind::Account)),
+        2 => (select(Action::ALL), select(ResourceKind::ALL)),
     ]
 }
 

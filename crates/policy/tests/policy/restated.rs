@@ -1,6 +1,8 @@
 //! The base policies once more, in plain Rust, written from what they are meant to say. Does not call the engine.
 
-use carekeep_policy::{Aal, Action, Class, Context, DenyReason, Projection, Purpose, ResourceKind, Role};
+use carekeep_policy::{
+    Aal, AccountFacts, Action, Class, Context, DenyReason, Projection, Purpose, ResourceKind, Role,
+};
 
 use crate::common::Ask;
 
@@ -61,7 +63,12 @@ fn exists(action: Action, class: Class) -> bool {
         | Action::ApproveRole
         | Action::SuspendPerson
         | Action::RemovePerson
-        | Action::RecoverAccount => class == Class::Account,
+        | Action::RecoverAccount
+        | Action::ProvisionList
+        | Action::ProvisionPerson
+        | Action::ProvisionSuspend
+        | Action::ProvisionRole
+        | Action::ProvisionEnd => class == Class::Account,
         Action::InvitePatient | Action::AssignCareTeam => class == Class::Patient,
         Action::ReadAudit | Action::ExportAudit => class == Class::AuditLog,
         Action::ManagePolicy => class == Class::PolicySet,
@@ -89,11 +96,33 @@ fn is_sensitive(action: Action) -> bool {
     )
 }
 
+fn provisions(action: Action) -> bool {
+    matches!(
+        action,
+        Action::ProvisionList
+            | Action::ProvisionPerson
+            | Action::ProvisionSuspend
+            | Action::ProvisionRole
+            | Action::ProvisionEnd
+    )
+}
+
+/// What an identity provider may not do, and what nobody else may do in its place.
+fn out_of_reach(ask: &Ask) -> bool {
+    let AccountFacts { role, outside, last_in_role } = ask.resource.account;
+    let ends = matches!(ask.action, Action::ProvisionSuspend | Action::ProvisionEnd);
+    (ask.principal.roles.contains(Role::Provisioner) && !provisions(ask.action))
+        || (ask.action == Action::ProvisionRole && !role.is_some_and(Role::is_provisionable))
+        || (provisions(ask.action) && outside)
+        || (ends && last_in_role)
+}
+
 fn forbidden(ask: &Ask) -> bool {
     let own_account = ask.resource.kind == ResourceKind::Account
         && ask.resource.id.is_some_and(|id| id.as_uuid() == ask.principal.person.as_uuid());
     ask.principal.tenant != ask.resource.tenant
         || !ask.context.tenant_active
+        || out_of_reach(ask)
         || (own_account
             && matches!(
                 ask.action,
@@ -187,7 +216,8 @@ fn grant(role: Role, ask: &Ask) -> Option<Projection> {
         },
         Role::TenantAdmin => match class {
             // Everything there is to do with accounts, settings and policies.
-            Class::Account | Class::PolicySet | Class::Tenant => full(operations),
+            Class::Account => full(operations && !provisions(action)),
+            Class::PolicySet | Class::Tenant => full(operations),
             Class::DirectoryEntry => full(operations && (writes || action == Action::Delete)),
             _ => None,
         },
@@ -207,5 +237,6 @@ fn grant(role: Role, ask: &Ask) -> Option<Projection> {
             (operations && stores && (is_chart(class) || class == Class::DirectoryEntry))
                 .then_some(Projection::Metadata)
         }
+        Role::Provisioner => full(operations && provisions(action)),
     }
 }

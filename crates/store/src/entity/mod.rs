@@ -17,6 +17,8 @@ pub mod oauth_token;
 pub mod passkey;
 pub mod password;
 pub mod person;
+pub mod provisioned;
+pub mod provisioning_token;
 pub mod recovery_code;
 pub mod role_grant;
 pub mod role_request;

@@ -20,17 +20,27 @@ pub struct Model {
     pub activated_at: Option<TimeDateTimeWithTimeZone>,
     pub suspended_at: Option<TimeDateTimeWithTimeZone>,
     pub left_at: Option<TimeDateTimeWithTimeZone>,
+    pub suspended_by: Option<Uuid>,
+    pub changed_at: Option<TimeDateTimeWithTimeZone>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {
     #[sea_orm(has_one = "super::password::Entity")]
     Password,
+    #[sea_orm(has_one = "super::provisioned::Entity")]
+    Provisioned,
 }
 
 impl Related<super::password::Entity> for Entity {
     fn to() -> RelationDef {
         Relation::Password.def()
+    }
+}
+
+impl Related<super::provisioned::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Provisioned.def()
     }
 }
 

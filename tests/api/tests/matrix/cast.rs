@@ -54,6 +54,8 @@ pub(super) enum State {
     App,
     /// As [`State::App`], for looking into the one chart that the person has nothing to do with.
     NarrowApp,
+    /// No session but a provisioning token; each is of an account of its own.
+    Provisioner,
     /// Active with one factor: there is no way to such a session, and it is refused all the same.
     OneFactor,
 }
@@ -152,6 +154,10 @@ pub(super) async fn session(
         let spec = if state == State::App { AppSpec::default() } else { narrow };
         let token = Some(platform.app(person, spec).await.person.token);
         return Credential { person: Some(person.clone()), ..Credential::bare(place, token) };
+    }
+    if state == State::Provisioner {
+        let (person, _, token) = stage.identity_provider(person.tenant).await;
+        return Credential { person: Some(person), ..Credential::bare(place, Some(token)) };
     }
     let newcomer = match state {
         State::Enrolling => {
@@ -312,6 +318,8 @@ pub(super) async fn cast(stage: &Stage, resting: Person) -> Vec<Actor> {
         as_clinician("last second", State::LastSecond),
         as_clinician("app", State::App),
         as_clinician("narrow app", State::NarrowApp),
+        Actor::of("identity provider", "acme", &clinician, State::Provisioner),
+        Actor::of("foreign provider", "acme", &foreign_admin, State::Provisioner),
         Actor::live("other clinician", "acme", &other_clinician),
         Actor::live("nurse", "acme", &nurse),
         Actor::live("other nurse", "acme", &other_nurse),

@@ -44,14 +44,16 @@ impl Ids {
         of.insert("Device", ResourceId::generate(clock, random).to_string());
         of.insert("Grant", ResourceId::generate(clock, random).to_string());
         of.insert("App", ResourceId::generate(clock, random).to_string());
+        of.insert("Token", ResourceId::generate(clock, random).to_string());
         Self { origin: "absent", of }
     }
 
-    fn real(origin: &'static str, chart: &Chart, owner: &Credential, made: [String; 6]) -> Self {
+    fn real(origin: &'static str, chart: &Chart, owner: &Credential, made: [String; 7]) -> Self {
         let mut of: BTreeMap<_, _> = KINDS.iter().map(|kind| (*kind, chart.id(kind).to_owned())).collect();
         of.insert("Person", owner.person.as_ref().unwrap().id.to_string());
         of.insert("Session", owner.session.unwrap().to_string());
-        let [request, passkey, grant, app, device, recovery] = made;
+        let [request, passkey, grant, app, device, recovery, token] = made;
+        of.insert("Token", token);
         of.insert("Recovery", recovery);
         of.insert("Device", device);
         of.insert("Grant", grant);
@@ -138,7 +140,8 @@ async fn origins(stage: &Stage) -> (Ids, Ids) {
         let (request, passkey) = (stage.role_request(person).await, stage.passkey(person).await);
         let device = stage.clinic.platform.device(person, owner.session.unwrap()).await;
         let recovery = stage.clinic.platform.recovery(person).await.to_string();
-        [request, passkey, app.grant.to_string(), app.client.to_string(), device.to_string(), recovery]
+        let (_, token, _) = stage.identity_provider(person.tenant).await;
+        [request, passkey, app.grant.to_string(), app.client.to_string(), device.to_string(), recovery, token]
     };
     let (theirs, ours) = (asked(&stranger).await, asked(&scribe).await);
     (
@@ -219,6 +222,7 @@ async fn bar_z4_people_sessions_and_charts_of_others_are_not_there_for_identity_
     for who in ["tenant admin", "clinic manager", "clinician"] {
         assert!(sweep(&stage, who, &[&foreign], |ids| probes::members(&stage, ids)).await > 0);
     }
+    assert!(sweep(&stage, "identity provider", &[&foreign], probes::staff).await > 0);
     stage.close().await;
 }
 

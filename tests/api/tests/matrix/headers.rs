@@ -40,14 +40,20 @@ pub(super) fn check(answer: &Answer, path: &str) {
     assert!(!csp.contains("unsafe-") && !csp.contains('*'), "{csp}: {about}");
     let runs_scripts = csp.contains("script-src 'self'");
     assert!(runs_scripts || csp.contains("sandbox"), "{csp}: {about}");
-    assert!(!(runs_scripts && (path.starts_with("/api/") || path.starts_with("/fhir/"))), "{csp}: {about}");
+    assert!(
+        !(runs_scripts && ["/api/", "/fhir/", "/scim/"].iter().any(|api| path.starts_with(api))),
+        "{csp}: {about}"
+    );
     let devices = header(answer, "permissions-policy");
     assert!(devices.contains("camera=()") && devices.contains("microphone=()"), "{devices}: {about}");
     assert_eq!(header(answer, "x-request-id").len(), 36, "{about}");
     if answer.status.is_client_error() || answer.status.is_server_error() {
         let media = header(answer, "content-type");
-        let expected =
-            if path.starts_with("/fhir/") { "application/fhir+json" } else { "application/problem+json" };
+        let expected = match path.split('/').nth(1) {
+            Some("fhir") => "application/fhir+json",
+            Some("scim") => "application/scim+json",
+            _ => "application/problem+json",
+        };
         // What the protocol refuses, it refuses in its own form (RFC 6749 section 5.2).
         let protocol = answer.body["error"].is_string() && path.starts_with("/oauth/");
         let expected = if protocol { "application/json" } else { expected };

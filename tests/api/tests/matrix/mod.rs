@@ -17,6 +17,7 @@ mod internal;
 mod methods;
 mod pages;
 mod passkeys;
+mod scim;
 mod stage;
 mod table;
 
@@ -150,5 +151,22 @@ async fn bar_z3_each_principal_gets_from_the_routes_of_apps_what_the_table_says(
         table.add(&row, &cells);
     }
     table.compare("apps", "Who gets what from the routes of apps and of OAuth, at acme.");
+    stage.close().await;
+}
+
+#[tokio::test]
+async fn bar_z3_each_principal_gets_from_the_routes_of_provisioning_what_the_table_says() {
+    let stage = Stage::open().await;
+    let mut table = Table::default();
+    for row in rows(scim::ROUTES) {
+        let (mut scene, mut cells) = (Scene::new(&stage), Vec::new());
+        for actor in &stage.cast {
+            let credential = stage.credential(actor).await;
+            let call = scim::call(&stage, row.name, row.variant, &credential).await;
+            cells.push((actor.name, scene.play(&credential, &call).await));
+        }
+        table.add(&row, &cells);
+    }
+    table.compare("scim", "Who gets what from the routes of provisioning, at acme.");
     stage.close().await;
 }

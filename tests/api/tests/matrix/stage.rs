@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use carekeep_gateway::limits::{LaneLimit, LimiterConfig};
-use carekeep_kernel::{Clock, ResourceId};
+use carekeep_kernel::{Clock, ResourceId, TenantId};
 use carekeep_policy::Role;
 use carekeep_testkit::{Onlooker, Person, PersonSpec, Platform};
 use carekeep_vault::Vault;
@@ -161,12 +161,7 @@ pub(super) struct Hiring<'a> {
 }
 
 impl Hiring<'_> {
-    pub(super) async fn hire(
-        &self,
-        tenant: carekeep_kernel::TenantId,
-        login: &str,
-        spec: PersonSpec<'_>,
-    ) -> Person {
+    pub(super) async fn hire(&self, tenant: TenantId, login: &str, spec: PersonSpec<'_>) -> Person {
         let person = self.platform.person(tenant, spec).await;
         self.platform.name(self.vault, &person, login, "Some Body").await;
         person
@@ -281,6 +276,20 @@ impl Stage {
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&pool).await.unwrap();
         pool.close().await;
         id
+    }
+
+    /// Somebody new, with a login name of their own.
+    pub(super) async fn somebody(&self, tenant: TenantId, roles: &[Role]) -> Person {
+        let login = ResourceId::generate(&*self.clinic.platform.clock, &*self.clinic.platform.random);
+        let spec = PersonSpec { roles, ..PersonSpec::default() };
+        self.hiring().hire(tenant, &format!("somebody.{login}"), spec).await
+    }
+
+    /// An identity provider's account, with the id and the text of its token.
+    pub(super) async fn identity_provider(&self, tenant: TenantId) -> (Person, String, String) {
+        let account = self.somebody(tenant, &[Role::Provisioner]).await;
+        let (id, token) = self.clinic.platform.provisioning_token(&account).await;
+        (account, id.to_string(), token)
     }
 
     /// A passkey of somebody, of which nobody has the private half.

@@ -134,6 +134,12 @@ pub(super) fn code(body: &Value) -> &str {
     found.iter().find_map(|at| body.pointer(at)?.as_str()).unwrap_or_default()
 }
 
+/// Whether a refusal says why. A SCIM error has no code, but repeats the status (RFC 7644 section 3.12).
+pub(super) fn says(answer: &Answer, wanted: &str) -> bool {
+    let scim = answer.body["schemas"][0] == "urn:ietf:params:scim:api:messages:2.0:Error";
+    if scim { answer.body["status"] == answer.status.as_str() } else { code(&answer.body) == wanted }
+}
+
 fn shown(answer: &Answer) -> String {
     let body = &answer.body;
     if let Some(people) = body["people"].as_array() {

@@ -16,8 +16,10 @@ mod passkeys;
 mod patients;
 mod people;
 mod problems;
+mod provisioning;
 mod recoveries;
 mod roles;
+mod scim;
 mod sessions;
 mod settings;
 mod sign_in;
@@ -49,6 +51,7 @@ use self::{
     passkeys::{Begun, Finish, Passkeys, Registration, Renamed},
     patients::PatientAccount,
     people::{Invitation, NewMember, People, Roles},
+    provisioning::{NewToken, Token, Tokens},
     recoveries::{Approved, Begun as BegunRecovery, OwnRecovery, Recoveries, Redeem},
     roles::{Given, Requests},
     sessions::{Me, Revoked, Sessions},
@@ -85,11 +88,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         settings_endpoints(),
         patient_endpoints(),
         app_endpoints(),
+        provisioning_endpoints(),
     ]
     .into_iter()
     .flatten()
     .map(|endpoint| endpoint.body(SMALL))
     .chain(oauth::endpoints())
+    .chain(scim::endpoints())
     .collect()
 }
 
@@ -349,6 +354,28 @@ fn app_endpoints() -> Vec<Endpoint> {
         Endpoint::new(Method::DELETE, "/api/v1/app-grants/{id}", "app_grants.withdraw", delete(grants::withdraw))
             .says("Withdraw what you allowed an app: all its tokens of it are dead within a second.")
             .answers(done),
+    ]
+}
+
+fn provisioning_endpoints() -> Vec<Endpoint> {
+    const TOKENS: &str = "/api/v1/provisioning-tokens";
+    vec![
+        Endpoint::new(Method::GET, TOKENS, "provisioning_tokens.list", get(provisioning::list))
+            .says("The tokens of the tenant's identity provider, the oldest first.")
+            .gives::<Tokens>(),
+        Endpoint::new(Method::POST, TOKENS, "provisioning_tokens.create", post(provisioning::create))
+            .says("Make a token with which an identity provider keeps the accounts of staff (SCIM 2.0). It is shown once.")
+            .takes::<NewToken>()
+            .gives::<Token>()
+            .answers(StatusCode::CREATED),
+        Endpoint::new(
+            Method::DELETE,
+            "/api/v1/provisioning-tokens/{id}",
+            "provisioning_tokens.revoke",
+            delete(provisioning::revoke),
+        )
+        .says("Revoke a token: it is dead within a second.")
+        .answers(StatusCode::NO_CONTENT),
     ]
 }
 

@@ -40,7 +40,7 @@ pub(super) struct NewMember {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Roles {
-    /// The roles that the person gets when the enrolment is complete; at least one.
+    /// The roles that the person gets when the enrolment is complete, beside those that they hold already.
     roles: Vec<String>,
 }
 
@@ -191,7 +191,8 @@ pub(super) async fn invite_again(
     problem::Json(body): problem::Json<Roles>,
 ) -> Result<Response, Problem> {
     let person: PersonId = id.parse().map_err(|_| catalogue::NOT_FOUND)?;
-    let (roles, _) = known(&body.roles)?;
+    // None for somebody who has roles already, as whoever an identity provider added may.
+    let roles = if body.roles.is_empty() { Vec::new() } else { known(&body.roles)?.0 };
     let deed = format!("invite again {}", all(&roles));
     let leave = visit.api.vault.authorize_deed::<InvitePerson>(&caller, Some(person), Some(&deed)).await?;
     let invited = visit.identity.repository().invite_again(leave, names(&roles)).await?;
@@ -205,7 +206,7 @@ fn known(names: &[String]) -> Result<(Vec<Role>, Audience), Problem> {
     let mut roles = roles.map_err(|_| catalogue::ROLES_NOT_ALLOWED)?;
     roles.sort_unstable();
     roles.dedup();
-    if roles.is_empty() {
+    if roles.is_empty() || roles.contains(&Role::Provisioner) {
         return Err(catalogue::ROLES_NOT_ALLOWED);
     }
     // Whoever makes an invitation could use it: an account that reads a chart is given by whoever may read that chart.

@@ -227,11 +227,12 @@ fn person(id: &str) -> Result<PersonId, Problem> {
     id.parse().map_err(|_| catalogue::NOT_FOUND)
 }
 
-/// A role that is given here: a patient's comes with the account that is made from the chart.
+/// A role that is given here: a patient's comes with the account that is made from the chart, an identity provider's with its
+/// token.
 fn known(name: &str) -> Result<Role, Problem> {
     match name.parse() {
         Ok(Role::Patient) => Err(catalogue::PATIENTS_ACCOUNT),
-        Ok(role) => Ok(role),
-        Err(_) => Err(catalogue::ROLES_NOT_ALLOWED),
+        Ok(role) if role != Role::Provisioner => Ok(role),
+        _ => Err(catalogue::ROLES_NOT_ALLOWED),
     }
 }

@@ -4,8 +4,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{
-    super::apps::App,
     super::stage::{Body, Call, Stage, resource, resource_with_id},
+    super::{apps::App, scim},
     Ids, Probe,
 };
 
@@ -192,6 +192,10 @@ pub(super) fn members(stage: &Stage, ids: &Ids) -> Vec<Probe> {
     let app = format!("/api/v1/apps/{}", ids.get("App"));
     let recovery = format!("/api/v1/recoveries/{}", ids.get("Recovery"));
     vec![
+        probe(
+            "revoke a provisioning token",
+            delete(format!("/api/v1/provisioning-tokens/{}", ids.get("Token"))),
+        ),
         probe("approve an app", post(format!("{app}/approve"))),
         probe("recover somebody", post(format!("/api/v1/people/{person}/recovery"))),
         probe("approve a recovery", post(format!("{recovery}/approve"))),
@@ -217,5 +221,28 @@ pub(super) fn members(stage: &Stage, ids: &Ids) -> Vec<Probe> {
         probe("put somebody on a team", team(own, person)),
         probe("put somebody on another team", team(patient, person)),
         probe("put somebody on the team of a condition", team(ids.get("Condition"), &colleague.to_string())),
+    ]
+}
+
+/// Staff, as an identity provider names them.
+pub(super) fn staff(ids: &Ids) -> Vec<Probe> {
+    const NURSES: &str = "/scim/v2/Groups/nurse";
+    let person = ids.get("Person");
+    let place = format!("/scim/v2/Users/{person}");
+    let suspend = json!([{"op": "replace", "path": "active", "value": false}]);
+    let body = json!({"schemas": [scim::USER], "userName": "new.name"});
+    let members = json!({"displayName": "nurse", "members": [{"value": person}]});
+    vec![
+        probe("read a user", Call::get(place.as_str())),
+        probe("read a user if changed", Call::get(place.as_str()).with("if-none-match", "W/\"0\"")),
+        probe("replace a user", Call::new(Method::PUT, place.as_str(), Body::Json(body))),
+        probe("suspend a user", Call::new(Method::PATCH, place.as_str(), scim::patch(&suspend))),
+        probe("remove a user", Call::new(Method::DELETE, place.as_str(), Body::None)),
+        probe(
+            "remove a user if unchanged",
+            Call::new(Method::DELETE, place, Body::None).with("if-match", "W/\"0\""),
+        ),
+        probe("make somebody a nurse", Call::new(Method::PATCH, NURSES, scim::members("add", person))),
+        probe("have these nurses", Call::new(Method::PUT, NURSES, Body::Json(members))),
     ]
 }
