@@ -271,8 +271,14 @@ async function settings({ visitor, picture }) {
   await page.getByLabel("Clinician").selectOption("any");
   await press(page, "Decide it");
   await done(page, "It is decided");
+  await page.locator("#token-name").fill("Entra ID");
+  await press(page, "Make a token");
+  await page.locator("#token-text", { hasText: /^ckp_\S{40}/ }).waitFor();
+  await page.locator("#tokens li", { hasText: "Entra ID: not used yet" }).waitFor();
   await picture(page, "settings");
-  console.log("decided about the ways in");
+  await press(page, "Revoke the token Entra ID");
+  await page.locator("#no-tokens").waitFor();
+  console.log("decided about the ways in, and about an identity provider");
 }
 
 /** The same pages in the name and the colour of two tenants. */

@@ -30,11 +30,12 @@ function hand(text, secret) {
   show("hand");
 }
 
-/** A button that does something about a person, says so, and shows how things stand then. */
+/** A button that does something about a person, shows how things stand then, and says so: whoever reads it finds it as it is. */
 function act(text, person, action) {
   return button(text, `${text}: ${person.name}`, () => sensitive(async () => {
-    done((await action()) ?? `${person.name}: done.`);
+    const said = await action();
     await load();
+    done(said ?? `${person.name}: done.`);
   }));
 }
 
@@ -101,8 +102,8 @@ function letGo(person, path) {
     if (!(await sure(`Let ${person.name} go?`, warning, "Let go"))) return;
     await sensitive(async () => {
       await call("DELETE", path);
-      done(`${person.name} has left.`);
       await load();
+      done(`${person.name} has left.`);
     });
   });
 }
@@ -131,7 +132,8 @@ onClick("invite-new", () => inviting(null));
 
 onSubmit("invite-form", () => sensitive(async () => {
   const roles = [...document.querySelectorAll("#invite-roles input:checked")].map((box) => box.value);
-  if (!roles.length) throw new Error("Choose what the person is to do: one role at least.");
+  // Whoever an identity provider added has roles that wait for them.
+  if (!roles.length && !invited) throw new Error("Choose what the person is to do: one role at least.");
   const who = at("invite-name").value;
   const made = invited
     ? await post(`/api/v1/people/${invited.id}/invite`, { roles })

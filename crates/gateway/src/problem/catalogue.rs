@@ -174,7 +174,7 @@ problems! {
         "Give somebody else the role tenant_admin or privacy_officer first.";
     /// 409: whoever left comes back by a new invitation only.
     PERSON_LEFT = CONFLICT "person-left" "Left"
-        "This person has left, or may not sign in." "Invite them anew, under another login name, or end the suspension.";
+        "This person has left, or may not sign in." "Invite them anew, or end the suspension.";
     /// 409: four eyes.
     NOT_YOURS_TO_DECIDE = CONFLICT "not-yours-to-decide" "Not yours to decide"
         "You asked for this role, or it was decided on already, or it is too old." "Let somebody else decide, or look at the list again.";

@@ -10,7 +10,10 @@ use carekeep_store::{
     columns::Digest,
     entity::{person, provisioning_token},
 };
-use carekeep_vault::{Authorized, SecretColumn, catalogue::ManageTenant};
+use carekeep_vault::{
+    Authorized, SecretColumn,
+    catalogue::{ManageTenant, ReadSettings},
+};
 use uuid::Uuid;
 
 use super::{
@@ -104,7 +107,7 @@ impl PgRepository {
     /// [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
     pub async fn provisioning_tokens(
         &self,
-        leave: Authorized<ManageTenant>,
+        leave: Authorized<ReadSettings>,
     ) -> Answer<Vec<ProvisioningToken>> {
         self.check(&leave)?;
         let rows = self.store.provisioning_tokens().await?;
