@@ -131,6 +131,15 @@ impl Clinic {
         rows.iter().map(|row| Entry::decode(row.get(0)).unwrap()).collect()
     }
 
+    /// The one text that a query on a database of acme gives; `{s}` is its schema there.
+    pub(crate) async fn text(&self, database: &str, sql: &str) -> String {
+        let pool = self.platform.superuser(database);
+        let sql = sql.replace("{s}", &self.acme.id.schema());
+        let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(&pool).await.unwrap();
+        pool.close().await;
+        row.get(0)
+    }
+
     /// Runs statements on a database of acme; `{s}` is its schema there.
     pub(crate) async fn as_superuser(&self, database: &str, sql: &str) {
         let pool = self.platform.superuser(database);

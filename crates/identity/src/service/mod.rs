@@ -1,12 +1,14 @@
 //! Identity at one tenant: the rules of this crate, in the right order, over a [`Repository`].
 //!
 //! Invariants: a guess is charged before it is checked; what works once is used up before it is believed; somebody
-//! unknown, somebody barred and somebody with a wrong password get the same answer after the same work.
+//! unknown, somebody barred and somebody with a wrong password get the same answer after the same work; a session is stored
+//! before the factor is used up that it begins with, so that whoever takes the factor away finds it and ends it.
 
 mod enrol;
 mod error;
 mod locks;
 mod passkeys;
+mod ready;
 pub mod repository;
 mod sessions;
 mod sign_in;
@@ -18,6 +20,7 @@ use carekeep_kernel::{Clock, Random, Timestamp};
 pub use enrol::TotpEnrolment;
 pub use error::IdentityError;
 pub use passkeys::PasskeyBegun;
+pub use ready::Ready;
 pub use repository::{Audience, Login, LoginName, LoginNameError, PersonRecord, Repository, RepositoryError};
 pub use sessions::Live;
 

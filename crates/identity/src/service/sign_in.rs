@@ -3,7 +3,7 @@
 use carekeep_kernel::DeviceId;
 
 use super::{
-    Identity, IdentityError, LoginName, PersonRecord, Repository, SignedIn, locks::Outcome,
+    Identity, IdentityError, Login, LoginName, PersonRecord, Repository, SignedIn, locks::Outcome,
     repository::LockKey,
 };
 use crate::{
@@ -51,11 +51,32 @@ impl<R: Repository> Identity<R> {
             return Err(IdentityError::Refused);
         };
         self.settle(key, Outcome::Right).await?;
-        if rehash {
-            self.rehash(&found.person, password).await?;
-        }
         let who = Who { tenant: found.person.tenant, person: found.person.id, device };
-        self.begin(who, Event::Proven(FactorKind::Password)).await
+        let signed_in = self.begin(who, Event::Proven(FactorKind::Password)).await?;
+        let settled = self.settle_password(&login, &found, rehash.then_some(password)).await;
+        self.keep_if(settled, signed_in).await
+    }
+
+    /// Whether the password that was verified is still the one of the login name. One that was hashed with weaker settings is
+    /// stored anew; a full pool is no reason to fail: next time, then.
+    async fn settle_password(
+        &self,
+        login: &LoginName,
+        found: &Login,
+        rehash: Option<&str>,
+    ) -> Result<(), IdentityError> {
+        let now = self.repository.login(login).await?;
+        if now.as_ref().map(|now| &now.password) != Some(&found.password) {
+            return Err(IdentityError::Refused);
+        }
+        let (Some(old), Some(Ok(plain))) = (&found.password, rehash.map(PlainPassword::typed)) else {
+            return Ok(());
+        };
+        if let Ok(new) = self.shared.passwords.hash(plain, self.random()).await {
+            // Whoever changed it meanwhile keeps what they chose.
+            self.repository.rehash_password(found.person.id, (old, &new), self.now()).await?;
+        }
+        Ok(())
     }
 
     /// The second half of signing in, or step-up: a code of the app.
@@ -108,14 +129,5 @@ impl<R: Repository> Identity<R> {
             Ok(step) => Ok(self.repository.use_totp_step(record.id, step).await?),
             Err(_) => Ok(false),
         }
-    }
-
-    /// Stores a password anew that was hashed with weaker settings. A full pool is no reason to fail: next time, then.
-    async fn rehash(&self, person: &PersonRecord, password: &str) -> Result<(), IdentityError> {
-        let Ok(plain) = PlainPassword::typed(password) else { return Ok(()) };
-        if let Ok(stored) = self.shared.passwords.hash(plain, self.random()).await {
-            self.repository.put_password(person.id, &stored, self.now()).await?;
-        }
-        Ok(())
     }
 }

@@ -104,16 +104,20 @@ impl PgRepository {
         kind: NoticeKind,
         about: Option<&str>,
     ) -> Result<(), RepositoryError> {
+        Ok(self.store.add_notice(self.notice(person, kind, about)).await?)
+    }
+
+    /// A notice that is to be written together with what it tells.
+    pub(super) fn notice(&self, person: PersonId, kind: NoticeKind, about: Option<&str>) -> notice::Model {
         let clock = &**self.vault.clock();
-        let row = notice::Model {
+        notice::Model {
             id: CredentialId::generate(clock, self.random()).as_uuid(),
             person: person.as_uuid(),
             kind: kind.as_str().to_owned(),
             about: about.map(str::to_owned),
             at: clock.now().into(),
             seen_at: None,
-        };
-        Ok(self.store.add_notice(row).await?)
+        }
     }
 
     /// The notices of a person, the newest first, 100 at most.

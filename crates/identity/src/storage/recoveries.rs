@@ -18,7 +18,7 @@ use super::{NoticeKind, PgRepository, people::PeopleError, rows};
 use crate::{
     PlainToken, TokenHash, TokenKind,
     recovery::{self, PlainCode},
-    service::{Live, RepositoryError},
+    service::{Live, RepositoryError, repository::OpenRecovery},
     token,
 };
 
@@ -113,10 +113,10 @@ impl PgRepository {
             ended_at: None,
             outcome: None,
         };
-        if !self.store.add_recovery(row.clone()).await? {
+        let told = self.notice(person, NoticeKind::RecoveryBegun, None);
+        if !self.store.add_recovery(row.clone(), told).await? {
             return Err(PeopleError::UnderWay);
         }
-        self.notify(person, NoticeKind::RecoveryBegun, None).await.map_err(unavailable)?;
         Ok(BegunRecovery { recovery: row.into(), code })
     }
 
@@ -162,10 +162,10 @@ impl PgRepository {
             opens,
             closes: opens + OPEN_FOR,
         };
-        if !self.store.approve_recovery(recovery.id, yes).await? {
+        let told = self.notice(person, NoticeKind::RecoveryApproved, None);
+        if !self.store.approve_recovery(recovery.id, yes, told).await? {
             return Err(PeopleError::NotYours);
         }
-        self.notify(person, NoticeKind::RecoveryApproved, None).await.map_err(unavailable)?;
         let approved = RecoveryView {
             approved_by: Some(leave.by()),
             opens: Some(opens),
@@ -184,11 +184,12 @@ impl PgRepository {
         leave: Authorized<RecoverAccount>,
         recovery: &RecoveryView,
     ) -> Result<(), PeopleError> {
-        let person = self.about(&leave, recovery)?;
-        if !self.store.end_recovery(recovery.id, "rejected", self.vault.clock().now()).await? {
-            return Err(PeopleError::NotYours);
+        let told = self.notice(self.about(&leave, recovery)?, NoticeKind::RecoveryEnded, None);
+        if self.store.end_recovery(recovery.id, "rejected", told, self.vault.clock().now()).await? {
+            Ok(())
+        } else {
+            Err(PeopleError::NotYours)
         }
-        self.notify(person, NoticeKind::RecoveryEnded, None).await.map_err(unavailable)
     }
 
     /// The recovery of one's own account that is under way.
@@ -205,31 +206,25 @@ impl PgRepository {
     /// [`PeopleError::Unavailable`].
     pub async fn cancel_recovery(&self, live: &Live) -> Result<bool, PeopleError> {
         let Some(recovery) = self.own_recovery(live).await? else { return Ok(false) };
-        let ended = self.store.end_recovery(recovery.id, "cancelled", self.vault.clock().now()).await?;
-        if ended {
-            let told = self.notify(live.person.id, NoticeKind::RecoveryEnded, None).await;
-            told.map_err(unavailable)?;
-        }
-        Ok(ended)
+        let told = self.notice(live.person.id, NoticeKind::RecoveryEnded, None);
+        Ok(self.store.end_recovery(recovery.id, "cancelled", told, self.vault.clock().now()).await?)
     }
 
-    /// Uses a recovery up that link and code open now.
-    pub(super) async fn redeem(
+    /// The recovery that link and code open now.
+    pub(super) async fn find_recovery(
         &self,
         link: TokenHash,
         code: &str,
         now: Timestamp,
-    ) -> Result<Option<PersonId>, RepositoryError> {
+    ) -> Result<Option<OpenRecovery>, RepositoryError> {
         let Some(row) = self.store.recovery_of(link.as_bytes()).await? else { return Ok(None) };
         let person = PersonId::from_uuid(row.person);
         let stored: [u8; 32] = row.code_hash.0.as_slice().try_into().map_err(|_| rows::malformed())?;
-        if !recovery::is_single(&stored, person, code)
-            || !self.store.use_recovery(row.id, person, now).await?
-        {
-            return Ok(None);
-        }
-        self.notify(person, NoticeKind::RecoveryEnded, None).await?;
-        Ok(Some(person))
+        let view = RecoveryView::from(row.clone());
+        let open =
+            row.ended_at.is_none() && view.opens.is_some_and(|opens| opens <= now) && now < view.lapses;
+        let opened = open && recovery::is_single(&stored, person, code);
+        Ok(opened.then_some(OpenRecovery { id: row.id, person }))
     }
 
     async fn under_way(&self, person: Option<PersonId>) -> Result<Vec<RecoveryView>, PeopleError> {

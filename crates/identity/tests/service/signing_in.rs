@@ -85,7 +85,7 @@ async fn i2_a_code_is_used_once_even_by_fifty_at_once() {
 async fn bar_i6_a_recovery_code_is_used_once_even_by_fifty_at_once() {
     let world = World::new();
     let (_, token) = world.person("ada").await;
-    let (_, codes) = world.identity.new_recovery_codes(&token).await.unwrap();
+    let (_, codes) = world.new_codes(&token).await.unwrap();
     let code = codes[0].reveal().to_owned();
     let mut tokens = Vec::new();
     for _ in 0..50 {
@@ -111,8 +111,8 @@ async fn bar_i6_a_recovery_code_is_used_once_even_by_fifty_at_once() {
 async fn i6_a_recovery_code_lets_in_flagged_and_a_new_set_kills_the_old() {
     let world = World::new();
     let (_, token) = world.person("ada").await;
-    let (after, old) = world.identity.new_recovery_codes(&token).await.unwrap();
-    let (_, new) = world.identity.new_recovery_codes(after.token.reveal()).await.unwrap();
+    let (after, old) = world.new_codes(&token).await.unwrap();
+    let (_, new) = world.new_codes(after.token.reveal()).await.unwrap();
     let pending = world.password("ada", PASSWORD).await.unwrap();
     let token = pending.token.reveal();
     let refused = world.identity.prove_recovery_code(token, old[0].reveal()).await;
@@ -128,7 +128,7 @@ async fn i6_a_recovery_code_lets_in_flagged_and_a_new_set_kills_the_old() {
 async fn a_recovery_code_without_the_password_is_nothing() {
     let world = World::new();
     let (_, token) = world.person("ada").await;
-    let (signed_in, codes) = world.identity.new_recovery_codes(&token).await.unwrap();
+    let (signed_in, codes) = world.new_codes(&token).await.unwrap();
     for token in ["", "cks_", signed_in.token.reveal()] {
         assert!(world.identity.prove_recovery_code(token, codes[0].reveal()).await.is_err(), "{token}");
     }
@@ -260,9 +260,10 @@ async fn a_tenant_without_passwords_takes_none() {
     let world = World::with(HashSettings::default(), settings);
     let id = world.newcomer("ada");
     assert!(matches!(world.password("ada", PASSWORD).await, Err(IdentityError::NoPasswords)));
-    let enrolling = world.identity.accept_invite(&world.link(id).await, None).await.unwrap();
+    let enrolling = world.accept(&world.link(id).await).await.unwrap();
     let token = enrolling.token.reveal();
-    let refused = world.identity.set_password(token, PASSWORD.to_owned().into(), Vec::new()).await;
+    let refused =
+        world.done(world.identity.set_password(token, PASSWORD.to_owned().into(), Vec::new()).await).await;
     assert!(matches!(refused, Err(IdentityError::NoPasswords)));
     let mut device = Device::new();
     let token = world.set_up_passkey(token, &mut device).await;

@@ -4,7 +4,10 @@
 use carekeep_identity::{
     password::{HashSettings, PasswordHashes, PasswordUse},
     recovery,
-    service::{Repository as _, repository::TotpRecord},
+    service::{
+        Repository as _,
+        repository::{FactorChange, NewFactor, TotpRecord, Written},
+    },
     storage::PgRepository,
     totp::{self, Step, TotpSecret},
 };
@@ -99,7 +102,7 @@ impl<'a> Props<'a> {
         let (words, random) = (Zeroizing::new(PASSWORD.to_owned()), &*platform.random);
         let stored = hashes.choose(words, PasswordUse::WithSecondFactor, Vec::new(), random).await.unwrap();
         let props = Self { stage, door, device: Device::new(&stage.clinic.origin("acme")) };
-        props.people().await.put_password(props.door.id, &stored, stage.now()).await.unwrap();
+        props.give(&props.door, NewFactor::Password(stored)).await;
         props.give_passkey(&props.door.clone()).await;
         for actor in &stage.cast {
             if actor.works_at(stage.clinic.acme.id) {
@@ -111,6 +114,16 @@ impl<'a> Props<'a> {
 
     async fn people(&self) -> PgRepository {
         PgRepository::open(&self.stage.clinic.vault, self.stage.clinic.acme.id).await.unwrap()
+    }
+
+    /// Writes a factor in a session of the person, which stays as it is.
+    async fn give(&self, person: &Person, factor: NewFactor) {
+        self.stage.session(person, State::Live).await;
+        let people = self.people().await;
+        let session = people.sessions(person.id).await.unwrap().remove(0);
+        let old = session.token_hash;
+        let change = FactorChange { factor, session, old, completes: false, ends_others: false };
+        assert_eq!(people.write_factor(&change, self.stage.now()).await.unwrap(), Written::Done);
     }
 
     /// Registers a passkey, as its owner would.
@@ -133,13 +146,13 @@ impl<'a> Props<'a> {
         let id = CredentialId::generate(&*platform.clock, &*platform.random);
         let record = TotpRecord { id, secret: TotpSecret::from_bytes(SECRET), last_used: None };
         people.put_unconfirmed_totp(person.id, &record, self.stage.now()).await.unwrap();
-        assert!(people.confirm_totp(id, Step(0), self.stage.now()).await.unwrap());
+        self.give(person, NewFactor::Totp(id, Step(0))).await;
     }
 
     async fn give_recovery_code(&self, person: &Person) -> String {
         let platform = &self.stage.clinic.platform;
         let (codes, records) = recovery::generate(person.id, &*platform.clock, &*platform.random);
-        self.people().await.replace_recovery_codes(person.id, &records).await.unwrap();
+        self.give(person, NewFactor::RecoveryCodes(records)).await;
         codes[0].reveal().to_owned()
     }
 
@@ -262,8 +275,9 @@ impl<'a> Props<'a> {
         let mut spare = people.passkeys(person.id).await.unwrap().remove(0);
         spare.id = CredentialId::generate(&*platform.clock, &*platform.random);
         spare.credential_id = spare.id.as_uuid().as_bytes().to_vec();
-        assert!(people.add_passkey(&spare).await.unwrap());
-        spare.id
+        let id = spare.id;
+        self.give(person, NewFactor::Passkey(Box::new(spare))).await;
+        id
     }
 
     async fn passkeys(&self, name: &str, credential: &Credential) -> Call {

@@ -7,8 +7,9 @@ use axum::{
 use carekeep_identity::{
     PlainToken,
     flow::SessionState,
-    service::SignedIn,
-    storage::{Bound, DEVICE_LIFETIME, NoticeKind},
+    service::{Ready, SignedIn},
+    session::SessionRecord,
+    storage::{DEVICE_LIFETIME, Recognised},
 };
 use carekeep_vault::AccountEvent;
 use http::{HeaderValue, StatusCode, header};
@@ -96,20 +97,71 @@ pub(super) async fn stepped_with(
     signed_in: &SignedIn,
     step: Step,
 ) -> Result<Response, Problem> {
+    let device = record(visit, event, &signed_in.session, None).await?;
+    answer(visit, signed_in, device, step).await
+}
+
+/// Puts a step on record, lets it take effect, and answers.
+pub(super) async fn effected(visit: &Visit, event: AccountEvent, ready: Ready) -> Result<Response, Problem> {
+    let step = Step::of(ready.session().state);
+    effected_with(visit, event, ready, step).await
+}
+
+/// As [`effected`], with more to say.
+pub(super) async fn effected_with(
+    visit: &Visit,
+    event: AccountEvent,
+    ready: Ready,
+    step: Step,
+) -> Result<Response, Problem> {
+    let credential = ready.credential().map(|id| format!("credential {id}"));
+    let device = record(visit, event, ready.session(), credential.as_deref()).await?;
+    let signed_in = visit.identity.take_effect(ready).await?;
+    // Another session has begun in the place of the one that the request came with.
+    if matches!(event, AccountEvent::AcceptInvite | AccountEvent::RedeemRecovery) {
+        visit.end_previous().await?;
+    }
+    answer(visit, &signed_in, device, step).await
+}
+
+/// Records a step with the device that it is done from; that the first device is confirmed by it has an entry of its own.
+async fn record(
+    visit: &Visit,
+    event: AccountEvent,
+    session: &SessionRecord,
+    said: Option<&str>,
+) -> Result<Option<Recognised>, Problem> {
     use AccountEvent::{EnrolPasskey, EnrolPassword, EnrolTotp};
     let enrolled = matches!(event, EnrolPassword | EnrolTotp | EnrolPasskey);
-    let bound = visit.bind_device(&signed_in.session, enrolled).await?;
-    let mut session = signed_in.session.clone();
-    session.device = session.device.or(bound.as_ref().map(|bound| bound.device));
-    visit.record(event, &session).await?;
-    if bound.as_ref().is_some_and(|bound| bound.new) {
-        let people = visit.identity.repository();
-        people.notify(session.person, NoticeKind::NewDevice, Some(visit.device_name())).await?;
+    let device = visit.recognise_device(session, enrolled).await?;
+    let mut session = session.clone();
+    session.device = session.device.or(device.as_ref().map(|known| known.device));
+    match said {
+        Some(said) => visit.record_about(event, &session, said).await?,
+        None => visit.record(event, &session).await?,
+    }
+    if let Some(first) = device.as_ref().filter(|device| device.confirms) {
+        visit
+            .record_about(AccountEvent::ConfirmDevice, &session, &format!("device {}", first.device))
+            .await?;
+    }
+    Ok(device)
+}
+
+async fn answer(
+    visit: &Visit,
+    signed_in: &SignedIn,
+    device: Option<Recognised>,
+    step: Step,
+) -> Result<Response, Problem> {
+    if let Some(device) = &device {
+        visit.identity.repository().keep_device(signed_in.session.id, device).await?;
     }
     // Told anew each time, so that a browser that is in use does not forget it.
-    let told =
-        |bound: &Bound| bound.token.as_ref().map(PlainToken::reveal).or(visit.device()).map(str::to_owned);
-    deliver(visit.delivery, &signed_in.token, bound.as_ref().and_then(told), step)
+    let told = |known: &Recognised| {
+        known.token.as_ref().map(PlainToken::reveal).or(visit.device()).map(str::to_owned)
+    };
+    deliver(visit.delivery, &signed_in.token, device.as_ref().and_then(told), step)
 }
 
 fn deliver(

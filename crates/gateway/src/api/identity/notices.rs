@@ -20,14 +20,10 @@ use crate::{
     problem::{self, Problem, Query},
 };
 
-/// What a person is told of what is recorded as done, and which factor it is about. What is recorded before it is tried (that a
-/// passkey is removed) is told where it is done.
+/// What a person is told of what is recorded as done, and which factor it is about. What is recorded before it is done (that a
+/// factor is written or removed) is told where it is done.
 pub(super) const fn of(event: AccountEvent) -> Option<(NoticeKind, Option<&'static str>)> {
     Some(match event {
-        AccountEvent::EnrolPassword => (NoticeKind::FactorAdded, Some("password")),
-        AccountEvent::EnrolTotp => (NoticeKind::FactorAdded, Some("totp")),
-        AccountEvent::EnrolPasskey => (NoticeKind::FactorAdded, Some("passkey")),
-        AccountEvent::NewRecoveryCodes => (NoticeKind::RecoveryCodesMade, None),
         AccountEvent::SignIn(Factor::RecoveryCode) => (NoticeKind::RecoveryCodeUsed, None),
         AccountEvent::AllowApp => (NoticeKind::AppAllowed, None),
         _ => return None,

@@ -141,6 +141,7 @@ impl From<AppError> for Problem {
             }),
             AppError::NotFound => catalogue::NOT_FOUND,
             AppError::OwnSession => catalogue::SIGN_IN_UNFINISHED,
+            AppError::SessionOver => catalogue::UNAUTHENTICATED,
             AppError::OtherEvidence => catalogue::FORBIDDEN,
             AppError::Unavailable(cause) => unavailable(&*cause),
         }
