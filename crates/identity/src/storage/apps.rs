@@ -252,6 +252,7 @@ impl PgRepository {
             created_at: now.into(),
             activated_at: Some(now.into()),
             suspended_at: None,
+            devices_cleared_at: None,
             left_at: None,
         };
         let role = "service_account".to_owned();

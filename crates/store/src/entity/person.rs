@@ -20,6 +20,7 @@ pub struct Model {
     pub activated_at: Option<TimeDateTimeWithTimeZone>,
     pub suspended_at: Option<TimeDateTimeWithTimeZone>,
     pub left_at: Option<TimeDateTimeWithTimeZone>,
+    pub devices_cleared_at: Option<TimeDateTimeWithTimeZone>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
