@@ -27,6 +27,14 @@ pub enum Removed {
 }
 
 impl Store {
+    /// Whether a person has a password.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn has_password(&self, person: PersonId) -> Answer<bool> {
+        Ok(password::Entity::find_by_id(person.as_uuid()).one(&self.database).await?.is_some())
+    }
+
     /// Stores a password anew in place of the same one, hashed in another way; `false` when it was changed meanwhile.
     ///
     /// # Errors

@@ -10,8 +10,9 @@ use time::OffsetDateTime;
 use crate::{
     Answer, Store, StoreError,
     columns::{Digest, Private},
-    entity::{device, notice, session},
+    entity::{device, notice, person, session},
     notices::insert_notice,
+    sessions::revoke_sessions,
 };
 
 /// What became of confirming a device.
@@ -74,6 +75,9 @@ impl Store {
         let mine = || device::Entity::find().filter(device::Column::Person.eq(id.as_uuid()));
         let first = first && !ever_confirmed(&transaction, id).await?;
         new.confirmed_at = first.then_some(now);
+        if first {
+            settle_cleared(&transaction, id).await?;
+        }
         insert_notice(&transaction, notice).await?;
         device::Entity::insert(new.into_active_model()).exec_without_returning(&transaction).await?;
         let surplus = mine()
@@ -167,9 +171,39 @@ impl Store {
                 .filter(device::Column::ConfirmedAt.is_null())
                 .exec(&transaction)
                 .await?;
+            settle_cleared(&transaction, person).await?;
         }
         transaction.commit().await?;
         Ok(outcome)
+    }
+
+    /// Takes the confirmation of all devices of a person back and ends all their sessions: the next device is confirmed as the first
+    /// one was. `false` when there is no such person.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn clear_devices(
+        &self,
+        person: PersonId,
+        notice: notice::Model,
+        now: Timestamp,
+    ) -> Answer<bool> {
+        let Some((transaction, _)) = self.begin_with(person).await? else { return Ok(false) };
+        device::Entity::update_many()
+            .col_expr(device::Column::ConfirmedAt, Expr::value(None::<OffsetDateTime>))
+            .filter(device::Column::Person.eq(person.as_uuid()))
+            .filter(device::Column::ConfirmedAt.is_not_null())
+            .exec(&transaction)
+            .await?;
+        person::Entity::update_many()
+            .col_expr(person::Column::DevicesClearedAt, Expr::value(OffsetDateTime::from(now)))
+            .filter(person::Column::Id.eq(person.as_uuid()))
+            .exec(&transaction)
+            .await?;
+        revoke_sessions(&transaction, person, None, now).await?;
+        insert_notice(&transaction, notice).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// Forgets a device of a person and ends its sessions, in one transaction; `false` when there is none.
@@ -198,6 +232,17 @@ impl Store {
         transaction.commit().await?;
         Ok(forgotten.rows_affected == 1)
     }
+}
+
+/// A device is confirmed again: nothing is awaited any more.
+async fn settle_cleared(database: &impl ConnectionTrait, id: PersonId) -> Answer<()> {
+    person::Entity::update_many()
+        .col_expr(person::Column::DevicesClearedAt, Expr::value(None::<OffsetDateTime>))
+        .filter(person::Column::Id.eq(id.as_uuid()))
+        .filter(person::Column::DevicesClearedAt.is_not_null())
+        .exec(database)
+        .await?;
+    Ok(())
 }
 
 async fn ever_confirmed(database: &impl ConnectionTrait, person: PersonId) -> Answer<bool> {

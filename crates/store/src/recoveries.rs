@@ -13,7 +13,7 @@ use crate::{
     Answer, Store,
     columns::Digest,
     connection::Transaction,
-    entity::{account_recovery, device, notice, oauth_grant, session},
+    entity::{account_recovery, device, notice, oauth_grant, person, session},
     invites::delete_factors,
     notices::insert_notice,
     sessions::revoke_sessions,
@@ -148,8 +148,8 @@ impl Store {
     }
 
     /// Uses a recovery, once: the factors of the person are gone, and their sessions, devices and what they allowed apps end,
-    /// and the session begins that sets up new ones, in one transaction; `false` when it is not open, not yet, or not any more, or
-    /// the person may not sign in.
+    /// a suspension is lifted, and the session begins that sets up new ones, in one transaction; `false` when it is not open, not yet, or not any more, or
+    /// the person has left.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -174,10 +174,17 @@ impl Store {
             .filter(Column::ClosesAt.gt(moment))
             .exec(&transaction)
             .await?;
-        if used.rows_affected != 1 || row.suspended_at.is_some() || row.left_at.is_some() {
+        if used.rows_affected != 1 || row.left_at.is_some() {
             transaction.rollback().await?;
             return Ok(false);
         }
+        // A suspension ends the recoveries that were under way: this one was decided on by two who knew of it.
+        person::Entity::update_many()
+            .col_expr(person::Column::SuspendedAt, Expr::value(None::<OffsetDateTime>))
+            .filter(person::Column::Id.eq(person.as_uuid()))
+            .filter(person::Column::SuspendedAt.is_not_null())
+            .exec(&transaction)
+            .await?;
         delete_factors(&transaction, person.as_uuid()).await?;
         revoke_sessions(&transaction, person, None, now).await?;
         device::Entity::update_many()

@@ -8,7 +8,8 @@ use sea_orm::{
 
 use crate::{
     Answer, Store,
-    entity::{invite, role_grant, session, sign_in_settings},
+    entity::{invite, notice, person, role_grant, session, sign_in_settings},
+    notices::insert_notice,
 };
 
 impl Store {
@@ -20,7 +21,28 @@ impl Store {
         Ok(sign_in_settings::Entity::find().one(&self.database).await?)
     }
 
-    /// Stores what the tenant decided, and ends the sessions of everybody who holds one of the roles `tightened`, all but
+    /// Who holds a role and may sign in.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn active_holders(&self, role: &str) -> Answer<Vec<PersonId>> {
+        let grants = role_grant::Entity::find()
+            .select_only()
+            .column(role_grant::Column::Person)
+            .filter(role_grant::Column::Role.eq(role))
+            .filter(role_grant::Column::RevokedAt.is_null())
+            .into_query();
+        let people = person::Entity::find()
+            .filter(person::Column::Id.in_subquery(grants))
+            .filter(person::Column::ActivatedAt.is_not_null())
+            .filter(person::Column::SuspendedAt.is_null())
+            .filter(person::Column::LeftAt.is_null())
+            .all(&self.database)
+            .await?;
+        Ok(people.into_iter().map(|person| PersonId::from_uuid(person.id)).collect())
+    }
+
+    /// Stores what the tenant decided, with the notices about it, and ends the sessions of everybody who holds one of the roles `tightened`, all but
     /// `but`, in one transaction: who is in by what counts no more has to come in anew.
     ///
     /// # Errors
@@ -30,6 +52,7 @@ impl Store {
         settings: sign_in_settings::Model,
         tightened: &[String],
         but: SessionId,
+        notices: Vec<notice::Model>,
     ) -> Answer<()> {
         use sign_in_settings::Column;
         let (transaction, now) = (self.begin().await?, settings.changed_at);
@@ -39,6 +62,8 @@ impl Store {
                 Column::Makers,
                 Column::ConfirmedDevices,
                 Column::RecoveryHoldHours,
+                Column::LongerHoldHours,
+                Column::LongerHoldUntil,
                 Column::ChangedBy,
                 Column::ChangedAt,
             ])
@@ -47,6 +72,9 @@ impl Store {
             .on_conflict(replace)
             .exec_without_returning(&transaction)
             .await?;
+        for told in notices {
+            insert_notice(&transaction, told).await?;
+        }
         let holders = role_grant::Entity::find()
             .select_only()
             .column(role_grant::Column::Person)

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use self::ways_in::WaysIn;
-use crate::support::{Answer, Clinic, Member};
+use crate::support::{Answer, Clinic, Member, settings};
 
 /// The longest that a refusal may take, and the longest until everything works again.
 /// Staff, below the address of SCIM.
@@ -37,7 +37,7 @@ const TOKENS: &str = "/api/v1/provisioning-tokens";
 type Ask = (&'static str, &'static str);
 
 /// Every route that shows or changes health data or people, in each of its variants.
-const ASKS: [Ask; 45] = [
+const ASKS: [Ask; 46] = [
     ("fhir.read", ""),
     ("fhir.version_read", ""),
     ("fhir.history", ""),
@@ -58,6 +58,7 @@ const ASKS: [Ask; 45] = [
     ("people.suspend", ""),
     ("people.reinstate", ""),
     ("people.remove", ""),
+    ("people.clear_devices", ""),
     ("people.recover", ""),
     ("recoveries.list", ""),
     ("role_requests.list", ""),
@@ -322,6 +323,9 @@ impl Scene {
             ("people.remove", _) => {
                 at(&self.admin, Method::DELETE, &format!("/api/v1/people/{}", self.leaver.id))
             }
+            ("people.clear_devices", _) => {
+                at(&self.admin, Method::DELETE, &format!("/api/v1/people/{}/devices", self.colleague.id))
+            }
             ("people.recover", _) => {
                 at(&self.admin, Method::POST, &format!("/api/v1/people/{}/recovery", self.doctor.id))
             }
@@ -329,7 +333,7 @@ impl Scene {
             ("role_requests.list", _) => at(&self.admin, Method::GET, "/api/v1/role-requests"),
             ("settings.sign_in", _) => at(&self.admin, Method::GET, "/api/v1/settings/sign-in"),
             ("settings.put_sign_in", _) => {
-                at(&self.admin, Method::PUT, "/api/v1/settings/sign-in").json(&json!({"passkeys": {}}))
+                at(&self.admin, Method::PUT, "/api/v1/settings/sign-in").json(&settings(&json!({})))
             }
             ("patients.invite", _) => {
                 let body = json!({"login": format!("patient.{}", self.asked), "name": CANARY});

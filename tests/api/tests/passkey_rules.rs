@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     soft_keys::{Key, Maker},
-    support::{Clinic, Member, Program},
+    support::{Clinic, Member, Program, settings},
 };
 
 const SETTINGS: &str = "/api/v1/settings/sign-in";
@@ -19,7 +19,7 @@ async fn settle(
     makers: Value,
 ) -> crate::support::Answer {
     admin.program = clinic.sign_in(admin).await;
-    let body = json!({"passkeys": passkeys, "makers": makers});
+    let body = settings(&json!({"passkeys": passkeys, "makers": makers}));
     admin.program.send(Method::PUT, SETTINGS, &body).await
 }
 
@@ -171,7 +171,7 @@ async fn i1_settings_are_an_administrators_are_on_record_and_lock_nobody_out_who
     assert_eq!(unknown.code(), "roles-not-allowed");
     let mut doctor = clinic.member(&mut admin, "dr.curious", &["clinician"]).await;
     for method in [Method::GET, Method::PUT] {
-        let body = if method == Method::PUT { json!({"passkeys": {}}) } else { Value::Null };
+        let body = if method == Method::PUT { settings(&json!({})) } else { Value::Null };
         let refused = doctor.program.send(method, SETTINGS, &body).await;
         assert_eq!((refused.status, refused.code()), (StatusCode::FORBIDDEN, "forbidden"));
     }
@@ -180,5 +180,34 @@ async fn i1_settings_are_an_administrators_are_on_record_and_lock_nobody_out_who
         entries.iter().filter(|entry| entry.action == "manage_tenant" && entry.outcome == outcome).count()
     };
     assert!(of(Outcome::Permitted) >= 2 && of(Outcome::Denied) == 1, "every attempt is on record");
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn i1_settings_that_would_leave_nobody_with_a_role_that_is_needed_are_refused_and_so_are_half_ones() {
+    let clinic = Clinic::open().await;
+    let mut admin = clinic.admin().await;
+    let mut officer = clinic.member(&mut admin, "officer", &["privacy_officer"]).await;
+    register(&clinic, &mut officer.program, &Key::synced()).await.unwrap();
+    let demand = json!({"privacy_officer": "device-bound"});
+    let words = format!("DELETE FROM {{s}}.password WHERE person = '{}'", officer.id);
+    clinic.as_superuser("operations", &words).await;
+    let refused = settle(&clinic, &mut admin, demand.clone(), json!([])).await;
+    assert_eq!((refused.status, refused.code()), (StatusCode::CONFLICT, "locks-role-out"));
+    assert_eq!(refused.body["role"], "privacy_officer");
+    // The control: with a passkey that counts it is done.
+    register(&clinic, &mut officer.program, &Key::bound()).await.unwrap();
+    settle(&clinic, &mut admin, demand, json!([])).await.expect(StatusCode::NO_CONTENT);
+
+    let whole = admin.program.get(SETTINGS).await.expect(StatusCode::OK);
+    for name in ["passkeys", "makers", "confirmed_devices", "recovery_hold_hours"] {
+        let mut half = whole.clone();
+        half.as_object_mut().unwrap().remove(name);
+        let refused = admin.program.send(Method::PUT, SETTINGS, &half).await;
+        assert_eq!(refused.code(), "settings-not-allowed");
+        assert_eq!(refused.body["missing"], name);
+    }
+    assert_eq!(admin.program.get(SETTINGS).await.expect(StatusCode::OK), whole, "nothing was set");
+    admin.program.send(Method::PUT, SETTINGS, &whole).await.expect(StatusCode::NO_CONTENT);
     clinic.close().await;
 }

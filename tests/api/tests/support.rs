@@ -271,6 +271,16 @@ impl Clinic {
     }
 }
 
+/// Settings of the ways in: what is said, and else what holds by default.
+pub(crate) fn settings(said: &Value) -> Value {
+    let mut whole =
+        json!({"passkeys": {}, "makers": [], "confirmed_devices": false, "recovery_hold_hours": 24});
+    for (name, value) in said.as_object().unwrap() {
+        whole[name] = value.clone();
+    }
+    whole
+}
+
 /// Somebody who is set up, and the program with the session of the enrolment.
 pub(crate) struct Member {
     pub(crate) id: String,

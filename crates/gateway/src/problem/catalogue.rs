@@ -230,6 +230,9 @@ problems! {
     /// 409: settings under which whoever makes them could not sign in.
     LOCKS_YOU_OUT = CONFLICT "locks-you-out" "This would lock you out"
         "You have no passkey that these settings would allow you." "Register such a passkey first.";
+    /// 409: nobody with a role that a tenant needs could sign in any more; `role` says which.
+    LOCKS_ROLE_OUT = CONFLICT "locks-role-out" "This would lock a role out"
+        "Nobody who holds the role could sign in any more." "Have one of them register a passkey that these settings allow first.";
     /// 409: somebody else was first, or it is there already.
     CONFLICT = CONFLICT "conflict" "Conflict"
         "It changed in the meantime or is there already." "Read it again and repeat the change if it still makes sense.";

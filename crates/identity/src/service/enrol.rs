@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     FactorKind, PlainToken, TokenHash, TokenKind,
-    flow::Event,
+    flow::{self, Event},
     invite::{self, Invitation, InviteError, InviteRecord},
     recovery::{self, PlainCode},
     session::Who,
@@ -52,11 +52,11 @@ impl<R: Repository> Identity<R> {
         let record = self.repository.invite(hash).await?.ok_or(InviteError::Unknown)?;
         record.check(self.party.tenant(), self.now())?;
         let person = self.repository.person(record.person).await?.ok_or(InviteError::Unknown)?;
-        if person.barred.is_some() {
+        let event = Event::InviteAccepted { has_factors: person.activated.is_some() };
+        if person.barred.is_some() && !flow::counts_for_suspended(event) {
             return Err(InviteError::Unknown.into());
         }
-        let event = Event::InviteAccepted { has_factors: person.activated.is_some() };
-        crate::flow::next(crate::flow::AuthState::Anonymous, event)?;
+        flow::next(flow::AuthState::Anonymous, event)?;
         let who = Who { tenant: person.tenant, person: person.id, device };
         self.ready_to_begin(who, event, Deed::AcceptInvite(record))
     }

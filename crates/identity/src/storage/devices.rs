@@ -5,10 +5,11 @@
 
 use std::time::Duration;
 
-use carekeep_kernel::{DeviceId, PersonId, SessionId, Timestamp};
+use carekeep_kernel::{DeviceId, PersonId, Timestamp};
 use carekeep_store::{Confirmed, columns, entity::device};
+use carekeep_vault::{Authorized, catalogue::ManageTenant};
 
-use super::{NoticeKind, PgRepository};
+use super::{NoticeKind, PgRepository, people::PeopleError};
 use crate::{
     PlainToken, TokenHash, TokenKind,
     service::{IdentityError, Live, RepositoryError},
@@ -29,8 +30,19 @@ pub struct Presented<'a> {
     pub token: Option<&'a str>,
     /// What the device is called until its person says otherwise.
     pub name: &'a str,
+    /// What the session has just shown.
+    pub shown: Shown,
+}
+
+/// What a session has shown when it reaches two factors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
     /// The person has just set up their factors here: the first device that they have is theirs.
-    pub enrolled: bool,
+    Enrolment,
+    /// A passkey: the first device is theirs if an administrator has taken the confirmation of those before back.
+    Passkey,
+    /// Something else: the person confirms their first device themselves.
+    Other,
 }
 
 /// The device of a session that has reached two factors: recognised, or found to be new. Nothing is stored before
@@ -80,13 +92,25 @@ impl PgRepository {
         let good = row.as_ref().filter(|row| {
             row.revoked_at.is_none() && now < Timestamp::from(row.last_seen_at) + DEVICE_LIFETIME
         });
+        let confirms = self.confirms(person, presented.shown).await?;
         if let Some(row) = good {
             let device = DeviceId::from_uuid(row.id);
-            return Ok(Recognised { device, token: None, confirms: false, new: None });
+            let confirms = confirms && presented.shown == Shown::Passkey;
+            return Ok(Recognised { device, token: None, confirms, new: None });
         }
-        let confirms = presented.enrolled && !self.store.has_confirmed_device(person).await?;
         // A secret that was this person's once and is no more is not taken again.
         Ok(self.stranger(person, hash.filter(|_| row.is_none()), presented.name, confirms))
+    }
+
+    async fn confirms(&self, person: PersonId, shown: Shown) -> Result<bool, RepositoryError> {
+        let asked = match shown {
+            Shown::Enrolment => true,
+            Shown::Passkey => {
+                self.store.person(person).await?.is_some_and(|row| row.devices_cleared_at.is_some())
+            }
+            Shown::Other => false,
+        };
+        Ok(asked && !self.store.has_confirmed_device(person).await?)
     }
 
     fn stranger(&self, person: PersonId, hash: Option<TokenHash>, name: &str, confirms: bool) -> Recognised {
@@ -119,18 +143,22 @@ impl PgRepository {
     /// When the storage does not answer.
     pub async fn keep_device(
         &self,
-        session: SessionId,
+        session: &SessionRecord,
         recognised: &Recognised,
     ) -> Result<(), RepositoryError> {
+        let (now, device) = (self.vault.clock().now(), recognised.device);
         match recognised.new.clone() {
             Some(row) => {
                 let person = PersonId::from_uuid(row.person);
                 let told = self.notice(person, NoticeKind::NewDevice, Some(&row.name.0));
                 self.store.add_device(row, recognised.confirms, told, MOST).await?;
             }
-            None => self.store.saw_device(recognised.device, self.vault.clock().now()).await?,
+            None => self.store.saw_device(device, now).await?,
         }
-        Ok(self.store.bind_session(session, recognised.device).await?)
+        if recognised.new.is_none() && recognised.confirms {
+            self.store.confirm_device(session.person, device, Some(device), now).await?;
+        }
+        Ok(self.store.bind_session(session.id, device).await?)
     }
 
     /// The devices of a person, the last used first.
@@ -184,6 +212,28 @@ impl PgRepository {
         }
         let own = self.devices(live).await?;
         if own.iter().any(|device| device.id == id) { Ok(()) } else { Err(IdentityError::NoDevice) }
+    }
+
+    /// Takes the confirmation of all devices of somebody back, who lost them, and ends their sessions; the person is told. Their next
+    /// device is confirmed as the first one was.
+    ///
+    /// # Errors
+    /// [`PeopleError::Absent`], [`PeopleError::OtherEvidence`] also for one's own, [`PeopleError::Unavailable`].
+    pub async fn clear_devices(
+        &self,
+        leave: Authorized<ManageTenant>,
+        person: PersonId,
+    ) -> Result<(), PeopleError> {
+        self.check(&leave)?;
+        if leave.by() == person {
+            return Err(PeopleError::OtherEvidence);
+        }
+        let told = self.notice(person, NoticeKind::DevicesCleared, None);
+        if self.store.clear_devices(person, told, self.vault.clock().now()).await? {
+            Ok(())
+        } else {
+            Err(PeopleError::Absent)
+        }
     }
 
     /// Forgets one of one's own devices; its sessions end.

@@ -27,7 +27,7 @@ use zeroize::Zeroizing;
 pub use app_tokens::{Introspection, Issued, Proof};
 pub use apps::{AppError, AppGrant, Client, Consent, Prepared};
 pub use carekeep_store::{Compare, Which};
-pub use devices::{DEVICE_LIFETIME, DeviceView, Presented, Recognised};
+pub use devices::{DEVICE_LIFETIME, DeviceView, Presented, Recognised, Shown};
 pub use launches::{Chart, Launched};
 pub use notices::{NoticeKind, NoticeView, WeakFactors};
 pub use people::{

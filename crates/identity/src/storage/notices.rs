@@ -40,6 +40,10 @@ pub enum NoticeKind {
     RecoveryApproved,
     /// A recovery was cancelled, rejected or completed.
     RecoveryEnded,
+    /// An administrator took the confirmation of all devices back.
+    DevicesCleared,
+    /// Another administrator changed what the tenant decided about the ways in.
+    SettingsChanged,
 }
 
 impl NoticeKind {
@@ -58,6 +62,8 @@ impl NoticeKind {
             Self::RecoveryBegun => "recovery_begun",
             Self::RecoveryApproved => "recovery_approved",
             Self::RecoveryEnded => "recovery_ended",
+            Self::DevicesCleared => "devices_cleared",
+            Self::SettingsChanged => "settings_changed",
         }
     }
 }
@@ -91,6 +97,8 @@ pub struct WeakFactors {
     pub few_codes: bool,
     /// Was invited and never came.
     pub never_joined: bool,
+    /// An administrator took the confirmation of all devices back, and none was confirmed since.
+    pub devices_cleared: bool,
 }
 
 impl PgRepository {
@@ -166,7 +174,8 @@ impl PgRepository {
         for FactorCount { person, passkeys, totp, codes } in counts {
             let joined = person.activated_at.is_some();
             let (no_passkey, few_codes) = (joined && passkeys == 0, joined && totp && codes < FEW_CODES);
-            if no_passkey || few_codes || !joined {
+            let devices_cleared = person.devices_cleared_at.is_some();
+            if no_passkey || few_codes || !joined || devices_cleared {
                 weak.push(WeakFactors {
                     person: PersonId::from_uuid(person.id),
                     profile: self.open_profile(&person).await?,
@@ -174,6 +183,7 @@ impl PgRepository {
                     no_passkey,
                     few_codes,
                     never_joined: !joined,
+                    devices_cleared,
                 });
             }
         }

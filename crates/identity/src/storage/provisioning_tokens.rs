@@ -143,6 +143,7 @@ impl PgRepository {
             activated_at: Some(now.into()),
             suspended_at: None,
             left_at: None,
+            devices_cleared_at: None,
             suspended_by: None,
             changed_at: None,
         })

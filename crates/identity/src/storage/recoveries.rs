@@ -78,8 +78,8 @@ impl PgRepository {
     /// Begins the recovery of an account.
     ///
     /// # Errors
-    /// [`PeopleError::UnderWay`]; [`PeopleError::NotJoined`] for somebody who has not joined, or never will as a program, [`PeopleError::Left`] for one who may
-    /// not sign in, [`PeopleError::PatientsAccount`] for a patient, whose identity no administrator can vouch for;
+    /// [`PeopleError::UnderWay`]; [`PeopleError::NotJoined`] for somebody who has not joined, or never will as a program, [`PeopleError::Left`] for one who has
+    /// left, [`PeopleError::PatientsAccount`] for a patient, whose identity no administrator can vouch for;
     /// [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
     pub async fn begin_recovery(
         &self,
@@ -90,7 +90,9 @@ impl PgRepository {
         if row.patient.is_some() {
             return Err(PeopleError::PatientsAccount);
         }
-        if row.suspended_at.is_some() || row.left_at.is_some() {
+        // Somebody who is suspended can be let in: suspension ends the sessions of whoever stole their factors, who could end the
+        // recovery otherwise.
+        if row.left_at.is_some() {
             return Err(PeopleError::Left);
         }
         if row.activated_at.is_none() || self.store.is_program(person).await? {
@@ -152,7 +154,7 @@ impl PgRepository {
     ) -> Result<(RecoveryView, PlainToken), PeopleError> {
         let person = self.about(&leave, recovery)?;
         let now = self.vault.clock().now();
-        let hours = self.settings().await.map_err(unavailable)?.recovery_hold_hours;
+        let hours = self.settings().await.map_err(unavailable)?.hold_at(now);
         let opens = now + Duration::from_secs(u64::from(hours) * 60 * 60);
         let (token, hash) = token::issue(TokenKind::Recovery, self.random());
         let yes = Approval {

@@ -11,6 +11,8 @@ pub struct Model {
     pub makers: Json,
     pub confirmed_devices: bool,
     pub recovery_hold_hours: i32,
+    pub longer_hold_hours: Option<i32>,
+    pub longer_hold_until: Option<TimeDateTimeWithTimeZone>,
     pub changed_by: Uuid,
     pub changed_at: TimeDateTimeWithTimeZone,
 }

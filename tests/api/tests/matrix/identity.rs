@@ -65,6 +65,7 @@ pub(super) const ROUTES: &[(&str, &[&str])] = &[
     ("people.suspend", &[""]),
     ("people.reinstate", &[""]),
     ("people.remove", &[""]),
+    ("people.clear_devices", &[""]),
     ("role_requests.list", &[""]),
     ("role_requests.approve", &[""]),
     ("role_requests.reject", &[""]),
@@ -116,14 +117,26 @@ impl<'a> Props<'a> {
         PgRepository::open(&self.stage.clinic.vault, self.stage.clinic.acme.id).await.unwrap()
     }
 
-    /// Writes a factor in a session of the person, which stays as it is.
+    /// Writes a factor in a session of the person, which stays as it is. Whoever may not sign in has had it before.
     async fn give(&self, person: &Person, factor: NewFactor) {
+        let (clinic, id) = (&self.stage.clinic, person.id);
+        let bars = format!(
+            "SELECT concat('suspended_at = ', coalesce(quote_literal(suspended_at), 'NULL'),
+               ', left_at = ', coalesce(quote_literal(left_at), 'NULL')) FROM {{s}}.person WHERE id = '{id}'"
+        );
+        let bars = clinic.text("operations", &bars).await;
+        let set = async |what: &str| {
+            let sql = format!("UPDATE {{s}}.person SET {what} WHERE id = '{id}'");
+            clinic.as_superuser("operations", &sql).await;
+        };
+        set("suspended_at = NULL, left_at = NULL").await;
         self.stage.session(person, State::Live).await;
         let people = self.people().await;
         let session = people.sessions(person.id).await.unwrap().remove(0);
         let old = session.token_hash;
         let change = FactorChange { factor, session, old, completes: false, ends_others: false };
         assert_eq!(people.write_factor(&change, self.stage.now()).await.unwrap(), Written::Done);
+        set(&bars).await;
     }
 
     /// Registers a passkey, as its owner would.
@@ -407,6 +420,10 @@ impl<'a> Props<'a> {
                 let what = name.trim_start_matches("people.");
                 Call::new(Method::POST, format!("/api/v1/people/{person}/{what}"), Body::None)
             }
+            "people.clear_devices" => {
+                let person = self.invited().await["person"].as_str().unwrap().to_owned();
+                Call::new(Method::DELETE, format!("/api/v1/people/{person}/devices"), Body::None)
+            }
             "people.remove" => {
                 let person = self.invited().await["person"].as_str().unwrap().to_owned();
                 Call::new(Method::DELETE, format!("/api/v1/people/{person}"), Body::None)
@@ -430,7 +447,9 @@ fn settings(name: &str) -> Call {
     let path = "/api/v1/settings/sign-in";
     match name {
         "settings.sign_in" => Call::get(path),
-        "settings.put_sign_in" => Call::new(Method::PUT, path, Body::Json(json!({"passkeys": {}}))),
+        "settings.put_sign_in" => {
+            Call::new(Method::PUT, path, Body::Json(crate::support::settings(&json!({}))))
+        }
         other => panic!("{other} has no request"),
     }
 }

@@ -9,9 +9,9 @@ use carekeep_identity::{
     flow::SessionState,
     service::{Ready, SignedIn},
     session::SessionRecord,
-    storage::{DEVICE_LIFETIME, Recognised},
+    storage::{DEVICE_LIFETIME, Recognised, Shown},
 };
-use carekeep_vault::AccountEvent;
+use carekeep_vault::{AccountEvent, Factor};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -131,9 +131,13 @@ async fn record(
     session: &SessionRecord,
     said: Option<&str>,
 ) -> Result<Option<Recognised>, Problem> {
-    use AccountEvent::{EnrolPasskey, EnrolPassword, EnrolTotp};
-    let enrolled = matches!(event, EnrolPassword | EnrolTotp | EnrolPasskey);
-    let device = visit.recognise_device(session, enrolled).await?;
+    use AccountEvent::{EnrolPasskey, EnrolPassword, EnrolTotp, SignIn};
+    let shown = match event {
+        EnrolPassword | EnrolTotp | EnrolPasskey => Shown::Enrolment,
+        SignIn(Factor::Passkey) => Shown::Passkey,
+        _ => Shown::Other,
+    };
+    let device = visit.recognise_device(session, shown).await?;
     let mut session = session.clone();
     session.device = session.device.or(device.as_ref().map(|known| known.device));
     match said {
@@ -155,7 +159,7 @@ async fn answer(
     step: Step,
 ) -> Result<Response, Problem> {
     if let Some(device) = &device {
-        visit.identity.repository().keep_device(signed_in.session.id, device).await?;
+        visit.identity.repository().keep_device(&signed_in.session, device).await?;
     }
     // Told anew each time, so that a browser that is in use does not forget it.
     let told = |known: &Recognised| {

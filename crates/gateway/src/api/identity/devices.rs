@@ -5,8 +5,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use carekeep_identity::{service::Live, storage::DeviceView};
-use carekeep_kernel::DeviceId;
-use carekeep_vault::AccountEvent;
+use carekeep_kernel::{DeviceId, PersonId};
+use carekeep_vault::{AccountEvent, catalogue::ManageTenant};
 use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -125,6 +125,23 @@ pub(super) async fn forget(_: SignedIn, visit: Visit, Path(id): Path<String>) ->
     people.may_forget_device(&live, id).await?;
     visit.record_about(AccountEvent::ForgetDevice, &live.session, &format!("device {id}")).await?;
     people.forget_device(&live, id).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// `DELETE /api/v1/people/{id}/devices`
+pub(super) async fn clear(
+    SignedIn(caller): SignedIn,
+    visit: Visit,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let person: PersonId = id.parse().map_err(|_| catalogue::NOT_FOUND)?;
+    // Whoever could do it for themselves would need no device at all.
+    if person == caller.person() {
+        return Err(catalogue::FORBIDDEN);
+    }
+    let deed = format!("clear the devices of {person}");
+    let leave = visit.api.vault.authorize_deed::<ManageTenant>(&caller, None, Some(&deed)).await?;
+    visit.identity.repository().clear_devices(leave, person).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

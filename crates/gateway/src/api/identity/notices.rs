@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     api::SignedIn,
-    problem::{self, Problem, Query},
+    problem::{self, Problem, Query, catalogue},
 };
 
 /// What a person is told of what is recorded as done, and which factor it is about. What is recorded before it is done (that a
@@ -45,7 +45,8 @@ struct Notice {
     #[schema(format = "uuid")]
     id: String,
     /// `new_device`, `factor_added`, `factor_removed`, `recovery_codes_made`, `recovery_code_used`, `app_allowed`,
-    /// `role_given`, `role_taken`, `recovery_begun`, `recovery_approved` or `recovery_ended`.
+    /// `role_given`, `role_taken`, `recovery_begun`, `recovery_approved`, `recovery_ended`, `devices_cleared` or
+    /// `settings_changed`.
     kind: String,
     /// Which factor, role, app or device.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,7 +86,12 @@ pub(super) async fn seen(
     visit: Visit,
     problem::Json(body): problem::Json<Seen>,
 ) -> Result<Response, Problem> {
-    visit.identity.repository().saw_notices(&visit.live().await?, body.until).await?;
+    let live = visit.live().await?;
+    // Whoever came in by a recovery code must not have the person overlook it.
+    if !visit.two_factors(&live.session) {
+        return Err(catalogue::SIGN_IN_UNFINISHED);
+    }
+    visit.identity.repository().saw_notices(&live, body.until).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -113,7 +119,8 @@ struct WeakPerson {
     name: String,
     /// Where the person stands.
     status: &'static str,
-    /// `no_passkey` (what they have can be phished), `few_recovery_codes` (fewer than three), `never_joined`.
+    /// `no_passkey` (what they have can be phished), `few_recovery_codes` (fewer than three), `never_joined`,
+    /// `devices_cleared` (by an administrator, and none was confirmed since).
     why: Vec<&'static str>,
 }
 
@@ -135,6 +142,7 @@ pub(super) async fn weak(
             (weak.no_passkey, "no_passkey"),
             (weak.few_codes, "few_recovery_codes"),
             (weak.never_joined, "never_joined"),
+            (weak.devices_cleared, "devices_cleared"),
         ]
         .into_iter()
         .filter_map(|(is, why)| is.then_some(why))

@@ -8,7 +8,7 @@ use carekeep_identity::{
     passkey::{PasskeyError, RelyingParty},
     service::{Identity, IdentityError, Live, TenantSettings},
     session::{Activity, SessionRecord},
-    storage::{PgRepository, Presented, Recognised},
+    storage::{PgRepository, Presented, Recognised, Shown},
 };
 use carekeep_kernel::TenantId;
 use carekeep_policy::Aal;
@@ -179,13 +179,13 @@ impl Visit {
     pub(super) async fn recognise_device(
         &self,
         session: &SessionRecord,
-        enrolled: bool,
+        shown: Shown,
     ) -> Result<Option<Recognised>, Problem> {
         let active = matches!(session.state, SessionState::Active { .. });
         let Some(token) = self.device.as_deref().filter(|_| active && session.device.is_none()) else {
             return Ok(None);
         };
-        let presented = Presented { token: Some(token), name: &self.device_name, enrolled };
+        let presented = Presented { token: Some(token), name: &self.device_name, shown };
         Ok(Some(self.identity.repository().recognise_device(session, presented).await?))
     }
 
