@@ -21,6 +21,9 @@ pub struct SignInSettings {
     pub makers: Vec<TrustedMaker>,
     /// Whether health data is for devices that the person has confirmed.
     pub confirmed_devices: bool,
+    /// Whether people may sign in by password and a second factor. Without, only a passkey (or what the tenant's provider proves) lets
+    /// anybody in.
+    pub passwords: bool,
     /// How long an approved recovery is held before it can be used, in hours, 1 to 720: time for the person to object.
     pub recovery_hold_hours: u16,
     /// The longer hold that still counts, after it was shortened.
@@ -42,6 +45,7 @@ impl Default for SignInSettings {
             passkeys: BTreeMap::new(),
             makers: Vec::new(),
             confirmed_devices: false,
+            passwords: true,
             recovery_hold_hours: 24,
             longer_hold: None,
         }

@@ -8,7 +8,7 @@ import { at, button, done, line, onClick, onSubmit, say, show, sure } from "./pa
 
 const PAGE = 50;
 const STATES = { invited: "has not joined yet", active: "", suspended: "suspended", left: "has left" };
-const WHYS = { no_passkey: "no passkey", few_recovery_codes: "few recovery codes left", never_joined: "never joined" };
+const WHYS = { no_passkey: "no passkey", few_recovery_codes: "few recovery codes left", never_joined: "never joined", devices_cleared: "no confirmed device" };
 
 /** Every role that is given here, with what it is called. */
 const ROLES = new Map([...document.querySelectorAll("#invite-roles input")].map((box) => [box.value, box.dataset.title]));
@@ -69,6 +69,7 @@ function acts(person) {
   if (person.status === "suspended") {
     all.push(act("End the suspension", person, () => post(`${path}/reinstate`)));
   }
+  if (person.status === "active") all.push(act("Their devices are lost", person, () => clearDevices(person, path)));
   if (person.status !== "invited") all.push(act("Recover the account", person, () => recover(person, path)));
   return [...all, letGo(person, path)];
 }
@@ -94,6 +95,11 @@ async function recover(person, path) {
   const begun = await post(`${path}/recovery`);
   hand(`Give this code to ${person.name} yourself, once you know that it is them. Another administrator has to agree and hands over a link; it works after the hold. It is not shown again.`, begun.code);
   return `The recovery of ${person.name} is begun; ${person.name} can stop it.`;
+}
+
+async function clearDevices(person, path) {
+  await call("DELETE", `${path}/devices`);
+  return `No device of ${person.name} counts as confirmed any more, and all are signed out. The next one that signs in by passkey does.`;
 }
 
 function letGo(person, path) {

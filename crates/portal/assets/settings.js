@@ -42,7 +42,11 @@ async function load() {
   makers = settings.makers;
   showMakers();
   at("confirmed-devices").checked = settings.confirmed_devices;
+  at("passwords").checked = settings.passwords;
   at("hold").value = settings.recovery_hold_hours;
+  const longer = settings.longer_hold;
+  at("longer-hold").hidden = !longer;
+  if (longer) at("longer-hold").textContent = `Until ${new Date(longer.until).toLocaleString()} it is still ${longer.hours} hours, so that nobody shortens it for a recovery under way.`;
   // Not before: whatever somebody chose meanwhile would be lost.
   at("settings-form").hidden = false;
 }
@@ -54,6 +58,7 @@ function decided() {
     passkeys: Object.fromEntries(strict),
     makers,
     confirmed_devices: at("confirmed-devices").checked,
+    passwords: at("passwords").checked,
     recovery_hold_hours: Number(at("hold").value),
   };
 }

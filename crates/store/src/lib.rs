@@ -49,6 +49,7 @@ pub use people::{Member, Names};
 pub use provisioning::Change;
 pub use recoveries::Approval;
 pub use role_requests::Decided;
+pub use sign_in_settings::SignedOut;
 pub use staff::{Compare, Staff, Which};
 
 /// The answer of every method here.

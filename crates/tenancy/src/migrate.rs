@@ -40,6 +40,7 @@ const OPERATIONS: &[&str] = &[
     include_str!("../migrations/operations/0012_provisioning.sql"),
     include_str!("../migrations/operations/0014_devices_cleared.sql"),
     include_str!("../migrations/operations/0015_recovery_hold.sql"),
+    include_str!("../migrations/operations/0016_passwords.sql"),
 ];
 const CLINICAL: &[&str] = &[include_str!("../migrations/clinical/0001_records.sql")];
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     soft_keys::{Key, Maker},
-    support::{Clinic, Member, Program, settings},
+    support::{Clinic, Member, PASSWORD, Program, settings},
 };
 
 const SETTINGS: &str = "/api/v1/settings/sign-in";
@@ -162,7 +162,7 @@ async fn i1_settings_are_an_administrators_are_on_record_and_lock_nobody_out_who
     let shown = admin.program.get(SETTINGS).await.expect(StatusCode::OK);
     assert_eq!(
         shown,
-        json!({"passkeys": {"tenant_admin": "device-bound"}, "makers": [], "confirmed_devices": false, "recovery_hold_hours": 24})
+        json!({"passkeys": {"tenant_admin": "device-bound"}, "makers": [], "confirmed_devices": false, "passwords": true, "recovery_hold_hours": 24})
     );
 
     let nobody = settle(&clinic, &mut admin, json!({"nurse": "attested"}), json!([])).await;
@@ -200,7 +200,7 @@ async fn i1_settings_that_would_leave_nobody_with_a_role_that_is_needed_are_refu
     settle(&clinic, &mut admin, demand, json!([])).await.expect(StatusCode::NO_CONTENT);
 
     let whole = admin.program.get(SETTINGS).await.expect(StatusCode::OK);
-    for name in ["passkeys", "makers", "confirmed_devices", "recovery_hold_hours"] {
+    for name in ["passkeys", "makers", "confirmed_devices", "passwords", "recovery_hold_hours"] {
         let mut half = whole.clone();
         half.as_object_mut().unwrap().remove(name);
         let refused = admin.program.send(Method::PUT, SETTINGS, &half).await;
@@ -209,5 +209,60 @@ async fn i1_settings_that_would_leave_nobody_with_a_role_that_is_needed_are_refu
     }
     assert_eq!(admin.program.get(SETTINGS).await.expect(StatusCode::OK), whole, "nothing was set");
     admin.program.send(Method::PUT, SETTINGS, &whole).await.expect(StatusCode::NO_CONTENT);
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn i5_a_tenant_may_do_without_passwords() {
+    let clinic = Clinic::open().await;
+    let mut admin = clinic.admin().await;
+    let mut doctor = clinic.member(&mut admin, "dr.word", &["clinician"]).await;
+    let (own, other) = (Key::bound(), Key::synced());
+    register(&clinic, &mut doctor.program, &other).await.unwrap();
+    let without = settings(&json!({"passwords": false}));
+    admin.program = clinic.sign_in(&admin).await;
+    let locked = admin.program.send(Method::PUT, SETTINGS, &without).await;
+    assert_eq!((locked.status, locked.code()), (StatusCode::CONFLICT, "locks-you-out"));
+    register(&clinic, &mut admin.program, &own).await.unwrap();
+    let mut officer = clinic.member(&mut admin, "officer", &["privacy_officer"]).await;
+    let locked = admin.program.send(Method::PUT, SETTINGS, &without).await;
+    assert_eq!((locked.code(), &locked.body["role"]), ("locks-role-out", &json!("privacy_officer")));
+    register(&clinic, &mut officer.program, &Key::synced()).await.unwrap();
+
+    let mut half = clinic.program("acme");
+    let words = json!({"login": "dr.word", "password": PASSWORD});
+    half.post("/api/v1/sign-in/password", &words).await.expect(StatusCode::OK);
+    admin.program.send(Method::PUT, SETTINGS, &without).await.expect(StatusCode::NO_CONTENT);
+    // Whoever got in by one is out, and whoever was half in does not get further.
+    doctor.program.within_a_second("/api/v1/me", StatusCode::UNAUTHORIZED).await;
+    let code = json!({"code": clinic.next_code(&doctor.secret)});
+    assert_eq!(half.post("/api/v1/sign-in/totp", &code).await.status, StatusCode::UNAUTHORIZED);
+    // Of whom there is and of whom there is not the same is said.
+    let mut stranger = clinic.program("acme");
+    for login in ["dr.word", "nobody.at.all"] {
+        let words = json!({"login": login, "password": PASSWORD});
+        let refused = stranger.post("/api/v1/sign-in/password", &words).await;
+        assert_eq!(
+            (refused.status, refused.code()),
+            (StatusCode::FORBIDDEN, "passwords-not-used"),
+            "{login}"
+        );
+    }
+    sign_in(&clinic, &doctor.id, &other).await.unwrap();
+
+    // A newcomer sets up a passkey and nothing else.
+    let body = json!({"login": "nurse.new", "name": "Nora Costa", "roles": ["nurse"]});
+    let invited = admin.program.post("/api/v1/people", &body).await.expect(StatusCode::CREATED);
+    let mut nurse = clinic.program("acme");
+    let step = nurse.post("/api/v1/invites/accept", &json!({"token": invited["token"]})).await;
+    assert_eq!(step.expect(StatusCode::OK)["enrolled"]["passwords"], false);
+    let refused = nurse.post("/api/v1/enrol/password", &json!({"password": PASSWORD})).await;
+    assert_eq!(refused.code(), "passwords-not-used");
+    register(&clinic, &mut nurse, &Key::synced()).await.unwrap();
+    assert_eq!(nurse.get("/api/v1/me").await.expect(StatusCode::OK)["roles"], json!(["nurse"]));
+
+    // The control: with passwords again, the one that there was counts again.
+    admin.program.send(Method::PUT, SETTINGS, &settings(&json!({}))).await.expect(StatusCode::NO_CONTENT);
+    clinic.sign_in(&doctor).await.get("/api/v1/me").await.expect(StatusCode::OK);
     clinic.close().await;
 }

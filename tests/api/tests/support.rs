@@ -273,8 +273,7 @@ impl Clinic {
 
 /// Settings of the ways in: what is said, and else what holds by default.
 pub(crate) fn settings(said: &Value) -> Value {
-    let mut whole =
-        json!({"passkeys": {}, "makers": [], "confirmed_devices": false, "recovery_hold_hours": 24});
+    let mut whole = json!({"passkeys": {}, "makers": [], "confirmed_devices": false, "passwords": true, "recovery_hold_hours": 24});
     for (name, value) in said.as_object().unwrap() {
         whole[name] = value.clone();
     }

@@ -89,9 +89,7 @@ impl<R: Repository> Identity<R> {
         password: Zeroizing<String>,
         context: Vec<String>,
     ) -> Result<Ready, IdentityError> {
-        if !self.settings.passwords {
-            return Err(IdentityError::NoPasswords);
-        }
+        self.check_passwords().await?;
         let event = Event::Enrolled(FactorKind::Password);
         let live = self.ready_for(token, event).await?;
         let stored = self.shared.passwords.choose(password, PASSWORD_USE, context, self.random()).await?;

@@ -34,8 +34,6 @@ use crate::{
 /// What a tenant decides about signing in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TenantSettings {
-    /// Whether people may have a password.
-    pub passwords: bool,
     /// Limits of staff sessions; only shorter ones than the product's count.
     pub staff: SessionLimits,
     /// Limits of patient sessions; only shorter ones than the product's count.
@@ -44,7 +42,7 @@ pub struct TenantSettings {
 
 impl Default for TenantSettings {
     fn default() -> Self {
-        Self { passwords: true, staff: SessionLimits::STAFF, patient: SessionLimits::PATIENT }
+        Self { staff: SessionLimits::STAFF, patient: SessionLimits::PATIENT }
     }
 }
 

@@ -169,6 +169,8 @@ type Answer<T> = Result<T, RepositoryError>;
 pub trait Repository: Send + Sync {
     /// The person with this login name, and the password: one query, which costs the same when nobody is found.
     fn login(&self, name: &LoginName) -> impl Future<Output = Answer<Option<Login>>> + Send;
+    /// Whether the tenant lets people sign in by password.
+    fn passwords(&self) -> impl Future<Output = Answer<bool>> + Send;
     /// A person.
     fn person(&self, id: PersonId) -> impl Future<Output = Answer<Option<PersonRecord>>> + Send;
     /// Writes a factor and takes the session on, in one transaction that is alone with the person: only if the session still has

@@ -3,12 +3,12 @@
 use carekeep_kernel::DeviceId;
 
 use super::{
-    Identity, IdentityError, Login, LoginName, PersonRecord, Repository, SignedIn, locks::Outcome,
+    Identity, IdentityError, Live, Login, LoginName, PersonRecord, Repository, SignedIn, locks::Outcome,
     repository::LockKey,
 };
 use crate::{
     FactorKind,
-    flow::Event,
+    flow::{Event, SessionState},
     password::{PlainPassword, Verdict},
     recovery,
     session::Who,
@@ -27,9 +27,7 @@ impl<R: Repository> Identity<R> {
         password: &str,
         device: Option<DeviceId>,
     ) -> Result<SignedIn, IdentityError> {
-        if !self.settings.passwords {
-            return Err(IdentityError::NoPasswords);
-        }
+        self.check_passwords().await?;
         // What can be nobody's name or password needs no work: it tells nothing about anybody.
         let (Ok(login), Ok(plain)) = (LoginName::parse(login), PlainPassword::typed(password)) else {
             return Err(IdentityError::Refused);
@@ -86,6 +84,7 @@ impl<R: Repository> Identity<R> {
     pub async fn prove_code(&self, token: &str, code: &str) -> Result<SignedIn, IdentityError> {
         let event = Event::Proven(FactorKind::Totp);
         let live = self.ready_for(token, event).await?;
+        self.check_first_factor(&live).await?;
         let key = LockKey::Person(LockKind::Totp, live.person.id);
         self.charge(key).await?;
         if !self.use_code(&live.person, code).await? {
@@ -103,6 +102,7 @@ impl<R: Repository> Identity<R> {
     pub async fn prove_recovery_code(&self, token: &str, code: &str) -> Result<SignedIn, IdentityError> {
         let event = Event::Proven(FactorKind::RecoveryCode);
         let live = self.ready_for(token, event).await?;
+        self.check_first_factor(&live).await?;
         let key = LockKey::Person(LockKind::Recovery, live.person.id);
         self.charge(key).await?;
         let codes = self.repository.recovery_codes(live.person.id).await?;
@@ -116,6 +116,27 @@ impl<R: Repository> Identity<R> {
         }
         self.settle(key, Outcome::Right).await?;
         self.advance(live, event).await
+    }
+
+    /// Whether there are passwords at this tenant. It is the same for everybody, so it tells nothing about anybody.
+    ///
+    /// # Errors
+    /// When the storage does not answer.
+    pub async fn takes_passwords(&self) -> Result<bool, IdentityError> {
+        Ok(self.repository.passwords().await?)
+    }
+
+    pub(super) async fn check_passwords(&self) -> Result<(), IdentityError> {
+        if self.takes_passwords().await? { Ok(()) } else { Err(IdentityError::NoPasswords) }
+    }
+
+    /// A password that was right when the tenant still took passwords is half of nothing once it takes none.
+    async fn check_first_factor(&self, live: &Live) -> Result<(), IdentityError> {
+        let by_password = live.session.factors.iter().any(|proven| proven.kind == FactorKind::Password);
+        if by_password && live.session.state == SessionState::PendingSecondFactor {
+            self.check_passwords().await?;
+        }
+        Ok(())
     }
 
     /// Whether a person may sign in here at all.

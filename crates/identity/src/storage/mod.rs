@@ -137,6 +137,10 @@ impl PgRepository {
 }
 
 impl Repository for PgRepository {
+    async fn passwords(&self) -> Answer<bool> {
+        Ok(self.settings().await?.passwords)
+    }
+
     async fn login(&self, name: &LoginName) -> Answer<Option<Login>> {
         let token = self.vault.login_token(self.tenant, name.as_str()).await?;
         let Some((person, password)) = self.store.login(token).await? else { return Ok(None) };

@@ -1,7 +1,7 @@
 //! What the tenant decided about the ways in: for its administrators, and for whoever uses a passkey.
 
 use carekeep_kernel::PersonId;
-use carekeep_store::{StoreError, entity::sign_in_settings};
+use carekeep_store::{SignedOut, StoreError, entity::sign_in_settings};
 use carekeep_vault::{
     Authorized, Caller,
     catalogue::{Act, ManageTenant, ReadSettings},
@@ -79,7 +79,8 @@ impl PgRepository {
             return Err(SettingsError::Hold);
         }
         let (before, roles) = (self.settings().await?, self.store.roles_of(leave.by()).await?);
-        if roles.iter().any(|role| new.tightens(&before, role)) {
+        let no_more = before.passwords && !new.passwords;
+        if no_more || roles.iter().any(|role| new.tightens(&before, role)) {
             let demand = new.demand(roles.iter().map(String::as_str))?;
             let own = self.passkeys(leave.by()).await?;
             if !own.iter().any(|passkey| passkey.meets(&demand).is_ok()) {
@@ -93,13 +94,15 @@ impl PgRepository {
         }
         let now = self.vault.clock().now();
         let new = &new.clone().after(&before, now);
-        let others = self.store.active_holders("tenant_admin").await?.into_iter().filter(|one| *one != leave.by());
+        let others =
+            self.store.active_holders("tenant_admin").await?.into_iter().filter(|one| *one != leave.by());
         let told = others.map(|one| self.notice(one, NoticeKind::SettingsChanged, None)).collect();
         let row = sign_in_settings::Model {
             single: true,
             passkeys: rows::to_json(&new.passkeys)?,
             makers: rows::to_json(&new.makers)?,
             confirmed_devices: new.confirmed_devices,
+            passwords: new.passwords,
             recovery_hold_hours: i32::from(new.recovery_hold_hours),
             longer_hold_hours: new.longer_hold.map(|longer| i32::from(longer.hours)),
             longer_hold_until: new.longer_hold.map(|longer| longer.until.into()),
@@ -108,7 +111,8 @@ impl PgRepository {
         };
         let named = new.passkeys.keys().chain(before.passkeys.keys());
         let tightened: Vec<String> = named.filter(|role| new.tightens(&before, role)).cloned().collect();
-        Ok(self.store.put_sign_in_settings(row, &tightened, caller.session(), told).await?)
+        let out = if no_more { SignedOut::Everybody } else { SignedOut::Holders(&tightened) };
+        Ok(self.store.put_sign_in_settings(row, out, caller.session(), told).await?)
     }
 
     /// Whether a role restricts the passkeys of whoever holds it.
@@ -122,6 +126,7 @@ impl PgRepository {
             passkeys: rows::from_json(row.passkeys)?,
             makers: rows::from_json(row.makers)?,
             confirmed_devices: row.confirmed_devices,
+            passwords: row.passwords,
             recovery_hold_hours: hours(row.recovery_hold_hours)?,
             longer_hold: match (row.longer_hold_hours, row.longer_hold_until) {
                 (Some(longer), Some(until)) => {
@@ -156,7 +161,8 @@ impl PgRepository {
         if self.passkeys(person).await?.iter().any(|passkey| passkey.meets(&demand).is_ok()) {
             return Ok(true);
         }
-        Ok(self.store.has_password(person).await? && self.store.totp(person, true).await?.is_some())
+        let by_password = settings.passwords && self.store.has_password(person).await?;
+        Ok(by_password && self.store.totp(person, true).await?.is_some())
     }
 
     pub(super) async fn demand_of(&self, person: &PersonRecord) -> Result<Demand, RepositoryError> {

@@ -46,6 +46,8 @@ pub(crate) struct State {
     sessions: Vec<SessionRecord>,
     invites: Vec<InviteRecord>,
     ceremonies: Vec<CeremonyRecord>,
+    /// Whether there are no passwords at this tenant.
+    pub(crate) without_passwords: bool,
     /// What is demanded of everybody's passkeys.
     pub(crate) demand: Demand,
 }
@@ -144,6 +146,10 @@ fn kind(key: LockKey<'_>) -> LockKind {
 }
 
 impl Repository for Memory {
+    async fn passwords(&self) -> Answer<bool> {
+        Ok(!self.state().without_passwords)
+    }
+
     async fn login(&self, name: &LoginName) -> Answer<Option<Login>> {
         tokio::task::yield_now().await;
         let state = self.state();

@@ -256,8 +256,8 @@ async fn a_full_pool_answers_busy_and_costs_nobody_a_guess() {
 
 #[tokio::test]
 async fn a_tenant_without_passwords_takes_none() {
-    let settings = TenantSettings { passwords: false, ..TenantSettings::default() };
-    let world = World::with(HashSettings::default(), settings);
+    let world = World::new();
+    world.identity.repository().state().without_passwords = true;
     let id = world.newcomer("ada");
     assert!(matches!(world.password("ada", PASSWORD).await, Err(IdentityError::NoPasswords)));
     let enrolling = world.accept(&world.link(id).await).await.unwrap();
@@ -268,4 +268,18 @@ async fn a_tenant_without_passwords_takes_none() {
     let mut device = Device::new();
     let token = world.set_up_passkey(token, &mut device).await;
     assert!(world.identity.authenticate(&token, Activity::Use).await.is_ok(), "the control: a passkey");
+}
+
+#[tokio::test]
+async fn i5_a_right_password_is_half_of_nothing_once_the_tenant_takes_none() {
+    for without in [false, true] {
+        let world = World::new();
+        let (person, _) = world.person("ada").await;
+        world.next_step();
+        let pending = world.password("ada", PASSWORD).await.unwrap();
+        world.identity.repository().state().without_passwords = without;
+        let proven = world.identity.prove_code(pending.token.reveal(), &world.code(&person)).await;
+        assert_eq!(matches!(proven, Err(IdentityError::NoPasswords)), without);
+        assert_eq!(proven.is_ok(), !without);
+    }
 }

@@ -10,6 +10,7 @@ pub struct Model {
     pub passkeys: Json,
     pub makers: Json,
     pub confirmed_devices: bool,
+    pub passwords: bool,
     pub recovery_hold_hours: i32,
     pub longer_hold_hours: Option<i32>,
     pub longer_hold_until: Option<TimeDateTimeWithTimeZone>,

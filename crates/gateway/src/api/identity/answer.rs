@@ -54,6 +54,8 @@ struct Enrolled {
     password: bool,
     totp: bool,
     passkey: bool,
+    /// Whether a password can be set at all; without, a passkey is the way in.
+    passwords: bool,
 }
 
 impl Step {
@@ -72,8 +74,12 @@ impl Step {
             SessionState::PendingSecondFactor => step.next = "second_factor",
             SessionState::Enrolling(done) => {
                 step.next = "enrol";
-                step.enrolled =
-                    Some(Enrolled { password: done.password, totp: done.totp, passkey: done.passkey });
+                step.enrolled = Some(Enrolled {
+                    password: done.password,
+                    totp: done.totp,
+                    passkey: done.passkey,
+                    passwords: true,
+                });
             }
             SessionState::Active { must_reenrol } => step.must_reenrol = Some(must_reenrol),
         }
@@ -156,10 +162,13 @@ async fn answer(
     visit: &Visit,
     signed_in: &SignedIn,
     device: Option<Recognised>,
-    step: Step,
+    mut step: Step,
 ) -> Result<Response, Problem> {
     if let Some(device) = &device {
         visit.identity.repository().keep_device(&signed_in.session, device).await?;
+    }
+    if let Some(enrolled) = &mut step.enrolled {
+        enrolled.passwords = visit.identity.takes_passwords().await?;
     }
     // Told anew each time, so that a browser that is in use does not forget it.
     let told = |known: &Recognised| {

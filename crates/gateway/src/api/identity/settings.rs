@@ -38,6 +38,8 @@ pub(super) struct SignIn {
     makers: Vec<Maker>,
     /// Whether health data is for devices that the person has confirmed; one's own chart is one's own.
     confirmed_devices: bool,
+    /// Whether people may sign in by password and a second factor; without, by a passkey only. When it is taken back, everybody else is signed out.
+    passwords: bool,
     /// How long an approved recovery of an account is held before it can be used, in hours: 1 to 720. A shorter one takes effect
     /// when the longer one has passed since the change.
     recovery_hold_hours: u16,
@@ -64,6 +66,7 @@ pub(super) struct Wanted {
     passkeys: Option<BTreeMap<String, PasskeyPolicy>>,
     makers: Option<Vec<Maker>>,
     confirmed_devices: Option<bool>,
+    passwords: Option<bool>,
     recovery_hold_hours: Option<u16>,
     #[serde(default, rename = "longer_hold")]
     _longer_hold: IgnoredAny,
@@ -75,12 +78,20 @@ impl Wanted {
             (self.passkeys.is_none(), "passkeys"),
             (self.makers.is_none(), "makers"),
             (self.confirmed_devices.is_none(), "confirmed_devices"),
+            (self.passwords.is_none(), "passwords"),
             (self.recovery_hold_hours.is_none(), "recovery_hold_hours"),
         ];
         let missing: Vec<_> = missing.into_iter().filter_map(|(is, name)| is.then_some(name)).collect();
-        match (self.passkeys, self.makers, self.confirmed_devices, self.recovery_hold_hours) {
-            (Some(passkeys), Some(makers), Some(confirmed_devices), Some(recovery_hold_hours)) => {
-                Ok(SignIn { passkeys, makers, confirmed_devices, recovery_hold_hours, longer_hold: None })
+        match (self.passkeys, self.makers, self.confirmed_devices, self.passwords, self.recovery_hold_hours) {
+            (Some(passkeys), Some(makers), Some(confirmed_devices), Some(passwords), Some(hours)) => {
+                Ok(SignIn {
+                    passkeys,
+                    makers,
+                    confirmed_devices,
+                    passwords,
+                    recovery_hold_hours: hours,
+                    longer_hold: None,
+                })
             }
             _ => Err(catalogue::SETTINGS_NOT_ALLOWED
                 .detail("The whole of the settings is needed; `missing` says what is not there.")
@@ -108,6 +119,7 @@ impl From<SignInSettings> for SignIn {
             passkeys: settings.passkeys,
             makers: settings.makers.into_iter().map(maker).collect(),
             confirmed_devices: settings.confirmed_devices,
+            passwords: settings.passwords,
             recovery_hold_hours: settings.recovery_hold_hours,
             longer_hold: settings
                 .longer_hold
@@ -123,6 +135,7 @@ impl From<SignIn> for SignInSettings {
             passkeys: body.passkeys,
             makers: body.makers.into_iter().map(maker).collect(),
             confirmed_devices: body.confirmed_devices,
+            passwords: body.passwords,
             recovery_hold_hours: body.recovery_hold_hours,
             longer_hold: None,
         }
@@ -136,8 +149,8 @@ impl SignIn {
         let root = |maker: &Maker| HEXLOWER.encode(digest(&SHA256, maker.root.as_bytes()).as_ref());
         let makers: Vec<_> = self.makers.iter().map(|maker| (root(maker), &maker.models)).collect();
         format!(
-            "passkeys {passkeys}, makers by SHA-256 of their root {makers:?}, confirmed devices {}, recovery held for {} h",
-            self.confirmed_devices, self.recovery_hold_hours
+            "passkeys {passkeys}, makers by SHA-256 of their root {makers:?}, confirmed devices {}, passwords {}, recovery held for {} h",
+            self.confirmed_devices, self.passwords, self.recovery_hold_hours
         )
     }
 }
