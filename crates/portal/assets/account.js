@@ -15,9 +15,11 @@ const WORDS = {
   recovery_begun: "An administrator began to recover this account",
   recovery_approved: "Another administrator approved the recovery of this account",
   recovery_ended: "The recovery of this account ended",
+  provider_linked: "This account was linked to the organisation's sign-in service",
+  provider_changed: "An administrator set another sign-in service for the organisation",
 };
 
-const FACTORS = { password: "password", totp: "authenticator app", passkey: "passkey" };
+const FACTORS = { password: "password", totp: "authenticator app", passkey: "passkey", provider: "sign-in service" };
 
 const when = (time) => new Date(time).toLocaleString();
 

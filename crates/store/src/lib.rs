@@ -15,6 +15,7 @@ mod devices;
 pub mod entity;
 mod error;
 mod factors;
+mod federation;
 mod forget_apps;
 mod invites;
 mod membership;

@@ -8,12 +8,13 @@ use std::{
 
 use carekeep_care::fhir::BundleLimits;
 use carekeep_gateway::{
-    api::{self, Api, ApiParts, Hosts, Origins, identity::first_admin_invite},
+    api::{self, Api, ApiParts, Hosts, Origins, Providers, identity::first_admin_invite},
     edge::{
         self, DevAuthority, EdgeDeps, EdgeLimits, Listener, ServeHandle, ShutdownTrigger, TrustedProxies,
         body::Pace, shutdown,
     },
     limits::{Limiter, LimiterConfig, MonotonicTicks},
+    outward::OutwardOptions,
     telemetry::Metrics,
 };
 use carekeep_identity::{
@@ -60,11 +61,16 @@ impl Clinic {
         let ticks = Arc::new(MonotonicTicks::default());
         let limiter = Limiter::start(rates, None, ticks, signal.clone());
         let limits = EdgeLimits::default();
+        // Clients check certificates by the machine's clock, and so does what asks providers.
+        let authority = DevAuthority::load_or_create(&platform.folder("tls"), Arc::new(SystemClock)).unwrap();
+        let trusted = std::fs::read(authority.certificate_path()).unwrap();
+        let outward = OutwardOptions { private: true, authority: Some(trusted.clone()) };
         let parts = ApiParts {
             vault: Arc::clone(&vault),
             limiter: Arc::clone(&limiter),
             bundle: BundleLimits { entries: 100, bytes: api::BUNDLE_BYTES, ..BundleLimits::default() },
             identity: api::identity::shared(&vault).unwrap(),
+            providers: Providers::new(&outward).unwrap(),
             started: clock.now(),
         };
         let deps = EdgeDeps {
@@ -79,8 +85,6 @@ impl Clinic {
             clock: clock.clone(),
             random: Arc::clone(&platform.random),
         };
-        // Clients check certificates by the machine's clock.
-        let authority = DevAuthority::load_or_create(&platform.folder("tls"), Arc::new(SystemClock)).unwrap();
         let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let listener = Listener::public(socket, authority.tls().unwrap()).unwrap();
         let routes = api::router(Api::new(parts)).merge(carekeep::pages::router(&vault));
@@ -92,7 +96,7 @@ impl Clinic {
             bolt,
             platform,
             address: handle.local_addr,
-            authority: std::fs::read(authority.certificate_path()).unwrap(),
+            authority: trusted,
             handle: Some(handle),
             trigger: Some(trigger),
         }

@@ -5,6 +5,7 @@
 
 mod enrol;
 mod error;
+mod federation;
 mod locks;
 mod passkeys;
 pub mod repository;
@@ -17,6 +18,7 @@ use carekeep_kernel::{Clock, Random, Timestamp};
 
 pub use enrol::TotpEnrolment;
 pub use error::IdentityError;
+pub use federation::RoundBegun;
 pub use passkeys::PasskeyBegun;
 pub use repository::{Audience, Login, LoginName, LoginNameError, PersonRecord, Repository, RepositoryError};
 pub use sessions::Live;

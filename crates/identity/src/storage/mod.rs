@@ -6,6 +6,7 @@
 mod app_tokens;
 mod apps;
 mod devices;
+mod federation;
 mod launches;
 mod notices;
 mod people;
@@ -27,6 +28,7 @@ pub use app_tokens::{Introspection, Issued, Proof};
 pub use apps::{AppError, AppGrant, Client, Consent, Prepared};
 pub use carekeep_store::{Compare, Which};
 pub use devices::{Bound, DEVICE_LIFETIME, DeviceView, Presented};
+pub use federation::{FederationError, Known};
 pub use launches::{Chart, Launched};
 pub use notices::{NoticeKind, NoticeView, WeakFactors};
 pub use people::{

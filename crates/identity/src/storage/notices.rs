@@ -40,6 +40,10 @@ pub enum NoticeKind {
     RecoveryApproved,
     /// A recovery was cancelled, rejected or completed.
     RecoveryEnded,
+    /// The person was linked to an account of the identity provider.
+    ProviderLinked,
+    /// An administrator set another identity provider, or none.
+    ProviderChanged,
 }
 
 impl NoticeKind {
@@ -58,6 +62,8 @@ impl NoticeKind {
             Self::RecoveryBegun => "recovery_begun",
             Self::RecoveryApproved => "recovery_approved",
             Self::RecoveryEnded => "recovery_ended",
+            Self::ProviderLinked => "provider_linked",
+            Self::ProviderChanged => "provider_changed",
         }
     }
 }

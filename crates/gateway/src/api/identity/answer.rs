@@ -15,7 +15,10 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::visit::{DEVICE_COOKIE, Delivery, HOLDER_COOKIE, Visit};
+use super::{
+    federation,
+    visit::{DEVICE_COOKIE, Delivery, HOLDER_COOKIE, Visit},
+};
 use crate::{
     api::session::COOKIE,
     problem::{Problem, catalogue},
@@ -96,12 +99,35 @@ pub(super) async fn stepped_with(
     signed_in: &SignedIn,
     step: Step,
 ) -> Result<Response, Problem> {
+    let device = settled(visit, event, signed_in).await?;
+    deliver(visit.delivery, &signed_in.token, device, step)
+}
+
+/// As [`stepped`], for a browser that was sent here from elsewhere and goes on to a page.
+pub(super) async fn arrived(
+    visit: &Visit,
+    event: AccountEvent,
+    signed_in: &SignedIn,
+    mut page: Response,
+) -> Result<Response, Problem> {
+    let device = settled(visit, event, signed_in).await?;
+    keep(&mut page, &signed_in.token, device)?;
+    Ok(page)
+}
+
+/// Recognises the device and records the step; what the browser is to keep of the device.
+async fn settled(
+    visit: &Visit,
+    event: AccountEvent,
+    signed_in: &SignedIn,
+) -> Result<Option<String>, Problem> {
     use AccountEvent::{EnrolPasskey, EnrolPassword, EnrolTotp};
     let enrolled = matches!(event, EnrolPassword | EnrolTotp | EnrolPasskey);
     let bound = visit.bind_device(&signed_in.session, enrolled).await?;
     let mut session = signed_in.session.clone();
     session.device = session.device.or(bound.as_ref().map(|bound| bound.device));
     visit.record(event, &session).await?;
+    federation::confirmed(visit, &session).await?;
     if bound.as_ref().is_some_and(|bound| bound.new) {
         let people = visit.identity.repository();
         people.notify(session.person, NoticeKind::NewDevice, Some(visit.device_name())).await?;
@@ -109,7 +135,7 @@ pub(super) async fn stepped_with(
     // Told anew each time, so that a browser that is in use does not forget it.
     let told =
         |bound: &Bound| bound.token.as_ref().map(PlainToken::reveal).or(visit.device()).map(str::to_owned);
-    deliver(visit.delivery, &signed_in.token, bound.as_ref().and_then(told), step)
+    Ok(bound.as_ref().and_then(told))
 }
 
 fn deliver(
@@ -124,12 +150,18 @@ fn deliver(
         return Ok(Json(step).into_response());
     }
     let mut response = Json(step).into_response();
+    keep(&mut response, token, device)?;
+    Ok(response)
+}
+
+/// Has the browser keep the session's token and what its device is recognised by.
+fn keep(response: &mut Response, token: &PlainToken, device: Option<String>) -> Result<(), Problem> {
     let headers = response.headers_mut();
     headers.append(header::SET_COOKIE, secret_cookie(&session_cookie(token.reveal()))?);
     if let Some(device) = device {
         headers.append(header::SET_COOKIE, secret_cookie(&device_cookie(&device))?);
     }
-    Ok(response)
+    Ok(())
 }
 
 fn device_cookie(token: &str) -> String {

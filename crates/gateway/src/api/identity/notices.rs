@@ -29,6 +29,8 @@ pub(super) const fn of(event: AccountEvent) -> Option<(NoticeKind, Option<&'stat
         AccountEvent::EnrolPasskey => (NoticeKind::FactorAdded, Some("passkey")),
         AccountEvent::NewRecoveryCodes => (NoticeKind::RecoveryCodesMade, None),
         AccountEvent::SignIn(Factor::RecoveryCode) => (NoticeKind::RecoveryCodeUsed, None),
+        AccountEvent::LinkProvider => (NoticeKind::ProviderLinked, None),
+        AccountEvent::UnlinkProvider => (NoticeKind::FactorRemoved, Some("provider")),
         AccountEvent::AllowApp => (NoticeKind::AppAllowed, None),
         _ => return None,
     })
@@ -49,7 +51,8 @@ struct Notice {
     #[schema(format = "uuid")]
     id: String,
     /// `new_device`, `factor_added`, `factor_removed`, `recovery_codes_made`, `recovery_code_used`, `app_allowed`,
-    /// `role_given`, `role_taken`, `recovery_begun`, `recovery_approved` or `recovery_ended`.
+    /// `role_given`, `role_taken`, `recovery_begun`, `recovery_approved`, `recovery_ended`,
+    /// `provider_linked` or `provider_changed`.
     kind: String,
     /// Which factor, role, app or device.
     #[serde(skip_serializing_if = "Option::is_none")]
