@@ -74,7 +74,8 @@ impl Outward {
             .pool_max_idle_per_host(1)
             .dns_resolver(Arc::new(Resolver { private: options.private }));
         if let Some(pem) = &options.authority {
-            builder = builder.tls_certs_merge([Certificate::from_pem(pem).map_err(|_| NoAuthority)?]);
+            let found = Certificate::from_pem_bundle(pem).ok().filter(|found| !found.is_empty());
+            builder = builder.tls_certs_merge(found.ok_or(NoAuthority)?);
         }
         let client = builder.build().map_err(|_| NoAuthority)?;
         Ok(Self { client, private: options.private, places: Arc::new(Semaphore::new(AT_ONCE)) })
@@ -95,7 +96,8 @@ impl Outward {
     }
 
     async fn json(&self, request: reqwest::RequestBuilder) -> Result<Value, NoAnswer> {
-        let _place = self.places.acquire().await.map_err(|_| NoAnswer::Away)?;
+        let place = tokio::time::timeout(WHOLE, self.places.acquire()).await;
+        let _place = place.map_err(|_| NoAnswer::Away)?.map_err(|_| NoAnswer::Away)?;
         let mut response =
             request.header("accept", "application/json").send().await.map_err(|_| NoAnswer::Away)?;
         match response.status() {

@@ -18,7 +18,8 @@ function askFor(factors) {
   if (has("totp")) at("code").focus();
 }
 
-// Whom the organisation's sign-in service sent back with one factor.
+// Whom the organisation's sign-in service sent back: with two factors, or with one.
+if (location.hash === "#in") enter();
 const second = /^#second=([a-z_,]+)$/.exec(location.hash);
 if (second) {
   history.replaceState(null, "", location.pathname);

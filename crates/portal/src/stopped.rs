@@ -59,8 +59,13 @@ const STOPS: [Stop; 7] = [
     },
 ];
 
-/// What to say for a word; for one that is not known what says the least.
+/// What to say for a word. Whoever comes without one that is known was not stopped by anything.
 pub(crate) fn stop(why: &str) -> &'static Stop {
-    let [.., least] = &STOPS;
-    STOPS.iter().find(|stop| stop.why == why).unwrap_or(least)
+    const NOTHING: Stop = Stop {
+        why: "",
+        status: StatusCode::OK,
+        said: "No sign-in is under way.",
+        next: "Begin with one of the ways to sign in.",
+    };
+    STOPS.iter().find(|stop| stop.why == why).unwrap_or(&NOTHING)
 }

@@ -23,29 +23,49 @@ impl Store {
     }
 
     /// Sets the provider, and ends every session but one that began by the one before: what was trusted then may be trusted no more.
+    /// Who somebody was at another issuer is forgotten.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn put_identity_provider(&self, new: identity_provider::Model, but: SessionId) -> Answer<()> {
+        use identity_provider::Column;
         let (transaction, now) = (self.begin().await?, new.changed_at);
-        identity_provider::Entity::delete_many().exec(&transaction).await?;
+        let before = identity_provider::Entity::find().one(&transaction).await?;
+        if before.is_none_or(|before| before.issuer != new.issuer) {
+            federated_account::Entity::delete_many().exec(&transaction).await?;
+        }
+        let replace = OnConflict::column(Column::Single)
+            .update_columns([
+                Column::Id,
+                Column::Issuer,
+                Column::ClientId,
+                Column::Label,
+                Column::SubjectClaim,
+                Column::Amr,
+                Column::Acr,
+                Column::SealedSecret,
+                Column::ChangedBy,
+                Column::ChangedAt,
+            ])
+            .to_owned();
         identity_provider::Entity::insert(new.into_active_model())
+            .on_conflict(replace)
             .exec_without_returning(&transaction)
             .await?;
         end_federated(&transaction, but, now).await?;
         Ok(transaction.commit().await?)
     }
 
-    /// Takes the provider away, with every session but one that began by it; `false` when there is none.
+    /// Takes the provider away, with every session but one that began by it and with who people were there.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn remove_identity_provider(&self, but: SessionId, now: Timestamp) -> Answer<bool> {
+    pub async fn remove_identity_provider(&self, but: SessionId, now: Timestamp) -> Answer<()> {
         let transaction = self.begin().await?;
-        let removed = identity_provider::Entity::delete_many().exec(&transaction).await?;
+        identity_provider::Entity::delete_many().exec(&transaction).await?;
+        federated_account::Entity::delete_many().exec(&transaction).await?;
         end_federated(&transaction, but, now.into()).await?;
-        transaction.commit().await?;
-        Ok(removed.rows_affected > 0)
+        Ok(transaction.commit().await?)
     }
 
     /// Who a subject is, by its blind token: those who confirmed it.

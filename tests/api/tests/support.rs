@@ -30,6 +30,8 @@ use reqwest::{Certificate, Method, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Row};
 
+use crate::provider::{Provider, ProviderAuthority};
+
 pub(crate) const PASSWORD: &str = "pelican tangerine ledger";
 
 /// Two tenants, `acme` and `bolt`, behind one gateway process.
@@ -41,6 +43,7 @@ pub(crate) struct Clinic {
     pub(crate) platform: Platform,
     pub(crate) address: SocketAddr,
     pub(crate) authority: Vec<u8>,
+    providers: ProviderAuthority,
     handle: Option<ServeHandle>,
     trigger: Option<ShutdownTrigger>,
 }
@@ -61,10 +64,8 @@ impl Clinic {
         let ticks = Arc::new(MonotonicTicks::default());
         let limiter = Limiter::start(rates, None, ticks, signal.clone());
         let limits = EdgeLimits::default();
-        // Clients check certificates by the machine's clock, and so does what asks providers.
-        let authority = DevAuthority::load_or_create(&platform.folder("tls"), Arc::new(SystemClock)).unwrap();
-        let trusted = std::fs::read(authority.certificate_path()).unwrap();
-        let outward = OutwardOptions { private: true, authority: Some(trusted.clone()) };
+        let providers = ProviderAuthority::new();
+        let outward = OutwardOptions { private: true, authority: Some(providers.pem.clone().into_bytes()) };
         let parts = ApiParts {
             vault: Arc::clone(&vault),
             limiter: Arc::clone(&limiter),
@@ -85,6 +86,8 @@ impl Clinic {
             clock: clock.clone(),
             random: Arc::clone(&platform.random),
         };
+        // Clients check certificates by the machine's clock.
+        let authority = DevAuthority::load_or_create(&platform.folder("tls"), Arc::new(SystemClock)).unwrap();
         let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let listener = Listener::public(socket, authority.tls().unwrap()).unwrap();
         let routes = api::router(Api::new(parts)).merge(carekeep::pages::router(&vault));
@@ -96,10 +99,16 @@ impl Clinic {
             bolt,
             platform,
             address: handle.local_addr,
-            authority: trusted,
+            authority: std::fs::read(authority.certificate_path()).unwrap(),
+            providers,
             handle: Some(handle),
             trigger: Some(trigger),
         }
+    }
+
+    /// An identity provider that this clinic's gateway trusts, with the same clock.
+    pub(crate) fn provider(&self) -> Provider {
+        Provider::start(&self.providers, &self.folder("provider"), Arc::clone(&self.clock))
     }
 
     pub(crate) async fn close(mut self) {

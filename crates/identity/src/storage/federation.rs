@@ -89,12 +89,12 @@ impl PgRepository {
     /// The provider as it is set, and whether there is a secret.
     ///
     /// # Errors
-    /// [`FederationError::NoProvider`], [`FederationError::OtherEvidence`], [`FederationError::Unavailable`].
-    pub async fn read_provider(&self, leave: Authorized<ReadSettings>) -> Answer<(Provider, bool)> {
+    /// [`FederationError::OtherEvidence`], [`FederationError::Unavailable`].
+    pub async fn read_provider(&self, leave: Authorized<ReadSettings>) -> Answer<Option<(Provider, bool)>> {
         self.is_here(&leave)?;
-        let row = self.store.identity_provider().await?.ok_or(FederationError::NoProvider)?;
+        let Some(row) = self.store.identity_provider().await? else { return Ok(None) };
         let secret = row.sealed_secret.is_some();
-        Ok((provider(row)?, secret))
+        Ok(Some((provider(row)?, secret)))
     }
 
     /// Sets the provider. Every session that began by the one before ends, but the caller's; the other administrators are told.
@@ -138,12 +138,10 @@ impl PgRepository {
     /// Takes the provider away, with every session that began by it but the caller's; the other administrators are told.
     ///
     /// # Errors
-    /// [`FederationError::NoProvider`], [`FederationError::OtherEvidence`], [`FederationError::Unavailable`].
+    /// [`FederationError::OtherEvidence`], [`FederationError::Unavailable`].
     pub async fn remove_provider(&self, leave: Authorized<ManageTenant>, caller: &Caller) -> Answer<()> {
         self.is_here(&leave)?;
-        if !self.store.remove_identity_provider(caller.session(), self.vault.clock().now()).await? {
-            return Err(FederationError::NoProvider);
-        }
+        self.store.remove_identity_provider(caller.session(), self.vault.clock().now()).await?;
         self.tell_administrators(leave.by()).await
     }
 

@@ -16,6 +16,8 @@ use crate::outward::{NoAnswer, NoAuthority, Outward, OutwardOptions};
 const KEPT: Duration = Duration::from_secs(60 * 60);
 /// How long keys are gone by although a token names another one: whoever makes tokens up does not make us ask each time.
 const AT_LEAST: Duration = Duration::from_secs(60);
+/// How long a provider that does not answer is left alone: whoever presses the button again and again does not make us wait.
+const LEFT_ALONE: Duration = Duration::from_secs(5);
 /// The most providers that are remembered.
 const MOST: u64 = 1_000;
 
@@ -56,6 +58,7 @@ pub struct Providers {
     outward: Outward,
     metadata: Cache<(TenantId, String, bool), Arc<Published>>,
     keys: Cache<(TenantId, String), Arc<Keys>>,
+    away: Cache<(TenantId, String), Timestamp>,
 }
 
 impl Providers {
@@ -65,7 +68,7 @@ impl Providers {
     /// When the options cannot be used.
     pub fn new(options: &OutwardOptions) -> Result<Self, NoAuthority> {
         let outward = Outward::new(options)?;
-        Ok(Self { outward, metadata: Cache::new(MOST), keys: Cache::new(MOST) })
+        Ok(Self { outward, metadata: Cache::new(MOST), keys: Cache::new(MOST), away: Cache::new(MOST) })
     }
 
     /// The metadata of a provider; `secret`: how the tenant authenticates there.
@@ -79,13 +82,25 @@ impl Providers {
         if let Some(known) = self.metadata.get(&key).await.filter(|known| now.since(known.read) < KEPT) {
             return Ok(known.metadata.clone());
         }
-        let url = discovery_url(&provider.issuer).ok_or(Failed::Away)?;
-        let metadata = Metadata::read(provider, self.outward.get(&url).await?, secret).map_err(|error| {
-            tracing::warn!(cause = %error, "an identity provider cannot be used");
-            Failed::Away
-        })?;
+        let place = (tenant, provider.issuer.clone());
+        if self.away.get(&place).await.is_some_and(|since| now.since(since) < LEFT_ALONE) {
+            return Err(Failed::Away);
+        }
+        let read = self.read(provider, secret).await;
+        if read.is_err() {
+            self.away.insert(place, now).await;
+        }
+        let metadata = read?;
         self.metadata.insert(key, Arc::new(Published { metadata: metadata.clone(), read: now })).await;
         Ok(metadata)
+    }
+
+    async fn read(&self, provider: &Provider, secret: bool) -> Result<Metadata, Failed> {
+        let url = discovery_url(&provider.issuer).ok_or(Failed::Away)?;
+        Metadata::read(provider, self.outward.get(&url).await?, secret).map_err(|error| {
+            tracing::warn!(cause = %error, "an identity provider cannot be used");
+            Failed::Away
+        })
     }
 
     /// Exchanges a code.

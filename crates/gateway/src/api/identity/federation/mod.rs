@@ -57,14 +57,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .says("Where the provider sends the browser back to, with a code that is good once. For browsers.")
             .asks(&["code", "state", "iss", "error"])
             .answers(StatusCode::SEE_OTHER),
-        Endpoint::new(Method::GET, SETTINGS, "identity_provider.read", get(settings::read))
+        Endpoint::new(Method::GET, SETTINGS, "settings.identity_provider", get(settings::read))
             .says("The identity provider by which staff sign in.")
             .gives::<ProviderView>(),
-        Endpoint::new(Method::PUT, SETTINGS, "identity_provider.put", put(settings::put))
+        Endpoint::new(Method::PUT, SETTINGS, "settings.put_identity_provider", put(settings::put))
             .says("Set the identity provider. Sessions that began by the one before end.")
             .takes::<NewProvider>()
             .answers(done),
-        Endpoint::new(Method::DELETE, SETTINGS, "identity_provider.remove", delete(settings::remove))
+        Endpoint::new(Method::DELETE, SETTINGS, "settings.remove_identity_provider", delete(settings::remove))
             .says("Do without the identity provider. Sessions that began by it end.")
             .answers(done),
         Endpoint::new(Method::GET, OWN, "federation.read", get(link::read))
@@ -256,7 +256,7 @@ async fn sign_in(visit: &Visit, provider: &Provider, asserted: &Asserted) -> Res
     }
     visit.end_previous().await?;
     let next = match signed_in.session.state {
-        SessionState::Active { .. } => "/".to_owned(),
+        SessionState::Active { .. } => "/sign-in#in".to_owned(),
         // What the person has is told to nobody but the browser, and only after the provider has said who it is.
         _ => format!("/sign-in#second={}", factors(visit, known.person.id).await?.join(",")),
     };

@@ -48,9 +48,22 @@ fn sub() -> String {
     "sub".to_owned()
 }
 
-/// The provider.
+/// The provider, and what to tell it.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ProviderView {
+    /// The provider, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(inline)]
+    provider: Option<Shown>,
+    /// Where the provider is to send browsers back to.
+    redirect_uri: String,
+    /// Where the keys of `private_key_jwt` are.
+    jwks_uri: String,
+}
+
+/// A provider as it is set.
+#[derive(Serialize, ToSchema)]
+struct Shown {
     /// The issuer identifier.
     issuer: String,
     /// What the provider calls this organisation.
@@ -65,10 +78,20 @@ pub(super) struct ProviderView {
     amr: Vec<String>,
     /// `acr` values that mean two factors.
     acr: Vec<String>,
-    /// Where the provider is to send browsers back to.
-    redirect_uri: String,
-    /// Where the keys of `private_key_jwt` are.
-    jwks_uri: String,
+}
+
+impl From<(Provider, bool)> for Shown {
+    fn from((provider, secret): (Provider, bool)) -> Self {
+        Self {
+            issuer: provider.issuer,
+            client_id: provider.client_id,
+            authentication: method(secret),
+            label: provider.label,
+            subject_claim: provider.subject_claim,
+            amr: provider.amr,
+            acr: provider.acr,
+        }
+    }
 }
 
 const fn method(secret: bool) -> &'static str {
@@ -78,15 +101,9 @@ const fn method(secret: bool) -> &'static str {
 /// `GET /api/v1/settings/identity-provider`
 pub(super) async fn read(SignedIn(caller): SignedIn, visit: Visit) -> Result<Response, Problem> {
     let leave = visit.api.vault.authorize::<ReadSettings>(&caller, None).await?;
-    let (provider, secret) = visit.identity.repository().read_provider(leave).await?;
+    let provider = visit.identity.repository().read_provider(leave).await?;
     let view = ProviderView {
-        issuer: provider.issuer,
-        client_id: provider.client_id,
-        authentication: method(secret),
-        label: provider.label,
-        subject_claim: provider.subject_claim,
-        amr: provider.amr,
-        acr: provider.acr,
+        provider: provider.map(Shown::from),
         redirect_uri: format!("{}{}", visit.origin, super::CALLBACK),
         jwks_uri: format!("{}/oauth/jwks", visit.origin),
     };
