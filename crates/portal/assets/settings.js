@@ -4,6 +4,7 @@ import { call, get } from "./api.js";
 import { sensitive } from "./confirm.js";
 import { watchSession } from "./logoff.js";
 import { at, button, done, line, onClick, onSubmit, say } from "./page.js";
+import { loadService } from "./service.js";
 
 const ADDRESS = "/api/v1/settings/sign-in";
 const choices = [...document.querySelectorAll("select[data-role]")];
@@ -64,7 +65,7 @@ onSubmit("settings-form", () => sensitive(async () => {
   at("done").scrollIntoView();
 }));
 
-sensitive(load).then(watchSession).catch((error) => {
+sensitive(load).then(loadService).then(watchSession).catch((error) => {
   if (error.status === 401) location.assign("/sign-in");
   else say(error.message);
 });

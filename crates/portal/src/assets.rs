@@ -29,6 +29,7 @@ pub(crate) const FILES: &[(&str, &str, &str)] = &[
     ("decisions.js", SCRIPT, include_str!("../assets/decisions.js")),
     ("settings.js", SCRIPT, include_str!("../assets/settings.js")),
     ("apps.js", SCRIPT, include_str!("../assets/apps.js")),
+    ("service.js", SCRIPT, include_str!("../assets/service.js")),
     ("federation.js", SCRIPT, include_str!("../assets/federation.js")),
     ("account.js", SCRIPT, include_str!("../assets/account.js")),
     ("recover.js", SCRIPT, include_str!("../assets/recover.js")),
