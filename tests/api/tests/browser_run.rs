@@ -9,7 +9,7 @@ use std::{
 
 use carekeep_devservers::cache_dir;
 use carekeep_kernel::{Clock, ManualClock, SystemClock};
-use reqwest::{Method, StatusCode};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
@@ -191,15 +191,11 @@ async fn i12_people_link_themselves_and_sign_in_by_the_organisations_service_in_
     .expect("the clock runs");
     let provider = clinic.provider();
     let mut admin = clinic.admin().await;
-    let settings =
-        json!({"issuer": provider.issuer, "client_id": CLIENT, "label": "Acme account", "amr": ["mfa"]});
-    let path = "/api/v1/settings/identity-provider";
-    admin.program.send(Method::PUT, path, &settings).await.expect(StatusCode::NO_CONTENT);
-    let keys = clinic.program("acme").get("/oauth/jwks").await.expect(StatusCode::OK);
-    provider.set(json!({ "jwks": keys })).await;
     let nurse = clinic.member(&mut admin, "nurse.costa", &["nurse"]).await;
-    let knows =
-        json!({"base": clinic.origin("acme"), "issuer": provider.issuer, "nurse": person("nurse", &nurse)});
+    let knows = json!({
+        "base": clinic.origin("acme"), "issuer": provider.issuer, "client": CLIENT,
+        "admin": person("tenant_admin", &admin), "nurse": person("nurse", &nurse),
+    });
     let path = clinic.folder("clinic.json");
     std::fs::write(&path, knows.to_string()).unwrap();
     browser("federation.mjs", "federation", &path).await;
