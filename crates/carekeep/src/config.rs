@@ -78,6 +78,17 @@ pub enum TlsSource {
     },
 }
 
+/// Identity providers that are not on the public internet.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct LocalProviders {
+    /// Whether tenants may name providers of this machine and of private networks.
+    #[serde(default)]
+    pub private: bool,
+    /// An authority that is trusted for providers besides the public ones, PEM.
+    pub authority: Option<PathBuf>,
+}
+
 /// The whole configuration.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -120,6 +131,8 @@ pub struct Config {
     /// Multiplies every rate limit, for a bench on one machine; the production profile refuses any but 1.
     #[serde(default = "one")]
     pub limit_factor: u32,
+    /// Identity providers on a developer's machine; refused by the production profile.
+    pub identity_providers: Option<LocalProviders>,
     /// OpenTelemetry collector.
     pub otlp_endpoint: Option<String>,
 }
@@ -162,6 +175,12 @@ impl Config {
         }
         if self.limit_factor != 1 {
             return refuse("limit_factor", "leave it out");
+        }
+        if self.identity_providers.is_some() {
+            return refuse(
+                "identity_providers",
+                "providers are on the public internet, with its certificates",
+            );
         }
         for (name, database) in
             [("directory", &self.directory), ("operations", &self.operations), ("clinical", &self.clinical)]
@@ -245,6 +264,10 @@ mod tests {
         assert!(check(text("production", aws, dev, true)).is_err());
         assert!(check(text("production", aws, pem, false)).is_err());
         assert!(check(text("dev", local, dev, false)).is_ok());
+        let providers =
+            |profile| format!("identity_providers = {{ private = true }}\n{}", text(profile, aws, pem, true));
+        assert!(check(providers("production")).is_err());
+        assert!(check(providers("dev")).is_ok());
     }
 
     #[test]

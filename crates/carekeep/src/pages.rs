@@ -9,7 +9,9 @@ use axum::{
     response::Response,
 };
 use carekeep_gateway::edge::{PageHeaders, TenantRoute};
-use carekeep_portal::Brand;
+use carekeep_identity::storage::PgRepository;
+use carekeep_kernel::TenantId;
+use carekeep_portal::{Brand, SignInService};
 use carekeep_vault::Vault;
 
 /// The pages, to be merged with the API below the edge.
@@ -19,6 +21,11 @@ pub fn router(vault: &Arc<Vault>) -> Router {
 
 async fn branded(State(vault): State<Arc<Vault>>, mut request: Request, next: Next) -> Response {
     let tenant = request.extensions().get::<TenantRoute>().map(|route| route.tenant);
+    if let Some(tenant) = tenant.filter(|_| request.uri().path() == "/sign-in")
+        && let Some(service) = service(&vault, tenant).await
+    {
+        request.extensions_mut().insert(service);
+    }
     let state = tenant.and_then(|tenant| vault.directory().now().by_id(tenant).cloned());
     if let Some(state) = state {
         request.extensions_mut().insert(Brand { name: state.name.clone(), accent: state.accent });
@@ -26,6 +33,12 @@ async fn branded(State(vault): State<Arc<Vault>>, mut request: Request, next: Ne
     let mut response = next.run(request).await;
     response.extensions_mut().insert(PageHeaders::Page);
     response
+}
+
+/// The tenant's own sign-in service. A tenant whose storage is away has a page without its button: that leads nowhere then.
+async fn service(vault: &Arc<Vault>, tenant: TenantId) -> Option<SignInService> {
+    let people = PgRepository::open(vault, tenant).await.ok()?;
+    Some(SignInService { label: people.provider().await.ok()??.label })
 }
 
 #[cfg(test)]

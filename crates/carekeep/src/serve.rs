@@ -5,12 +5,13 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use axum::Router;
 use carekeep_care::fhir::BundleLimits;
 use carekeep_gateway::{
-    api::{self, Api, ApiParts, Hosts, Origins},
+    api::{self, Api, ApiParts, Hosts, Origins, Providers},
     edge::{
         DevAuthority, EdgeDeps, EdgeLimits, Listener, ServeHandle, Shutdown, ShutdownTrigger, TlsConfig,
         TrustedProxies, body::Pace, serve, shutdown,
     },
     limits::{Limiter, LimiterConfig, MonotonicTicks},
+    outward::OutwardOptions,
     telemetry::{Metrics, Readiness},
 };
 use carekeep_kernel::{Clock, OsRandom, Random, SystemClock};
@@ -170,6 +171,14 @@ fn readiness(vault: &Arc<Vault>) -> Readiness {
     readiness
 }
 
+/// What asks the identity providers of tenants.
+fn providers(config: &Config) -> Result<Providers, Failure> {
+    let local = config.identity_providers.clone().unwrap_or_default();
+    let authority = local.authority.as_deref().map(|path| std::fs::read(path).map_err(Failure::file(path)));
+    let options = OutwardOptions { private: local.private, authority: authority.transpose()? };
+    Providers::new(&options).map_err(|error| Failure::message(error.to_string()))
+}
+
 async fn public(
     config: &Config,
     vault: &Arc<Vault>,
@@ -183,6 +192,7 @@ async fn public(
         limiter: Arc::clone(&limiter),
         bundle: BundleLimits { bytes: api::BUNDLE_BYTES, ..BundleLimits::default() },
         identity: api::identity::shared(vault).map_err(|error| Failure::message(error.to_string()))?,
+        providers: providers(config)?,
         started: vault.clock().now(),
     });
     let deps = EdgeDeps {

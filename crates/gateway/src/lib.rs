@@ -10,5 +10,6 @@
 pub mod api;
 pub mod edge;
 pub mod limits;
+pub mod outward;
 pub mod problem;
 pub mod telemetry;

@@ -15,6 +15,9 @@ pub enum FactorKind {
     Passkey,
     /// A look-up secret (NIST SP 800-63B-4 section 3.1.2), for when the second factor is lost. One factor.
     RecoveryCode,
+    /// What the tenant's identity provider says. Two factors where it says so in the tenant's terms, otherwise one; never a
+    /// fresh one.
+    Federated,
 }
 
 /// Authentication assurance level of a session (NIST SP 800-63B-4 section 2). Ordered: more is stronger.

@@ -1,7 +1,8 @@
 //! The authentication state machine: which proofs, in which order, lead to which assurance level.
 //!
 //! Invariant: [`next`] is the only way to [`SessionState::Active`], the only state with [`Aal::Two`]. It is reached by
-//! a passkey, by a password followed by a second factor, or at the end of an enrolment in which a passkey, or a password
+//! a passkey, by a password followed by a second factor, by the word of the tenant's identity provider for two factors or its word
+//! for one followed by a second factor, or at the end of an enrolment in which a passkey, or a password
 //! and a one-time-code generator, were enrolled and proven. `tests/flow_graph.rs` walks every path.
 
 use serde::{Deserialize, Serialize};
@@ -31,7 +32,7 @@ impl Enrolment {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum SessionState {
-    /// The password was right; a second factor is awaited. May do nothing else.
+    /// The password was right, or the identity provider vouched for one factor; a second one is awaited. May do nothing else.
     PendingSecondFactor,
     /// An invitation was accepted, or a recovery redeemed; may do nothing but enrol factors.
     Enrolling(Enrolment),
@@ -81,6 +82,11 @@ impl AuthState {
 pub enum Event {
     /// An existing factor of the person was proven. A passkey counts only with user verification.
     Proven(FactorKind),
+    /// The tenant's identity provider says who it is, for the round that this browser began.
+    VouchedFor {
+        /// It asked for two factors, the person confirmed the link, and no more than that is demanded of them.
+        two_factors: bool,
+    },
     /// A valid invitation link was opened.
     InviteAccepted {
         /// The person has a factor already. Then the link grants a role, but no session: they sign in.
@@ -139,7 +145,8 @@ const fn active(must_reenrol: bool) -> AuthState {
 const fn from_anonymous(event: Event) -> Result<AuthState, FlowError> {
     match event {
         Event::Proven(FactorKind::Password) => Ok(AuthState::Session(SessionState::PendingSecondFactor)),
-        Event::Proven(FactorKind::Passkey) => Ok(active(false)),
+        Event::VouchedFor { two_factors: false } => Ok(AuthState::Session(SessionState::PendingSecondFactor)),
+        Event::Proven(FactorKind::Passkey) | Event::VouchedFor { two_factors: true } => Ok(active(false)),
         Event::InviteAccepted { has_factors: true } => Err(FlowError::SignInInstead),
         Event::InviteAccepted { has_factors: false } | Event::RecoveryRedeemed => {
             Ok(AuthState::Session(SessionState::Enrolling(Enrolment {
@@ -149,9 +156,9 @@ const fn from_anonymous(event: Event) -> Result<AuthState, FlowError> {
             })))
         }
         // A code is the second factor of somebody who has shown the first one.
-        Event::Proven(FactorKind::Totp | FactorKind::RecoveryCode) | Event::Enrolled(_) | Event::Ended => {
-            Err(FlowError::OutOfOrder)
-        }
+        Event::Proven(FactorKind::Totp | FactorKind::RecoveryCode | FactorKind::Federated)
+        | Event::Enrolled(_)
+        | Event::Ended => Err(FlowError::OutOfOrder),
     }
 }
 
@@ -160,8 +167,10 @@ const fn from_pending(event: Event) -> Result<AuthState, FlowError> {
         Event::Proven(FactorKind::Totp | FactorKind::Passkey) => Ok(active(false)),
         // SP 800-63B-4 section 4.2: at level 2 a recovery code needs a single-factor authenticator beside it.
         Event::Proven(FactorKind::RecoveryCode) => Ok(active(true)),
-        // Whoever only has the password must not be able to enrol the second factor himself.
-        Event::Proven(FactorKind::Password)
+        // Whoever only has the password must not be able to enrol the second factor himself, and no two of what is one factor
+        // make two.
+        Event::Proven(FactorKind::Password | FactorKind::Federated)
+        | Event::VouchedFor { .. }
         | Event::Enrolled(_)
         | Event::InviteAccepted { .. }
         | Event::RecoveryRedeemed
@@ -174,8 +183,9 @@ const fn from_enrolling(mut done: Enrolment, event: Event) -> Result<AuthState, 
         Event::Enrolled(FactorKind::Password) => done.password = true,
         Event::Enrolled(FactorKind::Totp) => done.totp = true,
         Event::Enrolled(FactorKind::Passkey) => done.passkey = true,
-        Event::Enrolled(FactorKind::RecoveryCode)
+        Event::Enrolled(FactorKind::RecoveryCode | FactorKind::Federated)
         | Event::Proven(_)
+        | Event::VouchedFor { .. }
         | Event::InviteAccepted { .. }
         | Event::RecoveryRedeemed
         | Event::Ended => return Err(FlowError::OutOfOrder),
@@ -192,7 +202,9 @@ const fn from_active(must_reenrol: bool, event: Event) -> Result<AuthState, Flow
         Event::Enrolled(FactorKind::Totp | FactorKind::Passkey) => Ok(active(false)),
         Event::Enrolled(FactorKind::Password | FactorKind::RecoveryCode) => Ok(active(must_reenrol)),
         // A recovery code is for getting in, not for step-up.
-        Event::Proven(FactorKind::RecoveryCode)
+        Event::Proven(FactorKind::RecoveryCode | FactorKind::Federated)
+        | Event::Enrolled(FactorKind::Federated)
+        | Event::VouchedFor { .. }
         | Event::InviteAccepted { .. }
         | Event::RecoveryRedeemed
         | Event::Ended => Err(FlowError::OutOfOrder),

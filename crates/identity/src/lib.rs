@@ -8,6 +8,7 @@
 //! - Secrets are shown once, stored as hashes or sealed, wiped on drop, and have neither `Debug` nor `Display`.
 
 pub mod factor;
+pub mod federation;
 pub mod flow;
 pub mod invite;
 pub mod oauth;

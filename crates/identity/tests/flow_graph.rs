@@ -21,6 +21,10 @@ struct Has {
     link: bool,
     /// What two administrators handed over for the recovery of an account, after the hold.
     recovery: bool,
+    /// The account of the tenant's identity provider that the person is linked to; what it says is one factor.
+    provider: bool,
+    /// The same, where it says that it asked for two.
+    provider_two: bool,
     /// The account that the proofs are of has factors already.
     set_up: bool,
     /// Willing and able to enrol new factors where that is allowed.
@@ -31,7 +35,7 @@ struct Has {
 
 impl Has {
     fn all() -> impl Iterator<Item = Self> {
-        (0_u16..512).map(|bits| {
+        (0_u16..2048).map(|bits| {
             let bit = |index: u8| bits >> index & 1 == 1;
             Self {
                 password: bit(0),
@@ -43,6 +47,8 @@ impl Has {
                 enrols: bit(6),
                 recovery: bit(7),
                 suspended: bit(8),
+                provider: bit(9),
+                provider_two: bit(10),
             }
         })
     }
@@ -62,6 +68,12 @@ impl Has {
         }
         if self.recovery {
             events.push(Event::RecoveryRedeemed);
+        }
+        if self.provider {
+            events.push(Event::VouchedFor { two_factors: false });
+        }
+        if self.provider_two {
+            events.push(Event::VouchedFor { two_factors: true });
         }
         if self.enrols {
             events.extend([Password, Totp, RecoveryCode, Passkey].map(Event::Enrolled));
@@ -108,7 +120,8 @@ impl Has {
 #[test]
 fn bar_i6_level_2_is_reached_with_exactly_the_proofs_that_make_two_factors() {
     for has in Has::all() {
-        let two_factors = has.passkey || (has.password && (has.totp || has.recovery_code));
+        let first = has.password || has.provider;
+        let two_factors = has.passkey || has.provider_two || (first && (has.totp || has.recovery_code));
         let newcomer = has.link && !has.set_up && has.enrols;
         let recovered = has.recovery && has.enrols;
         let by_oneself = !has.suspended && two_factors;
@@ -136,6 +149,8 @@ fn bar_i6_nothing_that_somebody_learns_alone_leads_into_an_account_that_is_set_u
         ("the password", Has { password: true, ..learner }),
         ("a recovery code", Has { recovery_code: true, ..learner }),
         ("a code of the app", Has { totp: true, ..learner }),
+        ("the account of the provider", Has { provider: true, ..learner }),
+        ("the account of the provider, and the password", Has { provider: true, password: true, ..learner }),
         ("mailbox and recovery code", Has { link: true, recovery_code: true, ..learner }),
         ("mailbox and password", Has { link: true, password: true, ..learner }),
         ("both codes", Has { totp: true, recovery_code: true, ..learner }),
@@ -144,6 +159,8 @@ fn bar_i6_nothing_that_somebody_learns_alone_leads_into_an_account_that_is_set_u
     }
     // The controls: two factors, and what two administrators hand over.
     assert!(Has { password: true, recovery_code: true, ..learner }.reaches_two_factors());
+    assert!(Has { provider: true, totp: true, ..learner }.reaches_two_factors());
+    assert!(Has { provider_two: true, ..learner }.reaches_two_factors());
     assert!(Has { recovery: true, ..learner }.reaches_two_factors());
 }
 
@@ -236,6 +253,8 @@ fn nothing_leads_on_from_a_session_that_has_ended() {
         passkey: true,
         link: true,
         recovery: true,
+        provider: true,
+        provider_two: true,
         set_up: false,
         enrols: true,
         suspended: false,

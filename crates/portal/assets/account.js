@@ -17,9 +17,11 @@ const WORDS = {
   recovery_ended: "The recovery of this account ended",
   devices_cleared: "An administrator took back that your devices are confirmed",
   settings_changed: "Another administrator changed how people sign in",
+  provider_linked: "This account was linked to the organisation's sign-in service",
+  provider_changed: "An administrator set another sign-in service for the organisation",
 };
 
-const FACTORS = { password: "password", totp: "authenticator app", passkey: "passkey" };
+const FACTORS = { password: "password", totp: "authenticator app", passkey: "passkey", provider: "sign-in service" };
 
 const when = (time) => new Date(time).toLocaleString();
 

@@ -3,13 +3,14 @@
 import { loadAccount } from "./account.js";
 import { call, get, post } from "./api.js";
 import { sensitive } from "./confirm.js";
+import { loadFederation, offerFederation } from "./federation.js";
 import { watchSession } from "./logoff.js";
 import { at, button, done, line, onClick, onSubmit, say, showCodes } from "./page.js";
 import { addPasskey } from "./passkey.js";
 
 const leave = () => location.assign("/sign-in");
 
-const FACTORS = { password: "password", totp: "app code", passkey: "passkey", recovery_code: "recovery code" };
+const FACTORS = { password: "password", totp: "app code", passkey: "passkey", recovery_code: "recovery code", provider: "sign-in service" };
 
 async function load() {
   const me = await get("/api/v1/me");
@@ -19,7 +20,7 @@ async function load() {
   at("roles").textContent = me.roles.map((role) => role.replaceAll("_", " ")).join(", ");
   at("reenrol").hidden = !me.must_reenrol;
   at("administers").hidden = !["tenant_admin", "privacy_officer"].some((role) => me.roles.includes(role));
-  await Promise.all([loadSessions(), loadPasskeys(), loadApps(), loadAccount(sensitive)]);
+  await Promise.all([loadSessions(), loadPasskeys(), loadApps(), loadAccount(sensitive), loadFederation()]);
 }
 
 async function loadApps() {
@@ -82,6 +83,8 @@ function item(session) {
   }
   return element;
 }
+
+offerFederation(sensitive);
 
 onClick("sign-out", async () => {
   await post("/api/v1/sign-out");

@@ -5,6 +5,7 @@ import { sensitive } from "./confirm.js";
 import { watchSession } from "./logoff.js";
 import { at, button, done, line, onClick, onSubmit, say } from "./page.js";
 import { loadTokens } from "./provisioning.js";
+import { loadService } from "./service.js";
 
 const ADDRESS = "/api/v1/settings/sign-in";
 const choices = [...document.querySelectorAll("select[data-role]")];
@@ -70,7 +71,7 @@ onSubmit("settings-form", () => sensitive(async () => {
   at("done").scrollIntoView();
 }));
 
-sensitive(() => Promise.all([load(), loadTokens()])).then(watchSession).catch((error) => {
+sensitive(() => Promise.all([load(), loadTokens()])).then(loadService).then(watchSession).catch((error) => {
   if (error.status === 401) location.assign("/sign-in");
   else say(error.message);
 });

@@ -8,15 +8,28 @@ import { goOn as enter } from "./return.js";
 
 at("was-away").hidden = location.hash !== AWAY;
 
-onSubmit("password-form", async () => {
-  const step = await post("/api/v1/sign-in/password", { login: at("login").value, password: at("password").value });
-  at("password").value = "";
-  const has = (factor) => step.factors.includes(factor);
+/** Asks for one of the factors that the person has. */
+function askFor(factors) {
+  const has = (factor) => factors.includes(factor);
   at("code-form").hidden = !has("totp");
   at("second-passkey").hidden = !has("passkey");
   at("recovery").hidden = !has("recovery_code");
   show("second", "first");
   if (has("totp")) at("code").focus();
+}
+
+// Whom the organisation's sign-in service sent back: with two factors, or with one.
+if (location.hash === "#in") enter();
+const second = /^#second=([a-z_,]+)$/.exec(location.hash);
+if (second) {
+  history.replaceState(null, "", location.pathname);
+  askFor(second[1].split(","));
+}
+
+onSubmit("password-form", async () => {
+  const step = await post("/api/v1/sign-in/password", { login: at("login").value, password: at("password").value });
+  at("password").value = "";
+  askFor(step.factors);
 });
 
 onSubmit("code-form", async () => {

@@ -30,6 +30,8 @@ pub(crate) const FILES: &[(&str, &str, &str)] = &[
     ("provisioning.js", SCRIPT, include_str!("../assets/provisioning.js")),
     ("settings.js", SCRIPT, include_str!("../assets/settings.js")),
     ("apps.js", SCRIPT, include_str!("../assets/apps.js")),
+    ("service.js", SCRIPT, include_str!("../assets/service.js")),
+    ("federation.js", SCRIPT, include_str!("../assets/federation.js")),
     ("account.js", SCRIPT, include_str!("../assets/account.js")),
     ("recover.js", SCRIPT, include_str!("../assets/recover.js")),
     ("home.js", SCRIPT, include_str!("../assets/home.js")),

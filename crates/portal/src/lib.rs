@@ -7,6 +7,7 @@
 mod assets;
 mod pages;
 mod roles;
+mod stopped;
 
 use axum::{
     Router,
@@ -23,6 +24,13 @@ pub struct Brand {
     pub name: String,
     /// Its colour; without one the pages have the product's.
     pub accent: Option<Accent>,
+}
+
+/// The organisation's own sign-in service, where it has one: an extension of a request to the sign-in page.
+#[derive(Debug, Clone)]
+pub struct SignInService {
+    /// What its button says.
+    pub label: String,
 }
 
 /// One route of the pages, as data; each answers `GET`.
@@ -43,6 +51,7 @@ pub fn pages() -> Vec<Page> {
     vec![
         page("page.home", "/", get(pages::home)),
         page("page.sign_in", "/sign-in", get(pages::sign_in)),
+        page("page.sign_in_stopped", "/sign-in-stopped", get(pages::sign_in_stopped)),
         page("page.join", "/join", get(pages::join)),
         page("page.recover", "/recover", get(pages::recover)),
         page("page.consent", "/consent", get(pages::consent)),

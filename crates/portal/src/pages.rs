@@ -1,13 +1,16 @@
-//! The pages: `/`, `/sign-in`, `/join`, `/recover`, `/consent`, `/apps`, `/people`, `/settings`.
+//! The pages: `/`, `/sign-in`, `/sign-in-stopped`, `/join`, `/recover`, `/consent`, `/apps`, `/people`, `/settings`.
+
+use std::collections::HashMap;
 
 use askama::Template;
 use axum::{
     Extension,
+    extract::Query,
     http::{HeaderMap, StatusCode, header},
     response::{Html, IntoResponse, Redirect, Response},
 };
 
-use crate::{Brand, ROLES, RoleWords};
+use crate::{Brand, ROLES, RoleWords, SignInService, stopped::stop};
 
 /// The session cookie; whether it is good is the API's business.
 const COOKIE: &str = "__Host-carekeep=";
@@ -22,6 +25,15 @@ struct Home<'a> {
 #[template(path = "sign_in.html")]
 struct SignIn<'a> {
     brand: &'a str,
+    service: Option<&'a str>,
+}
+
+#[derive(Template)]
+#[template(path = "stopped.html")]
+struct Stopped<'a> {
+    brand: &'a str,
+    said: &'static str,
+    next: &'static str,
 }
 
 #[derive(Template)]
@@ -68,8 +80,21 @@ pub(crate) async fn home(Extension(brand): Extension<Brand>, headers: HeaderMap)
     if signed_in { page(&Home { brand: &brand.name }) } else { Redirect::to("/sign-in").into_response() }
 }
 
-pub(crate) async fn sign_in(Extension(brand): Extension<Brand>) -> Response {
-    page(&SignIn { brand: &brand.name })
+pub(crate) async fn sign_in(
+    Extension(brand): Extension<Brand>,
+    service: Option<Extension<SignInService>>,
+) -> Response {
+    let service = service.as_ref().map(|Extension(service)| service.label.as_str());
+    page(&SignIn { brand: &brand.name, service })
+}
+
+pub(crate) async fn sign_in_stopped(
+    Extension(brand): Extension<Brand>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
+    let stop = stop(query.get("why").map_or("", String::as_str));
+    let shown = page(&Stopped { brand: &brand.name, said: stop.said, next: stop.next });
+    (stop.status, shown).into_response()
 }
 
 pub(crate) async fn join(Extension(brand): Extension<Brand>) -> Response {

@@ -8,7 +8,7 @@ use axum::{
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 
-use crate::{Brand, assets, router};
+use crate::{Brand, SignInService, assets, router};
 
 async fn get(path: &str, cookie: Option<&str>) -> Response {
     let mut request = Request::builder().uri(path);
@@ -29,6 +29,52 @@ async fn text(path: &str) -> String {
 }
 
 const PAGES: [&str; 8] = ["/", "/sign-in", "/join", "/recover", "/consent", "/apps", "/people", "/settings"];
+
+#[tokio::test]
+async fn i12_the_button_of_the_organisations_service_is_there_where_there_is_one() {
+    let shown = async |label: Option<&str>| {
+        let mut request = Request::builder().uri("/sign-in").body(Body::empty()).unwrap();
+        let brand = Brand { name: "Harbour".to_owned(), accent: None };
+        request.extensions_mut().insert(brand);
+        if let Some(label) = label {
+            request.extensions_mut().insert(SignInService { label: label.to_owned() });
+        }
+        let body = router().oneshot(request).await.unwrap().into_body();
+        String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap()
+    };
+    assert!(!shown(None).await.contains("/federation/start"));
+    let page = shown(Some("Ha<b>r</b>bour")).await;
+    assert!(page.contains("href=\"/federation/start\">Ha&#60;b&#62;r&#60;/b&#62;bour</a>"), "{page}");
+}
+
+#[tokio::test]
+async fn i12_a_sign_in_that_stopped_says_what_to_do_next() {
+    let words = [
+        ("away", 503),
+        ("refused", 403),
+        ("answer", 403),
+        ("nobody", 403),
+        ("taken", 409),
+        ("none", 404),
+        ("stale", 403),
+        ("<b>", 200),
+    ];
+    let mut texts = Vec::new();
+    for (why, status) in words {
+        let path = format!("/sign-in-stopped?why={}", why.replace('<', "%3C").replace('>', "%3E"));
+        let response = get(&path, None).await;
+        assert_eq!(response.status(), status, "{why}");
+        let body = response.into_body().collect().await.unwrap().to_bytes().to_vec();
+        let page = String::from_utf8(body).unwrap();
+        assert!(
+            page.contains("role=\"alert\"") && page.contains("href=\"/sign-in\"") && !page.contains("<b>"),
+            "{why}"
+        );
+        texts.push(page);
+    }
+    texts.dedup();
+    assert_eq!(texts.len(), 8, "each has words of its own");
+}
 
 #[tokio::test]
 async fn a_page_has_language_heading_brand_and_a_label_for_every_field() {

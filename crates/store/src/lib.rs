@@ -16,6 +16,7 @@ mod enrolment;
 pub mod entity;
 mod error;
 mod factors;
+mod federation;
 mod forget_apps;
 mod invites;
 mod membership;

@@ -38,6 +38,7 @@ const OPERATIONS: &[&str] = &[
     include_str!("../migrations/operations/0010_account_recovery.sql"),
     include_str!("../migrations/operations/0011_forget_sessions.sql"),
     include_str!("../migrations/operations/0012_provisioning.sql"),
+    include_str!("../migrations/operations/0013_federation.sql"),
     include_str!("../migrations/operations/0014_devices_cleared.sql"),
     include_str!("../migrations/operations/0015_recovery_hold.sql"),
     include_str!("../migrations/operations/0016_passwords.sql"),

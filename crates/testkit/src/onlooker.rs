@@ -28,6 +28,8 @@ const OPERATIONS: &[&str] = &[
     "oauth_launch",
     "oauth_signing_key",
     "oauth_assertion",
+    "identity_provider",
+    "federated_account",
     "provisioned",
     "provisioning_token",
 ];

@@ -58,7 +58,7 @@ impl Platform {
         )))
         .bind(id.as_uuid())
         .bind(i64::from_be_bytes(random::bytes(random)))
-        .bind(if spec.roles == [Role::Patient] { "patient" } else { "staff" })
+        .bind(if matches!(spec.roles, [Role::Patient | Role::Proxy]) { "patient" } else { "staff" })
         .bind(spec.patient.map(|patient| patient.as_uuid()))
         .bind(now)
         .bind(spec.status)

@@ -21,6 +21,8 @@ pub enum Factor {
     Passkey,
     /// A recovery code.
     RecoveryCode,
+    /// The word of the tenant's identity provider.
+    Federated,
 }
 
 macro_rules! account_events {
@@ -44,10 +46,13 @@ macro_rules! account_events {
                     Self::SignIn(Factor::Totp) => "sign_in_by_totp",
                     Self::SignIn(Factor::Passkey) => "sign_in_by_passkey",
                     Self::SignIn(Factor::RecoveryCode) => "sign_in_by_recovery_code",
+                    Self::SignIn(Factor::Federated) => "sign_in_by_provider",
                     Self::StepUp(Factor::Password) => "step_up_by_password",
                     Self::StepUp(Factor::Totp) => "step_up_by_totp",
                     Self::StepUp(Factor::Passkey) => "step_up_by_passkey",
                     Self::StepUp(Factor::RecoveryCode) => "step_up_by_recovery_code",
+                    // There is none: a provider's word makes nothing fresh.
+                    Self::StepUp(Factor::Federated) => "step_up_by_provider",
                     $(Self::$name => $word,)+
                 }
             }
@@ -86,6 +91,10 @@ account_events! {
     AllowApp = "allow_app",
     /// What an app was allowed was withdrawn.
     WithdrawApp = "withdraw_app",
+    /// The person was linked to an account of the tenant's identity provider.
+    LinkProvider = "link_provider",
+    /// The person was unlinked from it.
+    UnlinkProvider = "unlink_provider",
 }
 
 /// Whose account it is, and in which session it happened.

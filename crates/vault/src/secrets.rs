@@ -22,6 +22,10 @@ pub enum SecretColumn {
     SigningKey,
     /// What an identity provider says of somebody.
     Provisioned,
+    /// What the tenant's identity provider shares with it.
+    ProviderSecret,
+    /// Who somebody is at the identity provider.
+    FederatedSubject,
 }
 
 impl SecretColumn {
@@ -33,6 +37,8 @@ impl SecretColumn {
             Self::PersonName => ("person", "name"),
             Self::SigningKey => ("oauth_signing_key", "key"),
             Self::Provisioned => ("provisioned", "attributes"),
+            Self::ProviderSecret => ("identity_provider", "secret"),
+            Self::FederatedSubject => ("federated_account", "subject"),
         }
     }
 }
@@ -57,6 +63,8 @@ impl SecretPlace {
 const LOGIN_PARAM: i16 = -1;
 /// That of an identity provider's own ids of people.
 const EXTERNAL_PARAM: i16 = -2;
+/// That of who people are at an issuer.
+const SUBJECT_PARAM: i16 = -3;
 
 impl Vault {
     /// Seals a value to its place.
@@ -106,5 +114,19 @@ impl Vault {
     /// [`AccessError::Unavailable`] when the tenant cannot be served or the key is away.
     pub async fn external_token(&self, tenant: TenantId, id: &str) -> Result<i64, AccessError> {
         Ok(self.cell(tenant).await?.index_key().await?.token(EXTERNAL_PARAM, None, id))
+    }
+
+    /// The blind token of who somebody is at an issuer, whose name has no line break.
+    ///
+    /// # Errors
+    /// [`AccessError::Unavailable`] when the tenant cannot be served or the key is away.
+    pub async fn subject_token(
+        &self,
+        tenant: TenantId,
+        issuer: &str,
+        subject: &str,
+    ) -> Result<i64, AccessError> {
+        let text = format!("{issuer}\n{subject}");
+        Ok(self.cell(tenant).await?.index_key().await?.token(SUBJECT_PARAM, None, &text))
     }
 }

@@ -33,11 +33,13 @@ const IDENTIFIER: &str = "urn:example:mrn|Zyxwvandermolen-7719";
 
 const TOKENS: &str = "/api/v1/provisioning-tokens";
 
+const PROVIDER: &str = "/api/v1/settings/identity-provider";
+
 /// What is asked: the route's name, and the variant of it.
 type Ask = (&'static str, &'static str);
 
 /// Every route that shows or changes health data or people, in each of its variants.
-const ASKS: [Ask; 46] = [
+const ASKS: [Ask; 49] = [
     ("fhir.read", ""),
     ("fhir.version_read", ""),
     ("fhir.history", ""),
@@ -64,6 +66,9 @@ const ASKS: [Ask; 46] = [
     ("role_requests.list", ""),
     ("settings.sign_in", ""),
     ("settings.put_sign_in", ""),
+    ("settings.put_identity_provider", ""),
+    ("settings.identity_provider", ""),
+    ("settings.remove_identity_provider", ""),
     ("patients.invite", ""),
     ("care_team.assign", ""),
     ("care_team.relieve", ""),
@@ -335,6 +340,13 @@ impl Scene {
             ("settings.put_sign_in", _) => {
                 at(&self.admin, Method::PUT, "/api/v1/settings/sign-in").json(&settings(&json!({})))
             }
+            ("settings.identity_provider", _) => at(&self.admin, Method::GET, PROVIDER),
+            ("settings.put_identity_provider", _) => {
+                let provider =
+                    json!({"issuer": "https://id.example", "client_id": "c", "label": "Acme account"});
+                at(&self.admin, Method::PUT, PROVIDER).json(&provider)
+            }
+            ("settings.remove_identity_provider", _) => at(&self.admin, Method::DELETE, PROVIDER),
             ("patients.invite", _) => {
                 let body = json!({"login": format!("patient.{}", self.asked), "name": CANARY});
                 at(&self.doctor, Method::POST, &format!("/api/v1/patients/{patient}/account")).json(&body)

@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use crate::{
+    provider::CLIENT,
     support::{Clinic, Member, PASSWORD, Program},
     ward::created,
 };
@@ -172,6 +173,32 @@ async fn i11_the_public_javascript_client_launches_by_itself_and_from_the_chart(
     std::fs::write(&path, knows.to_string()).unwrap();
     let clock = tokio::spawn(run_with_the_machine(Arc::clone(&clinic.clock)));
     browser("smart.mjs", "smart", &path).await;
+    clock.abort();
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn i12_people_link_themselves_and_sign_in_by_the_organisations_service_in_a_browser() {
+    let clinic = Clinic::open().await;
+    // From the beginning: a key that the tenant signs with is a new one years later.
+    let clock = tokio::spawn(run_with_the_machine(Arc::clone(&clinic.clock)));
+    tokio::time::timeout(Duration::from_secs(5), async {
+        while SystemClock.now().since(clinic.clock.now()) > Duration::from_secs(1) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("the clock runs");
+    let provider = clinic.provider();
+    let mut admin = clinic.admin().await;
+    let nurse = clinic.member(&mut admin, "nurse.costa", &["nurse"]).await;
+    let knows = json!({
+        "base": clinic.origin("acme"), "issuer": provider.issuer, "client": CLIENT,
+        "admin": person("tenant_admin", &admin), "nurse": person("nurse", &nurse),
+    });
+    let path = clinic.folder("clinic.json");
+    std::fs::write(&path, knows.to_string()).unwrap();
+    browser("federation.mjs", "federation", &path).await;
     clock.abort();
     clinic.close().await;
 }

@@ -8,12 +8,13 @@ use std::{
 
 use carekeep_care::fhir::BundleLimits;
 use carekeep_gateway::{
-    api::{self, Api, ApiParts, Hosts, Origins, identity::first_admin_invite},
+    api::{self, Api, ApiParts, Hosts, Origins, Providers, identity::first_admin_invite},
     edge::{
         self, DevAuthority, EdgeDeps, EdgeLimits, Listener, ServeHandle, ShutdownTrigger, TrustedProxies,
         body::Pace, shutdown,
     },
     limits::{Limiter, LimiterConfig, MonotonicTicks},
+    outward::OutwardOptions,
     telemetry::Metrics,
 };
 use carekeep_identity::{
@@ -29,6 +30,8 @@ use reqwest::{Certificate, Method, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Row};
 
+use crate::provider::{Provider, ProviderAuthority};
+
 pub(crate) const PASSWORD: &str = "pelican tangerine ledger";
 
 /// Two tenants, `acme` and `bolt`, behind one gateway process.
@@ -40,6 +43,7 @@ pub(crate) struct Clinic {
     pub(crate) platform: Platform,
     pub(crate) address: SocketAddr,
     pub(crate) authority: Vec<u8>,
+    providers: ProviderAuthority,
     handle: Option<ServeHandle>,
     trigger: Option<ShutdownTrigger>,
 }
@@ -60,11 +64,14 @@ impl Clinic {
         let ticks = Arc::new(MonotonicTicks::default());
         let limiter = Limiter::start(rates, None, ticks, signal.clone());
         let limits = EdgeLimits::default();
+        let providers = ProviderAuthority::new();
+        let outward = OutwardOptions { private: true, authority: Some(providers.pem.clone().into_bytes()) };
         let parts = ApiParts {
             vault: Arc::clone(&vault),
             limiter: Arc::clone(&limiter),
             bundle: BundleLimits { entries: 100, bytes: api::BUNDLE_BYTES, ..BundleLimits::default() },
             identity: api::identity::shared(&vault).unwrap(),
+            providers: Providers::new(&outward).unwrap(),
             started: clock.now(),
         };
         let deps = EdgeDeps {
@@ -93,9 +100,15 @@ impl Clinic {
             platform,
             address: handle.local_addr,
             authority: std::fs::read(authority.certificate_path()).unwrap(),
+            providers,
             handle: Some(handle),
             trigger: Some(trigger),
         }
+    }
+
+    /// An identity provider that this clinic's gateway trusts, with the same clock.
+    pub(crate) fn provider(&self) -> Provider {
+        Provider::start(&self.providers, &self.folder("provider"), Arc::clone(&self.clock))
     }
 
     pub(crate) async fn close(mut self) {

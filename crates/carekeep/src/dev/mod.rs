@@ -150,6 +150,7 @@ fn configuration(state: &Path, servers: &Servers, port: u16) -> Result<Config, F
         redis: Some(servers.redis.url()),
         tls: TlsSource::Dev { directory: state.join("tls") },
         limit_factor: 1,
+        identity_providers: None,
         otlp_endpoint: None,
     };
     write(&config, state)?;

@@ -185,6 +185,7 @@ fn configuration(
         redis: Some(redis.url()),
         tls: TlsSource::Dev { directory: state.join("tls") },
         limit_factor: 1,
+        identity_providers: None,
         otlp_endpoint: None,
     }
 }

@@ -17,6 +17,7 @@ use axum::Router;
 pub use directory::Hosts;
 pub use endpoint::{Access, Endpoint};
 pub use fhir::BUNDLE_BYTES;
+pub use identity::Providers;
 pub use origins::Origins;
 pub use session::SignedIn;
 pub use state::{Api, ApiParts};

@@ -7,6 +7,7 @@ use carekeep_identity::service::Shared;
 use carekeep_kernel::Timestamp;
 use carekeep_vault::Vault;
 
+use super::Providers;
 use crate::limits::Limiter;
 
 /// What the handlers are given.
@@ -19,6 +20,8 @@ pub struct ApiParts {
     pub bundle: BundleLimits,
     /// What signing in needs of the process; see [`super::identity::shared`].
     pub identity: Shared,
+    /// The identity providers of tenants, as last read.
+    pub providers: Providers,
     /// When this process started; the date of the CapabilityStatement.
     pub started: Timestamp,
 }

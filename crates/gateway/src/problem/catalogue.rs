@@ -184,6 +184,12 @@ problems! {
     /// 403: an identity provider lifts its own suspensions only.
     SUSPENDED_BY_OTHERS = FORBIDDEN "suspended-by-others" "Suspended by an administrator"
         "An administrator of the organisation suspended this person." "Let an administrator end that.";
+    /// 422: what an identity provider is set to.
+    PROVIDER_NOT_VALID = UNPROCESSABLE_ENTITY "provider-not-valid" "Provider not valid"
+        "The identity provider cannot be set like this." "Correct what is named.";
+    /// 503: the tenant's identity provider.
+    PROVIDER_AWAY = SERVICE_UNAVAILABLE "provider-away" "Identity provider away"
+        "The organisation's identity provider does not answer, or cannot be used as it is set." "Try again later, or ask an administrator.";
     /// 409: a few are enough to change over from one to the next.
     TOO_MANY_TOKENS = CONFLICT "too-many-tokens" "Too many tokens"
         "There are three provisioning tokens already." "Revoke one that is not needed any more.";

@@ -99,11 +99,11 @@ impl SigningKey {
         }))
     }
 
-    /// Signs an id token.
+    /// Signs claims.
     ///
     /// # Errors
     /// When the key cannot sign.
-    pub fn sign(&self, claims: &Claims<'_>) -> Result<String, KeyError> {
+    pub fn sign(&self, claims: &impl Serialize) -> Result<String, KeyError> {
         let head = json!({"alg": "RS256", "kid": self.kid, "typ": "JWT"}).to_string();
         let claims = serde_json::to_vec(claims).map_err(|_| KeyError)?;
         let message =

@@ -50,6 +50,8 @@ pub enum CeremonyKind {
     Authentication,
     /// Signing in without a login name.
     Discoverable,
+    /// Going to the tenant's identity provider and back: no passkey, but the same care.
+    Federation,
 }
 
 /// Who begins or finishes a ceremony.

@@ -233,7 +233,7 @@ impl RelyingParty {
         refuse_frames(&response.response.client_data_json)?;
         let flags = AuthenticatorFlags::read(&response.response.authenticator_data)?;
         match ceremony.kind {
-            CeremonyKind::Registration => return Err(PasskeyError::Stale),
+            CeremonyKind::Registration | CeremonyKind::Federation => return Err(PasskeyError::Stale),
             CeremonyKind::Authentication => {
                 let state: PasskeyAuthentication = ceremony.state()?;
                 self.webauthn.finish_passkey_authentication(response, &state)?;

@@ -6,6 +6,7 @@
 
 mod enrol;
 mod error;
+mod federation;
 mod locks;
 mod passkeys;
 mod ready;
@@ -19,6 +20,7 @@ use carekeep_kernel::{Clock, Random, Timestamp};
 
 pub use enrol::TotpEnrolment;
 pub use error::IdentityError;
+pub use federation::RoundBegun;
 pub use passkeys::PasskeyBegun;
 pub use ready::Ready;
 pub use repository::{Audience, Login, LoginName, LoginNameError, PersonRecord, Repository, RepositoryError};

@@ -192,8 +192,18 @@ impl SessionRecord {
     /// Whether a factor that is worth something on its own was proven within `window` before `now`.
     #[must_use]
     pub fn has_fresh_factor(&self, now: Timestamp, window: Duration) -> bool {
-        // A password alone is what an attacker at an unlocked screen is most likely to know.
-        self.factors.iter().any(|factor| factor.kind != FactorKind::Password && now.since(factor.at) < window)
+        // A password alone is what an attacker at an unlocked screen is most likely to know; and a provider sends whoever sits there
+        // back without asking anything.
+        let weak = [FactorKind::Password, FactorKind::Federated];
+        self.factors.iter().any(|factor| !weak.contains(&factor.kind) && now.since(factor.at) < window)
+    }
+
+    /// Whether the identity provider's word stands beside a factor of the person's own.
+    #[must_use]
+    pub fn confirms_provider(&self) -> bool {
+        let has = |kinds: &[FactorKind]| self.factors.iter().any(|factor| kinds.contains(&factor.kind));
+        let inside = self.state == SessionState::Active { must_reenrol: false };
+        inside && has(&[FactorKind::Federated]) && has(&[FactorKind::Totp, FactorKind::Passkey])
     }
 
     /// Whether factors may be added, changed or removed now: at enrolment, or at level 2 with a fresh factor
@@ -208,7 +218,11 @@ impl SessionRecord {
     }
 
     fn note_factor(&mut self, event: Event, now: Timestamp) {
-        let (Event::Proven(kind) | Event::Enrolled(kind)) = event else { return };
+        let kind = match event {
+            Event::Proven(kind) | Event::Enrolled(kind) => kind,
+            Event::VouchedFor { .. } => FactorKind::Federated,
+            _ => return,
+        };
         // Freshly printed recovery codes prove nothing.
         if event == Event::Enrolled(FactorKind::RecoveryCode) {
             return;

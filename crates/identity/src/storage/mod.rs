@@ -7,6 +7,7 @@ mod app_tokens;
 mod apps;
 mod devices;
 mod enrolment;
+mod federation;
 mod launches;
 mod notices;
 mod people;
@@ -28,6 +29,7 @@ pub use app_tokens::{Introspection, Issued, Proof};
 pub use apps::{AppError, AppGrant, Client, Consent, Prepared};
 pub use carekeep_store::{Compare, Which};
 pub use devices::{DEVICE_LIFETIME, DeviceView, Presented, Recognised, Shown};
+pub use federation::{FederationError, Known};
 pub use launches::{Chart, Launched};
 pub use notices::{NoticeKind, NoticeView, WeakFactors};
 pub use people::{

@@ -44,6 +44,10 @@ pub enum NoticeKind {
     DevicesCleared,
     /// Another administrator changed what the tenant decided about the ways in.
     SettingsChanged,
+    /// The person was linked to an account of the identity provider.
+    ProviderLinked,
+    /// An administrator set another identity provider, or none.
+    ProviderChanged,
 }
 
 impl NoticeKind {
@@ -64,6 +68,8 @@ impl NoticeKind {
             Self::RecoveryEnded => "recovery_ended",
             Self::DevicesCleared => "devices_cleared",
             Self::SettingsChanged => "settings_changed",
+            Self::ProviderLinked => "provider_linked",
+            Self::ProviderChanged => "provider_changed",
         }
     }
 }

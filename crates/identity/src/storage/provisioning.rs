@@ -16,7 +16,7 @@ use super::{
     NoticeKind, PgRepository,
     people::{PeopleError, Profile, check_name},
 };
-use crate::service::LoginName;
+use crate::service::{LoginName, RepositoryError};
 
 type Answer<T> = Result<T, PeopleError>;
 
@@ -277,6 +277,13 @@ impl PgRepository {
             created: person.created_at.into(),
             changed: person.changed_at.unwrap_or(person.created_at).into(),
         })
+    }
+
+    /// The identity provider's own id of one of the staff.
+    pub(super) async fn external_id(&self, staff: &Staff) -> Result<Option<String>, RepositoryError> {
+        let Some(row) = &staff.provisioned else { return Ok(None) };
+        let opened = self.open_attributes(&staff.person, &row.sealed_attributes).await;
+        opened.map(|attributes| attributes.external_id).map_err(RepositoryError::new)
     }
 
     async fn open_attributes(&self, person: &entity::person::Model, sealed: &Sealed) -> Answer<Attributes> {

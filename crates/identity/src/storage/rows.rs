@@ -17,7 +17,7 @@ use crate::{
     password::StoredPassword,
     recovery::RecoveryRecord,
     service::{Audience, PersonRecord, RepositoryError},
-    session::SessionRecord,
+    session::{FRESH_FACTOR, SessionRecord},
     softlock::LockKind,
 };
 
@@ -191,10 +191,18 @@ pub(super) fn session_row(record: &SessionRecord) -> Answer<entity::session::Mod
 }
 
 /// What step-up counts from. A password is what an attacker at an unlocked screen is most likely to know, so proving it
-/// again makes nothing fresh. A session without another factor is as old as itself.
+/// again makes nothing fresh. A session without another factor is as old as itself, and one that began by a provider's word was
+/// never fresh.
 fn newest_factor(factors: &[FactorTime], began: Timestamp) -> Timestamp {
-    let strong = factors.iter().filter(|factor| factor.kind != FactorKind::Password);
-    strong.map(|factor| factor.at).max().unwrap_or(began)
+    let weak = [FactorKind::Password, FactorKind::Federated];
+    let federated = factors.iter().any(|factor| factor.kind == FactorKind::Federated);
+    let least = if federated { began - FRESH_FACTOR } else { began };
+    factors
+        .iter()
+        .filter(|factor| !weak.contains(&factor.kind))
+        .map(|factor| factor.at)
+        .max()
+        .unwrap_or(least)
 }
 
 pub(super) fn invite(tenant: TenantId, row: entity::invite::Model) -> Answer<InviteRecord> {
@@ -231,6 +239,7 @@ const fn ceremony_kind(kind: CeremonyKind) -> &'static str {
         CeremonyKind::Registration => "registration",
         CeremonyKind::Authentication => "authentication",
         CeremonyKind::Discoverable => "discoverable",
+        CeremonyKind::Federation => "federation",
     }
 }
 
@@ -271,5 +280,11 @@ mod tests {
         assert_eq!(newest_factor(&factors, at(1)), at(5));
         assert_eq!(newest_factor(&[factor(FactorKind::Password, 9)], at(1)), at(1));
         assert_eq!(newest_factor(&[factors[0], factor(FactorKind::Passkey, 7)], at(1)), at(7));
+        let (began, federated) = (at(900_000_000), factor(FactorKind::Federated, 900_000_000));
+        assert_eq!(newest_factor(&[federated], began), began - FRESH_FACTOR);
+        assert_eq!(
+            newest_factor(&[federated, factor(FactorKind::Totp, 900_000_001)], began),
+            at(900_000_001)
+        );
     }
 }

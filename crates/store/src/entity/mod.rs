@@ -5,6 +5,8 @@
 pub mod account_recovery;
 pub mod ceremony;
 pub mod device;
+pub mod federated_account;
+pub mod identity_provider;
 pub mod invite;
 pub mod notice;
 pub mod oauth_assertion;

@@ -4,13 +4,21 @@ use std::collections::BTreeSet;
 
 use carekeep_gateway::api::endpoints;
 
-use super::{apps, fhir, identity, internal, pages, scim};
+use super::{apps, federation, fhir, identity, internal, pages, scim};
 
 /// Routes without a case. It is empty, and may not grow.
 const UNCOVERED: &[&str] = &[];
 
 fn covered() -> BTreeSet<&'static str> {
-    let lists = [fhir::ROUTES, identity::ROUTES, apps::ROUTES, pages::ROUTES, internal::ROUTES, scim::ROUTES];
+    let lists = [
+        fhir::ROUTES,
+        identity::ROUTES,
+        apps::ROUTES,
+        pages::ROUTES,
+        internal::ROUTES,
+        scim::ROUTES,
+        federation::ROUTES,
+    ];
     let with_cases = |(name, variants): &(&'static str, &[&str])| (!variants.is_empty()).then_some(*name);
     lists.into_iter().flatten().filter_map(with_cases).collect()
 }

@@ -8,6 +8,7 @@
 mod apps;
 mod cast;
 mod coverage;
+mod federation;
 mod fhir;
 mod foreign;
 mod headers;
@@ -168,5 +169,23 @@ async fn bar_z3_each_principal_gets_from_the_routes_of_provisioning_what_the_tab
         table.add(&row, &cells);
     }
     table.compare("scim", "Who gets what from the routes of provisioning, at acme.");
+    stage.close().await;
+}
+
+#[tokio::test]
+async fn bar_z3_each_principal_gets_from_the_routes_of_federation_what_the_table_says() {
+    let stage = Stage::open().await;
+    let provider = stage.clinic.provider();
+    let mut table = Table::default();
+    for row in rows(federation::ROUTES) {
+        let (mut scene, mut cells) = (Scene::new(&stage), Vec::new());
+        for actor in &stage.cast {
+            let credential = stage.credential(actor).await;
+            let call = federation::call(&stage, &provider, row.name, &credential).await;
+            cells.push((actor.name, scene.play(&credential, &call).await));
+        }
+        table.add(&row, &cells);
+    }
+    table.compare("federation", "Who gets what from the routes of the identity provider, at acme.");
     stage.close().await;
 }

@@ -12,6 +12,7 @@ use super::{
 pub(super) const ROUTES: &[(&str, &[&str])] = &[
     ("page.home", &[""]),
     ("page.sign_in", &[""]),
+    ("page.sign_in_stopped", &[""]),
     ("page.join", &[""]),
     ("page.recover", &[""]),
     ("page.consent", &[""]),

@@ -16,7 +16,10 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::visit::{DEVICE_COOKIE, Delivery, HOLDER_COOKIE, Visit};
+use super::{
+    federation,
+    visit::{DEVICE_COOKIE, Delivery, HOLDER_COOKIE, Visit},
+};
 use crate::{
     api::session::COOKIE,
     problem::{Problem, catalogue},
@@ -150,6 +153,7 @@ async fn record(
         Some(said) => visit.record_about(event, &session, said).await?,
         None => visit.record(event, &session).await?,
     }
+    federation::confirmed(visit, &session).await?;
     if let Some(first) = device.as_ref().filter(|device| device.confirms) {
         visit
             .record_about(AccountEvent::ConfirmDevice, &session, &format!("device {}", first.device))
@@ -164,17 +168,35 @@ async fn answer(
     device: Option<Recognised>,
     mut step: Step,
 ) -> Result<Response, Problem> {
-    if let Some(device) = &device {
-        visit.identity.repository().keep_device(&signed_in.session, device).await?;
-    }
+    let told = remembered(visit, signed_in, device).await?;
     if let Some(enrolled) = &mut step.enrolled {
         enrolled.passwords = visit.identity.takes_passwords().await?;
     }
-    // Told anew each time, so that a browser that is in use does not forget it.
-    let told = |known: &Recognised| {
-        known.token.as_ref().map(PlainToken::reveal).or(visit.device()).map(str::to_owned)
-    };
-    deliver(visit.delivery, &signed_in.token, device.as_ref().and_then(told), step)
+    deliver(visit.delivery, &signed_in.token, told, step)
+}
+
+/// As [`stepped`], for a browser that was sent here from elsewhere and goes on to a page.
+pub(super) async fn arrived(
+    visit: &Visit,
+    event: AccountEvent,
+    signed_in: &SignedIn,
+    mut page: Response,
+) -> Result<Response, Problem> {
+    let device = record(visit, event, &signed_in.session, None).await?;
+    let told = remembered(visit, signed_in, device).await?;
+    keep(&mut page, &signed_in.token, told)?;
+    Ok(page)
+}
+
+/// Remembers the device; gives what it is to be told, anew each time, so that a browser that is in use does not forget it.
+async fn remembered(
+    visit: &Visit,
+    signed_in: &SignedIn,
+    device: Option<Recognised>,
+) -> Result<Option<String>, Problem> {
+    let Some(device) = device else { return Ok(None) };
+    visit.identity.repository().keep_device(&signed_in.session, &device).await?;
+    Ok(device.token.as_ref().map(PlainToken::reveal).or(visit.device()).map(str::to_owned))
 }
 
 fn deliver(
@@ -189,12 +211,18 @@ fn deliver(
         return Ok(Json(step).into_response());
     }
     let mut response = Json(step).into_response();
+    keep(&mut response, token, device)?;
+    Ok(response)
+}
+
+/// Has the browser keep the session's token and what its device is recognised by.
+fn keep(response: &mut Response, token: &PlainToken, device: Option<String>) -> Result<(), Problem> {
     let headers = response.headers_mut();
     headers.append(header::SET_COOKIE, secret_cookie(&session_cookie(token.reveal()))?);
     if let Some(device) = device {
         headers.append(header::SET_COOKIE, secret_cookie(&device_cookie(&device))?);
     }
-    Ok(response)
+    Ok(())
 }
 
 fn device_cookie(token: &str) -> String {

@@ -7,6 +7,7 @@ mod answer;
 mod apps;
 mod devices;
 mod enrol;
+mod federation;
 mod first_admin;
 mod grants;
 mod launch;
@@ -38,6 +39,7 @@ pub use first_admin::{
     FirstAdmin, FirstAdminError, FirstInvite, check_first_admin, ensure_first_admin, first_admin_invite,
 };
 
+pub use federation::Providers;
 pub use roles::Request as RoleRequestView;
 
 use self::{
@@ -89,6 +91,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         patient_endpoints(),
         app_endpoints(),
         provisioning_endpoints(),
+        federation::endpoints(),
     ]
     .into_iter()
     .flatten()

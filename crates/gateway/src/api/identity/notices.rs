@@ -25,6 +25,8 @@ use crate::{
 pub(super) const fn of(event: AccountEvent) -> Option<(NoticeKind, Option<&'static str>)> {
     Some(match event {
         AccountEvent::SignIn(Factor::RecoveryCode) => (NoticeKind::RecoveryCodeUsed, None),
+        AccountEvent::LinkProvider => (NoticeKind::ProviderLinked, None),
+        AccountEvent::UnlinkProvider => (NoticeKind::FactorRemoved, Some("provider")),
         AccountEvent::AllowApp => (NoticeKind::AppAllowed, None),
         _ => return None,
     })
@@ -45,8 +47,8 @@ struct Notice {
     #[schema(format = "uuid")]
     id: String,
     /// `new_device`, `factor_added`, `factor_removed`, `recovery_codes_made`, `recovery_code_used`, `app_allowed`,
-    /// `role_given`, `role_taken`, `recovery_begun`, `recovery_approved`, `recovery_ended`, `devices_cleared` or
-    /// `settings_changed`.
+    /// `role_given`, `role_taken`, `recovery_begun`, `recovery_approved`, `recovery_ended`, `devices_cleared`,
+    /// `settings_changed`, `provider_linked` or `provider_changed`.
     kind: String,
     /// Which factor, role, app or device.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,12 +1,13 @@
 //! What went wrong, as a problem that says what to do next and nothing about anybody else.
 
 use carekeep_identity::{
+    federation::ProviderError,
     flow::FlowError,
     oauth::ClientError,
     passkey::PasskeyError,
     password::PolicyError,
     service::{IdentityError, RepositoryError},
-    storage::{AppError, PeopleError, SettingsError},
+    storage::{AppError, FederationError, PeopleError, SettingsError},
 };
 use carekeep_policy::DenyReason;
 use carekeep_vault::AccessError;
@@ -113,6 +114,30 @@ impl From<SettingsError> for Problem {
             SettingsError::OtherEvidence => catalogue::FORBIDDEN,
             SettingsError::Unavailable(error) => unavailable(&error),
         }
+    }
+}
+
+impl From<FederationError> for Problem {
+    fn from(error: FederationError) -> Self {
+        match error {
+            FederationError::Provider(error) => catalogue::PROVIDER_NOT_VALID.detail(said(error)),
+            FederationError::NoProvider => catalogue::NOT_FOUND,
+            FederationError::Taken => catalogue::CONFLICT,
+            FederationError::OtherEvidence => catalogue::FORBIDDEN,
+            FederationError::Unavailable(error) => unavailable(&error),
+        }
+    }
+}
+
+const fn said(error: ProviderError) -> &'static str {
+    match error {
+        ProviderError::Issuer => {
+            "The issuer is an https address without query, fragment, user name and password."
+        }
+        ProviderError::Words => {
+            "client_id and label have 1 to 200 characters; amr and acr are up to 16 values of 1 to 200 characters."
+        }
+        ProviderError::Claim => "subject_claim is sub, oid or uid.",
     }
 }
 

@@ -129,6 +129,7 @@ const fn name(kind: FactorKind) -> &'static str {
         FactorKind::Totp => "totp",
         FactorKind::Passkey => "passkey",
         FactorKind::RecoveryCode => "recovery_code",
+        FactorKind::Federated => "provider",
     }
 }
 

@@ -46,7 +46,7 @@ pub(super) async fn password(visit: Visit, Json(body): Json<Password>) -> Result
 }
 
 /// What the person can give as second factor. Told only after the first one was right.
-async fn factors(
+pub(super) async fn factors(
     visit: &Visit,
     person: carekeep_kernel::PersonId,
 ) -> Result<Vec<&'static str>, IdentityError> {

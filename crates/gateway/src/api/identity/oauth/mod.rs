@@ -117,10 +117,10 @@ impl IntoResponse for Failure {
 }
 
 /// A parameter that is there twice is a fault (RFC 6749 section 3.1), and an empty one is none.
-struct Parameters(BTreeMap<String, String>);
+pub(super) struct Parameters(BTreeMap<String, String>);
 
 impl Parameters {
-    fn parse(text: &[u8]) -> Result<Self, OAuthError> {
+    pub(super) fn parse(text: &[u8]) -> Result<Self, OAuthError> {
         let mut found = BTreeMap::new();
         for (name, value) in form_urlencoded::parse(text).filter(|(_, value)| !value.is_empty()) {
             if found.insert(name.into_owned(), value.into_owned()).is_some() {
@@ -130,7 +130,7 @@ impl Parameters {
         Ok(Self(found))
     }
 
-    fn get(&self, name: &str) -> Option<&str> {
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 

@@ -1,0 +1,149 @@
+//! What providers publish, as last read.
+
+use std::{sync::Arc, time::Duration};
+
+use carekeep_identity::federation::{
+    Asserted, Expected, KeySet, Metadata, NotBelieved, Provider, discovery_url, verify,
+};
+use carekeep_kernel::{TenantId, Timestamp};
+use moka::future::Cache;
+use serde_json::Value;
+use url::Url;
+
+use crate::outward::{NoAnswer, NoAuthority, Outward, OutwardOptions};
+
+/// How long metadata and keys are gone by.
+const KEPT: Duration = Duration::from_secs(60 * 60);
+/// How long keys are gone by although a token names another one: whoever makes tokens up does not make us ask each time.
+const AT_LEAST: Duration = Duration::from_secs(60);
+/// How long a provider that does not answer is left alone: whoever presses the button again and again does not make us wait.
+const LEFT_ALONE: Duration = Duration::from_secs(5);
+/// The most providers that are remembered.
+const MOST: u64 = 1_000;
+
+/// Why nobody is signed in by a provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failed {
+    /// It does not answer, or cannot be used as it is.
+    Away,
+    /// It says no, or the person did.
+    Refused,
+    /// What it says is not for this sign-in.
+    NotBelieved,
+}
+
+impl From<NoAnswer> for Failed {
+    fn from(answer: NoAnswer) -> Self {
+        tracing::warn!(cause = %answer, "an identity provider was not reached");
+        match answer {
+            NoAnswer::Refused => Self::Refused,
+            NoAnswer::Address | NoAnswer::Away | NoAnswer::Unreadable => Self::Away,
+        }
+    }
+}
+
+struct Keys {
+    set: KeySet,
+    read: Timestamp,
+}
+
+struct Published {
+    metadata: Metadata,
+    read: Timestamp,
+}
+
+/// The providers of all tenants, by tenant and issuer: what one tenant says of an address is nothing to another.
+#[derive(Clone)]
+pub struct Providers {
+    outward: Outward,
+    metadata: Cache<(TenantId, String, bool), Arc<Published>>,
+    keys: Cache<(TenantId, String), Arc<Keys>>,
+    away: Cache<(TenantId, String), Timestamp>,
+}
+
+impl Providers {
+    /// Knows none yet.
+    ///
+    /// # Errors
+    /// When the options cannot be used.
+    pub fn new(options: &OutwardOptions) -> Result<Self, NoAuthority> {
+        let outward = Outward::new(options)?;
+        Ok(Self { outward, metadata: Cache::new(MOST), keys: Cache::new(MOST), away: Cache::new(MOST) })
+    }
+
+    /// The metadata of a provider; `secret`: how the tenant authenticates there.
+    pub(crate) async fn metadata(
+        &self,
+        tenant: TenantId,
+        (provider, secret): (&Provider, bool),
+        now: Timestamp,
+    ) -> Result<Metadata, Failed> {
+        let key = (tenant, provider.issuer.clone(), secret);
+        if let Some(known) = self.metadata.get(&key).await.filter(|known| now.since(known.read) < KEPT) {
+            return Ok(known.metadata.clone());
+        }
+        let place = (tenant, provider.issuer.clone());
+        if self.away.get(&place).await.is_some_and(|since| now.since(since) < LEFT_ALONE) {
+            return Err(Failed::Away);
+        }
+        let read = self.read(provider, secret).await;
+        if read.is_err() {
+            self.away.insert(place, now).await;
+        }
+        let metadata = read?;
+        self.metadata.insert(key, Arc::new(Published { metadata: metadata.clone(), read: now })).await;
+        Ok(metadata)
+    }
+
+    async fn read(&self, provider: &Provider, secret: bool) -> Result<Metadata, Failed> {
+        let url = discovery_url(&provider.issuer).ok_or(Failed::Away)?;
+        Metadata::read(provider, self.outward.get(&url).await?, secret).map_err(|error| {
+            tracing::warn!(cause = %error, "an identity provider cannot be used");
+            Failed::Away
+        })
+    }
+
+    /// Exchanges a code.
+    pub(crate) async fn exchange(
+        &self,
+        metadata: &Metadata,
+        form: &[(&str, &str)],
+    ) -> Result<String, Failed> {
+        let answer = self.outward.post(&metadata.token_endpoint, form).await?;
+        let token = answer.get("id_token").and_then(Value::as_str);
+        token.map(str::to_owned).ok_or(Failed::NotBelieved)
+    }
+
+    /// What an id token says. Keys are read again when it names one that is not known, but not all the time.
+    pub(crate) async fn verified(
+        &self,
+        (tenant, metadata): (TenantId, &Metadata),
+        token: &str,
+        expected: Expected<'_>,
+    ) -> Result<Asserted, Failed> {
+        let place = (tenant, &metadata.jwks_uri);
+        let keys = self.keys(place, expected.now, KEPT).await?;
+        let verified = match verify(token, &keys.set, expected) {
+            Err(NotBelieved::UnknownKey) if expected.now.since(keys.read) >= AT_LEAST => {
+                verify(token, &self.keys(place, expected.now, AT_LEAST).await?.set, expected)
+            }
+            verified => verified,
+        };
+        verified.map_err(|_| Failed::NotBelieved)
+    }
+
+    async fn keys(
+        &self,
+        (tenant, url): (TenantId, &Url),
+        now: Timestamp,
+        oldest: Duration,
+    ) -> Result<Arc<Keys>, Failed> {
+        let key = (tenant, url.as_str().to_owned());
+        if let Some(known) = self.keys.get(&key).await.filter(|known| now.since(known.read) < oldest) {
+            return Ok(known);
+        }
+        let keys = Arc::new(Keys { set: KeySet::read(&self.outward.get(url).await?), read: now });
+        self.keys.insert(key, Arc::clone(&keys)).await;
+        Ok(keys)
+    }
+}
