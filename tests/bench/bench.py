@@ -16,6 +16,7 @@ import machine
 import profile_cpu
 import reads
 import search
+import sign_in
 import storm
 import tenants
 import variants
@@ -30,6 +31,7 @@ SECTIONS = {
     "reads": reads.run,
     "profile": profile_cpu.run,
     "search": search.run,
+    "sign-in": sign_in.run,
     "storm": storm.run,
     "audit": audit.run,
     "decisions": decisions.run,
@@ -46,6 +48,7 @@ class Programs:
     bare: Path
     load: Path
     decide: Path
+    sign_in: Path
     variant: Path | None = None
 
 
@@ -134,7 +137,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     release = options.target / "release"
     programs = Programs(
-        *(release / name for name in ("carekeep", "carekeep-bare", "carekeep-load", "carekeep-decide"))
+        *(release / name for name in ("carekeep", "carekeep-bare", "carekeep-load", "carekeep-decide", "carekeep-sign-in"))
     )
     sections = options.only or list(SECTIONS)
     if options.fresh:

@@ -179,9 +179,6 @@ async function people({ visitor, picture }) {
   await doctor.getByRole("combobox").selectOption("privacy_officer");
   await doctor.getByRole("button", { name: "Give this role" }).click();
   await done(page, "somebody else has to agree");
-  await doctor.getByRole("button", { name: "Recover the account" }).click();
-  await done(page, "is begun");
-  assert.match(await page.locator("#hand-secret").innerText(), /\S{8}/);
 
   const { page: second } = await visitor();
   await signIn(second, clinic.second);
@@ -190,11 +187,66 @@ async function people({ visitor, picture }) {
   await picture(second, "people-decisions");
   await second.locator("#requests").getByRole("button", { name: "Agree" }).click();
   await second.locator("#people summary", { hasText: "Clinician, Privacy officer" }).waitFor();
-  await second.locator("#recoveries").getByRole("button", { name: "Agree" }).click();
-  await second.locator("#hand-secret", { hasText: `${clinic.base}/recover#` }).waitFor();
-  await second.locator("#recoveries").getByRole("button", { name: "End it" }).click();
   await second.locator("#no-decisions").waitFor();
   console.log("invited, invited again, let go, roles given and taken, suspended, two decided");
+}
+
+/** One administrator begins to recover an account, another one agrees; each hands over a half. */
+async function twoHalves({ visitor, picture }) {
+  const halves = [];
+  for (const [admin, act] of [[clinic.admin, "Recover the account"], [clinic.second, "Agree"]]) {
+    const { page } = await visitor();
+    await signIn(page, admin);
+    await page.getByRole("link", { name: "People" }).click();
+    const place = act === "Agree" ? page.locator("#recoveries") : await open(page, clinic.doctor.login);
+    await place.getByRole("button", { name: act }).click();
+    await page.locator("#hand-secret", { hasText: /\S{8}/ }).waitFor();
+    halves.push(await page.locator("#hand-secret").innerText());
+    if (act === "Agree") await picture(page, "people-recovery");
+  }
+  return halves;
+}
+
+/** Somebody lost everything: what both hand over opens after the hold, and everything is set up anew. */
+async function recovery(stage) {
+  const { visitor, picture } = stage;
+  const [code, link] = await twoHalves(stage);
+  assert.ok(link.startsWith(`${clinic.base}/recover#`), link);
+  const { page } = await visitor();
+  const use = async () => {
+    await page.goto("about:blank");
+    await page.goto(link);
+    await page.locator("#recovery-code").fill(code);
+    await press(page, "Go on");
+  };
+  await use();
+  await refused(page, "not open");
+  await pass(48 * 60 * 60);
+  await use();
+  await page.waitForURL(`${clinic.base}/join`);
+  await press(page, "Continue");
+  const known = "lantern meadow cobalt";
+  await page.locator("#password").fill(known);
+  await press(page, "Set the password");
+  await page.locator("#totp-step").waitFor();
+  await picture(page, "recover-totp");
+  const anew = { ...clinic.doctor, password: known };
+  anew.totp_secret = (await page.locator("#secret").textContent()).replaceAll(" ", "");
+  await page.locator("#code").fill(await nextCode(anew));
+  await press(page, "Confirm");
+  await page.locator("#codes-step").waitFor();
+  await press(page, "I have kept them");
+  await page.getByRole("link", { name: "Not now, continue" }).click();
+  await welcomed(page);
+  assert.equal(await page.locator("#passkeys li").count(), 0, "what was there before is gone");
+  await press(page, "Sign out");
+  await page.waitForURL(`${clinic.base}/sign-in`);
+  await page.locator("#login").fill(clinic.doctor.login);
+  await page.locator("#password").fill(clinic.doctor.password);
+  await page.keyboard.press("Enter");
+  await refused(page, "not right");
+  await signIn(page, anew);
+  console.log("recovered by two administrators after the hold");
 }
 
 async function settings({ visitor, picture }) {
@@ -219,8 +271,14 @@ async function settings({ visitor, picture }) {
   await page.getByLabel("Clinician").selectOption("any");
   await press(page, "Decide it");
   await done(page, "It is decided");
+  await page.locator("#token-name").fill("Entra ID");
+  await press(page, "Make a token");
+  await page.locator("#token-text", { hasText: /^ckp_\S{40}/ }).waitFor();
+  await page.locator("#tokens li", { hasText: "Entra ID: not used yet" }).waitFor();
   await picture(page, "settings");
-  console.log("decided about the ways in");
+  await press(page, "Revoke the token Entra ID");
+  await page.locator("#no-tokens").waitFor();
+  console.log("decided about the ways in, and about an identity provider");
 }
 
 /** The same pages in the name and the colour of two tenants. */
@@ -244,5 +302,6 @@ await perform("identity", artefacts, async (stage) => {
   await everywhere(stage);
   await people(stage);
   await settings(stage);
+  await recovery(stage);
 });
 process.exit();

@@ -100,6 +100,13 @@ pub enum Event {
     Ended,
 }
 
+/// Whether an event leads anywhere for somebody who is suspended: nothing that they, or whoever stole their factors, can prove,
+/// but what two administrators hand over, which lifts the suspension.
+#[must_use]
+pub const fn counts_for_suspended(event: Event) -> bool {
+    matches!(event, Event::RecoveryRedeemed)
+}
+
 /// An event that this state does not allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FlowError {

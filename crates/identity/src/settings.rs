@@ -1,7 +1,8 @@
 //! What a tenant decides about the ways in, beyond what the platform demands.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
+use carekeep_kernel::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::passkey::{Demand, MakersError, PasskeyPolicy, TrustedMaker};
@@ -20,8 +21,22 @@ pub struct SignInSettings {
     pub makers: Vec<TrustedMaker>,
     /// Whether health data is for devices that the person has confirmed.
     pub confirmed_devices: bool,
+    /// Whether people may sign in by password and a second factor. Without, only a passkey (or what the tenant's provider proves) lets
+    /// anybody in.
+    pub passwords: bool,
     /// How long an approved recovery is held before it can be used, in hours, 1 to 720: time for the person to object.
     pub recovery_hold_hours: u16,
+    /// The longer hold that still counts, after it was shortened.
+    pub longer_hold: Option<LongerHold>,
+}
+
+/// A hold that was shortened: it counts until as much time has passed since as it is long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LongerHold {
+    /// Hours.
+    pub hours: u16,
+    /// Until when.
+    pub until: Timestamp,
 }
 
 impl Default for SignInSettings {
@@ -30,7 +45,9 @@ impl Default for SignInSettings {
             passkeys: BTreeMap::new(),
             makers: Vec::new(),
             confirmed_devices: false,
+            passwords: true,
             recovery_hold_hours: 24,
+            longer_hold: None,
         }
     }
 }
@@ -43,6 +60,28 @@ impl SignInSettings {
     pub fn demand<'a>(&self, roles: impl IntoIterator<Item = &'a str>) -> Result<Demand, MakersError> {
         let strictest = roles.into_iter().map(|role| self.policy(role)).max().unwrap_or_default();
         Demand::new(strictest, &self.makers)
+    }
+
+    /// How long a recovery is held that is approved now, in hours.
+    #[must_use]
+    pub fn hold_at(&self, now: Timestamp) -> u16 {
+        let longer = self.longer_hold.filter(|longer| now < longer.until).map(|longer| longer.hours);
+        longer.unwrap_or_default().max(self.recovery_hold_hours)
+    }
+
+    /// These settings in the place of `before`: whoever shortens the hold waits as long as those are held whom it was to protect.
+    #[must_use]
+    pub fn after(mut self, before: &Self, now: Timestamp) -> Self {
+        let held = before.hold_at(now);
+        self.longer_hold = if self.recovery_hold_hours >= held {
+            None
+        } else if self.recovery_hold_hours == before.recovery_hold_hours {
+            before.longer_hold
+        } else {
+            let until = now + Duration::from_secs(u64::from(held) * 60 * 60);
+            Some(LongerHold { hours: held, until })
+        };
+        self
     }
 
     /// The policy of one role.
@@ -98,6 +137,23 @@ mod tests {
             assert_eq!(settings(&[(role, PasskeyPolicy::Any)]).policy(role), PasskeyPolicy::DeviceBound);
             assert_eq!(settings(&[(role, PasskeyPolicy::Attested)]).policy(role), PasskeyPolicy::Attested);
         }
+    }
+
+    #[test]
+    fn i6_a_shorter_hold_counts_when_the_longer_one_has_passed() {
+        let hours =
+            |hours: u64| Timestamp::from_micros(1_700_000_000_000_000) + Duration::from_secs(3_600 * hours);
+        let of = |recovery_hold_hours| SignInSettings { recovery_hold_hours, ..SignInSettings::default() };
+        let short = of(2).after(&of(24), hours(0));
+        assert_eq!(
+            (short.hold_at(hours(0)), short.hold_at(hours(23)), short.hold_at(hours(24))),
+            (24, 24, 2)
+        );
+        // Saying it again neither hastens nor delays it; a longer one counts at once; still less waits anew.
+        assert_eq!(of(2).after(&short, hours(23)).hold_at(hours(24)), 2);
+        assert_eq!(of(48).after(&short, hours(1)).hold_at(hours(1)), 48);
+        let less = of(1).after(&short, hours(23));
+        assert_eq!((less.hold_at(hours(46)), less.hold_at(hours(47))), (24, 1));
     }
 
     #[test]

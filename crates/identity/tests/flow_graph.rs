@@ -7,11 +7,11 @@ use std::collections::{HashSet, VecDeque};
 
 use carekeep_identity::{
     Aal, FactorKind,
-    flow::{AuthState, Event, SessionState, next},
+    flow::{AuthState, Event, SessionState, counts_for_suspended, next},
 };
 
 /// What somebody can prove or open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 struct Has {
     password: bool,
     totp: bool,
@@ -29,11 +29,13 @@ struct Has {
     set_up: bool,
     /// Willing and able to enrol new factors where that is allowed.
     enrols: bool,
+    /// The account is suspended: its sessions are ended whenever it is.
+    suspended: bool,
 }
 
 impl Has {
     fn all() -> impl Iterator<Item = Self> {
-        (0_u16..1024).map(|bits| {
+        (0_u16..2048).map(|bits| {
             let bit = |index: u8| bits >> index & 1 == 1;
             Self {
                 password: bit(0),
@@ -44,8 +46,9 @@ impl Has {
                 set_up: bit(5),
                 enrols: bit(6),
                 recovery: bit(7),
-                provider: bit(8),
-                provider_two: bit(9),
+                suspended: bit(8),
+                provider: bit(9),
+                provider_two: bit(10),
             }
         })
     }
@@ -76,22 +79,37 @@ impl Has {
             events.extend([Password, Totp, RecoveryCode, Passkey].map(Event::Enrolled));
         }
         events.push(Event::Ended);
+        // Until the suspension is lifted, which nothing does but the recovery.
+        events.retain(|event| !self.suspended || *event == Event::Ended || counts_for_suspended(*event));
         events
     }
 
     fn reaches(self) -> HashSet<AuthState> {
+        let begun = (AuthState::Anonymous, self);
         let mut seen = HashSet::from([AuthState::Anonymous]);
-        let mut queue = VecDeque::from([AuthState::Anonymous]);
-        while let Some(state) = queue.pop_front() {
-            for event in self.events() {
-                if let Ok(after) = next(state, event)
-                    && seen.insert(after)
-                {
-                    queue.push_back(after);
+        let mut known = HashSet::from([begun]);
+        let mut queue = VecDeque::from([begun]);
+        while let Some((state, has)) = queue.pop_front() {
+            for event in has.events() {
+                if let Ok(after) = next(state, event) {
+                    seen.insert(after);
+                    let then = (after, has.after(event));
+                    if known.insert(then) {
+                        queue.push_back(then);
+                    }
                 }
             }
         }
         seen
+    }
+
+    /// What is left to prove after an event: a recovery deletes the old factors, and lifts a suspension.
+    fn after(self, event: Event) -> Self {
+        if event != Event::RecoveryRedeemed {
+            return self;
+        }
+        let gone = Self { password: false, totp: false, recovery_code: false, passkey: false, ..self };
+        Self { recovery: false, suspended: self.suspended && !counts_for_suspended(event), ..gone }
     }
 
     fn reaches_two_factors(self) -> bool {
@@ -106,7 +124,10 @@ fn bar_i6_level_2_is_reached_with_exactly_the_proofs_that_make_two_factors() {
         let two_factors = has.passkey || has.provider_two || (first && (has.totp || has.recovery_code));
         let newcomer = has.link && !has.set_up && has.enrols;
         let recovered = has.recovery && has.enrols;
-        assert_eq!(has.reaches_two_factors(), two_factors || newcomer || recovered, "{has:?}");
+        let by_oneself = !has.suspended && two_factors;
+        // A recovery lifts a suspension; whoever was invited and has an invitation still is a newcomer then.
+        let newcomer = newcomer && (!has.suspended || has.recovery);
+        assert_eq!(has.reaches_two_factors(), by_oneself || newcomer || recovered, "{has:?}");
     }
 }
 
@@ -180,6 +201,23 @@ fn bar_i6_a_recovery_lets_nobody_in_who_does_not_enrol_two_factors() {
 }
 
 #[test]
+fn bar_i6_whoever_has_all_factors_of_somebody_who_is_suspended_gets_nowhere_and_the_recovered_owner_in() {
+    let owned = Has {
+        password: true,
+        totp: true,
+        recovery_code: true,
+        passkey: true,
+        set_up: true,
+        ..Has::default()
+    };
+    assert!(owned.reaches_two_factors(), "the control");
+    let thief = Has { suspended: true, enrols: true, link: true, ..owned };
+    assert_eq!(thief.reaches(), HashSet::from([AuthState::Anonymous, AuthState::Ended]));
+    let owner = Has { set_up: true, suspended: true, enrols: true, recovery: true, ..Has::default() };
+    assert!(owner.reaches_two_factors());
+}
+
+#[test]
 fn a_newcomer_becomes_active_only_with_a_passkey_or_with_password_and_codes() {
     use FactorKind::{Passkey, Password, Totp};
     let begun = next(AuthState::Anonymous, Event::InviteAccepted { has_factors: false }).unwrap();
@@ -219,6 +257,7 @@ fn nothing_leads_on_from_a_session_that_has_ended() {
         provider_two: true,
         set_up: false,
         enrols: true,
+        suspended: false,
     };
     for event in everything.events() {
         assert!(next(AuthState::Ended, event).is_err(), "{event:?}");

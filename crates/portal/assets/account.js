@@ -15,6 +15,8 @@ const WORDS = {
   recovery_begun: "An administrator began to recover this account",
   recovery_approved: "Another administrator approved the recovery of this account",
   recovery_ended: "The recovery of this account ended",
+  devices_cleared: "An administrator took back that your devices are confirmed",
+  settings_changed: "Another administrator changed how people sign in",
   provider_linked: "This account was linked to the organisation's sign-in service",
   provider_changed: "An administrator set another sign-in service for the organisation",
 };
@@ -31,7 +33,9 @@ export async function loadAccount(sensitive) {
 async function loadNotices() {
   const { notices } = await get("/api/v1/notices");
   const unseen = notices.filter((notice) => !notice.seen);
-  at("notices").replaceChildren(...notices.slice(0, 10).map(noticeItem));
+  // Every new one is shown: the button says of all of them that they were seen.
+  const shown = notices.filter((notice, index) => index < 10 || !notice.seen);
+  at("notices").replaceChildren(...shown.map(noticeItem));
   at("notices-state").textContent = unseen.length ? `${unseen.length} new` : "Nothing new.";
   const button = at("notices-seen");
   button.hidden = unseen.length === 0;

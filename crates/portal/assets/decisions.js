@@ -26,8 +26,8 @@ function none(error) {
 function decision(text, about, page, action) {
   return button(text, `${text}: ${about}`, () => sensitive(async () => {
     await action();
-    done(`${about}: done.`);
     await page.reload();
+    done(`${about}: done.`);
   }));
 }
 

@@ -14,13 +14,28 @@ if (!token) {
 }
 
 onClick("begin", async () => {
-  if (token) await post("/api/v1/invites/accept", { token });
+  // Whoever goes on has a session that says how far they are; whether there are passwords here is said with the first step.
+  const step = token ? await post("/api/v1/invites/accept", { token }) : null;
+  if (step?.enrolled?.passwords === false) return passkeyOnly();
   show("password-step", "intro");
   at("password").focus();
 });
 
+/** Where the organisation signs in without passwords. */
+function passkeyOnly() {
+  at("passkey-title").textContent = "Set up a passkey";
+  at("passkey-text").textContent = "A passkey signs you in with your fingerprint, face or device PIN. It is the way in here: there are no passwords.";
+  at("passkey-later").hidden = true;
+  show("passkey-step", "intro", "password-step");
+}
+
 onSubmit("password-form", async () => {
-  await post("/api/v1/enrol/password", { password: at("password").value });
+  try {
+    await post("/api/v1/enrol/password", { password: at("password").value });
+  } catch (error) {
+    if (error.code === "passwords-not-used") return passkeyOnly();
+    throw error;
+  }
   at("password").value = "";
   const setup = await post("/api/v1/enrol/totp/begin");
   at("qr").src = `data:image/svg+xml;base64,${btoa(setup.qr_svg)}`;

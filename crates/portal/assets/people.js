@@ -8,7 +8,7 @@ import { at, button, done, line, onClick, onSubmit, say, show, sure } from "./pa
 
 const PAGE = 50;
 const STATES = { invited: "has not joined yet", active: "", suspended: "suspended", left: "has left" };
-const WHYS = { no_passkey: "no passkey", few_recovery_codes: "few recovery codes left", never_joined: "never joined" };
+const WHYS = { no_passkey: "no passkey", few_recovery_codes: "few recovery codes left", never_joined: "never joined", devices_cleared: "no confirmed device" };
 
 /** Every role that is given here, with what it is called. */
 const ROLES = new Map([...document.querySelectorAll("#invite-roles input")].map((box) => [box.value, box.dataset.title]));
@@ -30,11 +30,12 @@ function hand(text, secret) {
   show("hand");
 }
 
-/** A button that does something about a person, says so, and shows how things stand then. */
+/** A button that does something about a person, shows how things stand then, and says so: whoever reads it finds it as it is. */
 function act(text, person, action) {
   return button(text, `${text}: ${person.name}`, () => sensitive(async () => {
-    done((await action()) ?? `${person.name}: done.`);
+    const said = await action();
     await load();
+    done(said ?? `${person.name}: done.`);
   }));
 }
 
@@ -68,6 +69,7 @@ function acts(person) {
   if (person.status === "suspended") {
     all.push(act("End the suspension", person, () => post(`${path}/reinstate`)));
   }
+  if (person.status === "active") all.push(act("Their devices are lost", person, () => clearDevices(person, path)));
   if (person.status !== "invited") all.push(act("Recover the account", person, () => recover(person, path)));
   return [...all, letGo(person, path)];
 }
@@ -95,14 +97,19 @@ async function recover(person, path) {
   return `The recovery of ${person.name} is begun; ${person.name} can stop it.`;
 }
 
+async function clearDevices(person, path) {
+  await call("DELETE", `${path}/devices`);
+  return `No device of ${person.name} counts as confirmed any more, and all are signed out. The next one that signs in by passkey does.`;
+}
+
 function letGo(person, path) {
   const warning = "Their sessions, roles and invitations end for good. What they did stays on record.";
   return button("Let go", `Let go: ${person.name}`, async () => {
     if (!(await sure(`Let ${person.name} go?`, warning, "Let go"))) return;
     await sensitive(async () => {
       await call("DELETE", path);
-      done(`${person.name} has left.`);
       await load();
+      done(`${person.name} has left.`);
     });
   });
 }
@@ -131,7 +138,8 @@ onClick("invite-new", () => inviting(null));
 
 onSubmit("invite-form", () => sensitive(async () => {
   const roles = [...document.querySelectorAll("#invite-roles input:checked")].map((box) => box.value);
-  if (!roles.length) throw new Error("Choose what the person is to do: one role at least.");
+  // Whoever an identity provider added has roles that wait for them.
+  if (!roles.length && !invited) throw new Error("Choose what the person is to do: one role at least.");
   const who = at("invite-name").value;
   const made = invited
     ? await post(`/api/v1/people/${invited.id}/invite`, { roles })

@@ -4,6 +4,7 @@ import { call, get } from "./api.js";
 import { sensitive } from "./confirm.js";
 import { watchSession } from "./logoff.js";
 import { at, button, done, line, onClick, onSubmit, say } from "./page.js";
+import { loadTokens } from "./provisioning.js";
 import { loadService } from "./service.js";
 
 const ADDRESS = "/api/v1/settings/sign-in";
@@ -42,7 +43,11 @@ async function load() {
   makers = settings.makers;
   showMakers();
   at("confirmed-devices").checked = settings.confirmed_devices;
+  at("passwords").checked = settings.passwords;
   at("hold").value = settings.recovery_hold_hours;
+  const longer = settings.longer_hold;
+  at("longer-hold").hidden = !longer;
+  if (longer) at("longer-hold").textContent = `Until ${new Date(longer.until).toLocaleString()} it is still ${longer.hours} hours, so that nobody shortens it for a recovery under way.`;
   // Not before: whatever somebody chose meanwhile would be lost.
   at("settings-form").hidden = false;
 }
@@ -54,6 +59,7 @@ function decided() {
     passkeys: Object.fromEntries(strict),
     makers,
     confirmed_devices: at("confirmed-devices").checked,
+    passwords: at("passwords").checked,
     recovery_hold_hours: Number(at("hold").value),
   };
 }
@@ -65,7 +71,7 @@ onSubmit("settings-form", () => sensitive(async () => {
   at("done").scrollIntoView();
 }));
 
-sensitive(load).then(loadService).then(watchSession).catch((error) => {
+sensitive(() => Promise.all([load(), loadTokens(), loadService()])).then(watchSession).catch((error) => {
   if (error.status === 401) location.assign("/sign-in");
   else say(error.message);
 });

@@ -27,6 +27,7 @@ pub(crate) const FILES: &[(&str, &str, &str)] = &[
     ("confirm.js", SCRIPT, include_str!("../assets/confirm.js")),
     ("people.js", SCRIPT, include_str!("../assets/people.js")),
     ("decisions.js", SCRIPT, include_str!("../assets/decisions.js")),
+    ("provisioning.js", SCRIPT, include_str!("../assets/provisioning.js")),
     ("settings.js", SCRIPT, include_str!("../assets/settings.js")),
     ("apps.js", SCRIPT, include_str!("../assets/apps.js")),
     ("service.js", SCRIPT, include_str!("../assets/service.js")),

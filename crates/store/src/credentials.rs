@@ -1,17 +1,16 @@
 //! Passwords, code generators, passkeys, recovery codes.
 
-use carekeep_kernel::{CredentialId, PersonId, Timestamp};
+use carekeep_kernel::{CredentialId, PersonId, SessionId, Timestamp};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect, TryInsertResult,
-    sea_query::{Expr, OnConflict},
+    ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, sea_query::Expr,
 };
 use time::OffsetDateTime;
 
 use crate::{
     Answer, Store, StoreError,
-    columns::Digest,
+    columns::{Digest, Phc},
     entity::{passkey, password, recovery_code, totp},
+    sessions::{is_live, revoke_sessions},
 };
 
 /// What became of taking a factor away.
@@ -23,22 +22,31 @@ pub enum Removed {
     Absent,
     /// It is still there: without it the person could not sign in.
     LastFactors,
+    /// It is still there: the session that asked has ended meanwhile.
+    SessionOver,
 }
 
 impl Store {
-    /// Stores or replaces a password.
+    /// Whether a person has a password.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn put_password(&self, password: password::Model) -> Answer<()> {
-        let replace = OnConflict::column(password::Column::Person)
-            .update_columns([password::Column::Phc, password::Column::ChangedAt])
-            .to_owned();
-        password::Entity::insert(password.into_active_model())
-            .on_conflict(replace)
-            .exec_without_returning(&self.database)
+    pub async fn has_password(&self, person: PersonId) -> Answer<bool> {
+        Ok(password::Entity::find_by_id(person.as_uuid()).one(&self.database).await?.is_some())
+    }
+
+    /// Stores a password anew in place of the same one, hashed in another way; `false` when it was changed meanwhile.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn rehash_password(&self, new: password::Model, old: &Phc) -> Answer<bool> {
+        let changed = password::Entity::update_many()
+            .col_expr(password::Column::Phc, Expr::value(new.phc))
+            .filter(password::Column::Person.eq(new.person))
+            .filter(password::Column::Phc.eq(old.clone()))
+            .exec(&self.database)
             .await?;
-        Ok(())
+        Ok(changed.rows_affected == 1)
     }
 
     /// The confirmed, or the unconfirmed, code generator of a person.
@@ -68,35 +76,6 @@ impl Store {
             .await?;
         totp::Entity::insert(new.into_active_model()).exec_without_returning(&transaction).await?;
         Ok(transaction.commit().await?)
-    }
-
-    /// Confirms a code generator by its first step and deletes the one that it replaces; `false` when it is not
-    /// unconfirmed any more.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn confirm_totp(&self, id: CredentialId, step: i64, now: Timestamp) -> Answer<bool> {
-        let transaction = self.begin().await?;
-        let row = totp::Entity::find_by_id(id.as_uuid())
-            .filter(totp::Column::ConfirmedAt.is_null())
-            .lock_exclusive()
-            .one(&transaction)
-            .await?;
-        let Some(row) = row else {
-            transaction.rollback().await?;
-            return Ok(false);
-        };
-        totp::Entity::delete_many()
-            .filter(totp::Column::Person.eq(row.person))
-            .filter(totp::Column::Id.ne(row.id))
-            .exec(&transaction)
-            .await?;
-        let mut row = row.into_active_model();
-        row.confirmed_at = sea_orm::Set(Some(now.into()));
-        row.last_step = sea_orm::Set(Some(step));
-        row.update(&transaction).await?;
-        transaction.commit().await?;
-        Ok(true)
     }
 
     /// Uses a step of a code generator up; `false` when this or a later one was used already.
@@ -139,20 +118,6 @@ impl Store {
             .await?)
     }
 
-    /// Adds a passkey; `false` when the tenant has the credential id already.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn add_passkey(&self, new: passkey::Model) -> Answer<bool> {
-        let known = OnConflict::column(passkey::Column::CredentialId).do_nothing().to_owned();
-        let added = passkey::Entity::insert(new.into_active_model())
-            .on_conflict(known)
-            .try_insert()
-            .exec_without_returning(&self.database)
-            .await?;
-        Ok(matches!(added, TryInsertResult::Inserted(1)))
-    }
-
     /// Stores what changed by the use of a passkey, if its counter is still `old_counter`.
     ///
     /// # Errors
@@ -184,13 +149,22 @@ impl Store {
         Ok(renamed.rows_affected == 1)
     }
 
-    /// Deletes a passkey, unless the person could not sign in with two factors any more. Alone with the person: of two
-    /// deletions at once the second one sees the first.
+    /// Deletes a passkey, unless the person could not sign in with two factors any more, and ends all sessions but the one that
+    /// asks, which must still be live. Alone with the person: of two deletions at once the second one sees the first.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn remove_passkey(&self, person: PersonId, id: CredentialId) -> Answer<Removed> {
+    pub async fn remove_passkey(
+        &self,
+        (person, session): (PersonId, SessionId),
+        id: CredentialId,
+        now: Timestamp,
+    ) -> Answer<Removed> {
         let Some((transaction, _)) = self.begin_with(person).await? else { return Ok(Removed::Absent) };
+        if !is_live(&transaction, person, session).await? {
+            transaction.rollback().await?;
+            return Ok(Removed::SessionOver);
+        }
         let passkeys = passkey::Entity::find()
             .filter(passkey::Column::Person.eq(person.as_uuid()))
             .all(&transaction)
@@ -211,6 +185,7 @@ impl Store {
             .filter(passkey::Column::Id.eq(id.as_uuid()))
             .exec(&transaction)
             .await?;
+        revoke_sessions(&transaction, person, Some(session), now).await?;
         transaction.commit().await?;
         Ok(Removed::Done)
     }
@@ -238,25 +213,6 @@ impl Store {
             .exec(&self.database)
             .await?;
         Ok(used.rows_affected == 1)
-    }
-
-    /// Stores a new set of recovery codes in place of all earlier ones.
-    ///
-    /// # Errors
-    /// When the database does not answer, or the person is gone.
-    pub async fn replace_recovery_codes(
-        &self,
-        person: PersonId,
-        codes: Vec<recovery_code::Model>,
-    ) -> Answer<()> {
-        let (transaction, _) = self.begin_with(person).await?.ok_or_else(gone)?;
-        recovery_code::Entity::delete_many()
-            .filter(recovery_code::Column::Person.eq(person.as_uuid()))
-            .exec(&transaction)
-            .await?;
-        let codes = codes.into_iter().map(IntoActiveModel::into_active_model);
-        recovery_code::Entity::insert_many(codes).exec_without_returning(&transaction).await?;
-        Ok(transaction.commit().await?)
     }
 }
 

@@ -2,14 +2,17 @@
 
 use carekeep_kernel::{DeviceId, PersonId, SessionId, Timestamp};
 use sea_orm::{
-    ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
+    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::Expr,
 };
 use time::OffsetDateTime;
 
 use crate::{
     Answer, Store, StoreError,
     columns::{Digest, Private},
-    entity::{device, session},
+    entity::{device, notice, person, session},
+    notices::insert_notice,
+    sessions::revoke_sessions,
 };
 
 /// What became of confirming a device.
@@ -46,18 +49,36 @@ impl Store {
             .await?)
     }
 
-    /// Adds a device; of more than `most` the ones that were not seen for the longest time are forgotten. It is confirmed at
-    /// once if `first` is asked for and the person never confirmed one.
+    /// Whether a person ever confirmed a device, forgotten ones too.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn has_confirmed_device(&self, person: PersonId) -> Answer<bool> {
+        ever_confirmed(&self.database, person).await
+    }
+
+    /// Adds a device and tells the person; of more than `most` the ones that were not seen for the longest time are forgotten. It
+    /// is confirmed at once if `first` is asked for and the person never confirmed one.
     ///
     /// # Errors
     /// When the database does not answer, or the person is gone.
-    pub async fn add_device(&self, mut new: device::Model, first: bool, most: u64) -> Answer<()> {
+    pub async fn add_device(
+        &self,
+        mut new: device::Model,
+        first: bool,
+        notice: notice::Model,
+        most: u64,
+    ) -> Answer<()> {
         let (id, now) = (PersonId::from_uuid(new.person), new.first_seen_at);
         let gone = || StoreError { cause: "the person is gone".to_owned() };
         let (transaction, _) = self.begin_with(id).await?.ok_or_else(gone)?;
         let mine = || device::Entity::find().filter(device::Column::Person.eq(id.as_uuid()));
-        let confirmed = mine().filter(device::Column::ConfirmedAt.is_not_null()).one(&transaction).await?;
-        new.confirmed_at = (first && confirmed.is_none()).then_some(now);
+        let first = first && !ever_confirmed(&transaction, id).await?;
+        new.confirmed_at = first.then_some(now);
+        if first {
+            settle_cleared(&transaction, id).await?;
+        }
+        insert_notice(&transaction, notice).await?;
         device::Entity::insert(new.into_active_model()).exec_without_returning(&transaction).await?;
         let surplus = mine()
             .filter(device::Column::RevokedAt.is_null())
@@ -117,6 +138,19 @@ impl Store {
         Ok(renamed.rows_affected == 1)
     }
 
+    /// What would become of confirming a device; see [`Store::confirm_device`].
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn may_confirm_device(
+        &self,
+        person: PersonId,
+        id: DeviceId,
+        from: Option<DeviceId>,
+    ) -> Answer<Confirmed> {
+        may_confirm(&self.database, person, id, from).await
+    }
+
     /// Confirms a device of a person: the first one that they ever confirm from itself, a further one from a confirmed one.
     ///
     /// # Errors
@@ -129,21 +163,7 @@ impl Store {
         now: Timestamp,
     ) -> Answer<Confirmed> {
         let Some((transaction, _)) = self.begin_with(person).await? else { return Ok(Confirmed::Absent) };
-        let all = device::Entity::find()
-            .filter(device::Column::Person.eq(person.as_uuid()))
-            .all(&transaction)
-            .await?;
-        let is_confirmed = |one: &device::Model| one.confirmed_at.is_some();
-        let known = all.iter().any(|one| one.id == id.as_uuid() && one.revoked_at.is_none());
-        let from_confirmed = all.iter().any(|one| {
-            Some(one.id) == from.map(|from| from.as_uuid()) && is_confirmed(one) && one.revoked_at.is_none()
-        });
-        let first = !all.iter().any(is_confirmed) && from == Some(id);
-        let outcome = match (known, from_confirmed || first) {
-            (false, _) => Confirmed::Absent,
-            (true, false) => Confirmed::FromConfirmedOnly,
-            (true, true) => Confirmed::Done,
-        };
+        let outcome = may_confirm(&transaction, person, id, from).await?;
         if outcome == Confirmed::Done {
             device::Entity::update_many()
                 .col_expr(device::Column::ConfirmedAt, Expr::value(OffsetDateTime::from(now)))
@@ -151,9 +171,39 @@ impl Store {
                 .filter(device::Column::ConfirmedAt.is_null())
                 .exec(&transaction)
                 .await?;
+            settle_cleared(&transaction, person).await?;
         }
         transaction.commit().await?;
         Ok(outcome)
+    }
+
+    /// Takes the confirmation of all devices of a person back and ends all their sessions: the next device is confirmed as the first
+    /// one was. `false` when there is no such person.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn clear_devices(
+        &self,
+        person: PersonId,
+        notice: notice::Model,
+        now: Timestamp,
+    ) -> Answer<bool> {
+        let Some((transaction, _)) = self.begin_with(person).await? else { return Ok(false) };
+        device::Entity::update_many()
+            .col_expr(device::Column::ConfirmedAt, Expr::value(None::<OffsetDateTime>))
+            .filter(device::Column::Person.eq(person.as_uuid()))
+            .filter(device::Column::ConfirmedAt.is_not_null())
+            .exec(&transaction)
+            .await?;
+        person::Entity::update_many()
+            .col_expr(person::Column::DevicesClearedAt, Expr::value(OffsetDateTime::from(now)))
+            .filter(person::Column::Id.eq(person.as_uuid()))
+            .exec(&transaction)
+            .await?;
+        revoke_sessions(&transaction, person, None, now).await?;
+        insert_notice(&transaction, notice).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// Forgets a device of a person and ends its sessions, in one transaction; `false` when there is none.
@@ -182,4 +232,44 @@ impl Store {
         transaction.commit().await?;
         Ok(forgotten.rows_affected == 1)
     }
+}
+
+/// A device is confirmed again: nothing is awaited any more.
+async fn settle_cleared(database: &impl ConnectionTrait, id: PersonId) -> Answer<()> {
+    person::Entity::update_many()
+        .col_expr(person::Column::DevicesClearedAt, Expr::value(None::<OffsetDateTime>))
+        .filter(person::Column::Id.eq(id.as_uuid()))
+        .filter(person::Column::DevicesClearedAt.is_not_null())
+        .exec(database)
+        .await?;
+    Ok(())
+}
+
+async fn ever_confirmed(database: &impl ConnectionTrait, person: PersonId) -> Answer<bool> {
+    let confirmed = device::Entity::find()
+        .filter(device::Column::Person.eq(person.as_uuid()))
+        .filter(device::Column::ConfirmedAt.is_not_null())
+        .limit(1);
+    Ok(confirmed.one(database).await?.is_some())
+}
+
+async fn may_confirm(
+    database: &impl ConnectionTrait,
+    person: PersonId,
+    id: DeviceId,
+    from: Option<DeviceId>,
+) -> Answer<Confirmed> {
+    let own = device::Entity::find().filter(device::Column::Person.eq(person.as_uuid()));
+    let all = own.all(database).await?;
+    let is_confirmed = |one: &device::Model| one.confirmed_at.is_some();
+    let known = all.iter().any(|one| one.id == id.as_uuid() && one.revoked_at.is_none());
+    let from_confirmed = all.iter().any(|one| {
+        Some(one.id) == from.map(|from| from.as_uuid()) && is_confirmed(one) && one.revoked_at.is_none()
+    });
+    let first = !all.iter().any(is_confirmed) && from == Some(id);
+    Ok(match (known, from_confirmed || first) {
+        (false, _) => Confirmed::Absent,
+        (true, false) => Confirmed::FromConfirmedOnly,
+        (true, true) => Confirmed::Done,
+    })
 }

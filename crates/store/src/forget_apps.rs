@@ -48,9 +48,16 @@ impl Store {
     /// When the database does not answer.
     pub async fn forget_apps(&self, over: Over) -> Answer<()> {
         let [now, idle, ended] = [over.now, over.idle, over.ended].map(OffsetDateTime::from);
-        forget!(self, oauth_code, TokenHash, oauth_code::Column::ExpiresAt.lt(now));
+        // What was used once stays with its grant: whoever presents it again ends that (RFC 9700 section 4.14.2).
+        let unused = Condition::all()
+            .add(oauth_code::Column::ExpiresAt.lt(now))
+            .add(oauth_code::Column::UsedAt.is_null());
+        forget!(self, oauth_code, TokenHash, unused);
         forget!(self, oauth_launch, TokenHash, oauth_launch::Column::ExpiresAt.lt(now));
-        forget!(self, oauth_token, TokenHash, oauth_token::Column::ExpiresAt.lt(now));
+        let unused = Condition::all()
+            .add(oauth_token::Column::ExpiresAt.lt(now))
+            .add(oauth_token::Column::UsedAt.is_null());
+        forget!(self, oauth_token, TokenHash, unused);
         forget!(self, oauth_assertion, Jti, oauth_assertion::Column::ExpiresAt.lt(now));
         forget!(self, oauth_signing_key, Id, oauth_signing_key::Column::RetiredAt.lt(ended));
         // With all that hangs on it.

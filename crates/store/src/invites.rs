@@ -33,11 +33,12 @@ impl Store {
     }
 
     /// Marks an invitation as accepted, if it is open and the person was never activated; deletes what an earlier,
-    /// unfinished enrolment left behind.
+    /// unfinished enrolment left behind, and adds the session that begins with it.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn accept_invite(&self, id: InviteId, person: PersonId, now: Timestamp) -> Answer<bool> {
+    pub async fn accept_invite(&self, id: InviteId, session: session::Model, now: Timestamp) -> Answer<bool> {
+        let person = PersonId::from_uuid(session.person);
         let Some((transaction, row)) = self.begin_with(person).await? else { return Ok(false) };
         let accepted = invite::Entity::update_many()
             .col_expr(invite::Column::AcceptedAt, Expr::value(OffsetDateTime::from(now)))
@@ -52,6 +53,7 @@ impl Store {
             return Ok(false);
         }
         clear_factors(&transaction, person.as_uuid()).await?;
+        session::Entity::insert(session.into_active_model()).exec_without_returning(&transaction).await?;
         transaction.commit().await?;
         Ok(true)
     }

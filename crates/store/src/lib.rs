@@ -12,6 +12,7 @@ pub mod columns;
 mod connection;
 mod credentials;
 mod devices;
+mod enrolment;
 pub mod entity;
 mod error;
 mod factors;
@@ -39,15 +40,17 @@ use crate::connection::{Connections, Transaction};
 
 pub use credentials::Removed;
 pub use devices::Confirmed;
+pub use enrolment::{FactorChange, NewFactor, Written};
 pub use error::StoreError;
 pub use factors::FactorCount;
 pub use forget_apps::Over;
 pub use membership::{Changed, NewGrant};
-pub use oauth::Once;
+pub use oauth::{Granted, Once};
 pub use people::{Member, Names};
 pub use provisioning::Change;
 pub use recoveries::Approval;
 pub use role_requests::Decided;
+pub use sign_in_settings::SignedOut;
 pub use staff::{Compare, Staff, Which};
 
 /// The answer of every method here.

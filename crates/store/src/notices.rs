@@ -2,7 +2,8 @@
 
 use carekeep_kernel::{PersonId, Timestamp};
 use sea_orm::{
-    ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
+    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::Expr,
 };
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -15,8 +16,7 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn add_notice(&self, new: notice::Model) -> Answer<()> {
-        notice::Entity::insert(new.into_active_model()).exec_without_returning(&self.database).await?;
-        Ok(())
+        insert_notice(&self.database, new).await
     }
 
     /// The notices of a person, the newest first, at most `limit`.
@@ -46,4 +46,9 @@ impl Store {
             .await?;
         Ok(())
     }
+}
+
+pub(crate) async fn insert_notice(database: &impl ConnectionTrait, new: notice::Model) -> Answer<()> {
+    notice::Entity::insert(new.into_active_model()).exec_without_returning(database).await?;
+    Ok(())
 }

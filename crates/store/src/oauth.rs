@@ -1,6 +1,6 @@
 //! Apps, what people allowed them, and what they hold.
 
-use carekeep_kernel::{PersonId, Timestamp};
+use carekeep_kernel::{PersonId, SessionId, Timestamp};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
     TryInsertResult,
@@ -17,6 +17,7 @@ use crate::{
         person, provisioning_token,
     },
     people::insert_grant,
+    sessions::is_live,
 };
 
 /// What is used up when tokens are given for it.
@@ -28,6 +29,17 @@ pub enum Once<'a> {
     Refresh(&'a [u8; 32]),
     /// Nothing: a program that acts by itself.
     Nothing,
+}
+
+/// What became of adding a grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Granted {
+    /// It is there.
+    Done,
+    /// Nothing was added: the launch was used before.
+    LaunchUsed,
+    /// Nothing was added: the session in which it was allowed has ended, or the person may not act any more.
+    SessionOver,
 }
 
 fn digest(hash: &[u8; 32]) -> Digest {
@@ -179,17 +191,30 @@ impl Store {
             .await?)
     }
 
-    /// Adds what a person allowed, with the code for it. Uses up the launch that it was asked for with; `false`, with nothing added, when that was used before.
+    /// Adds what a person allowed in a session, with the code for it, alone with the person; `session` is `None` for a program that
+    /// acts by itself. Uses up the launch that it was asked for with.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn add_grant(
         &self,
         new: oauth_grant::Model,
+        session: Option<SessionId>,
         code: Option<oauth_code::Model>,
         launch: Option<&[u8; 32]>,
-    ) -> Answer<bool> {
-        let (transaction, began) = (self.begin().await?, new.created_at);
+    ) -> Answer<Granted> {
+        let (person, began) = (PersonId::from_uuid(new.person), new.created_at);
+        let Some((transaction, row)) = self.begin_with(person).await? else {
+            return Ok(Granted::SessionOver);
+        };
+        let over = match session {
+            Some(session) => !is_live(&transaction, person, session).await?,
+            None => false,
+        };
+        if over || row.suspended_at.is_some() || row.left_at.is_some() {
+            transaction.rollback().await?;
+            return Ok(Granted::SessionOver);
+        }
         if let Some(launch) = launch {
             let used = oauth_launch::Entity::update_many()
                 .col_expr(oauth_launch::Column::UsedAt, Expr::value(began))
@@ -197,7 +222,7 @@ impl Store {
                 .filter(oauth_launch::Column::UsedAt.is_null());
             if used.exec(&transaction).await?.rows_affected != 1 {
                 transaction.rollback().await?;
-                return Ok(false);
+                return Ok(Granted::LaunchUsed);
             }
         }
         oauth_grant::Entity::insert(new.into_active_model()).exec_without_returning(&transaction).await?;
@@ -205,7 +230,7 @@ impl Store {
             oauth_code::Entity::insert(code.into_active_model()).exec_without_returning(&transaction).await?;
         }
         transaction.commit().await?;
-        Ok(true)
+        Ok(Granted::Done)
     }
 
     /// A grant.
@@ -328,6 +353,8 @@ impl Store {
         oauth_token::Entity::delete_many()
             .filter(oauth_token::Column::OauthGrant.eq(grant))
             .filter(oauth_token::Column::ExpiresAt.lt(at))
+            // A used one stays: whoever presents it again ends the family.
+            .filter(oauth_token::Column::UsedAt.is_null())
             .exec(&transaction)
             .await?;
         oauth_token::Entity::insert_many(tokens.into_iter().map(IntoActiveModel::into_active_model))

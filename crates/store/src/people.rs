@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::{
     Answer, Store,
     columns::Sealed,
+    connection::Transaction,
     entity::{invite, password, person, role_grant},
 };
 
@@ -145,47 +146,38 @@ impl Store {
         let roles = |id: Uuid| grants.iter().filter(|g| g.person == id).map(|g| g.role.clone()).collect();
         Ok(people.into_iter().map(|person| Member { roles: roles(person.id), person }).collect())
     }
+}
 
-    /// Notes that the person has two factors, and grants the roles of the invitation that led there. Only the first time
-    /// counts: a role that was taken away later does not come back. `false` when no invitation counts any more. `new_id` makes
-    /// the ids of the grants.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn activate(
-        &self,
-        id: PersonId,
-        now: Timestamp,
-        new_id: &(dyn Fn() -> Uuid + Send + Sync),
-    ) -> Answer<bool> {
-        let Some((transaction, row)) = self.begin_with(id).await? else { return Ok(false) };
-        if row.activated_at.is_some() {
-            transaction.rollback().await?;
-            return Ok(true);
-        }
-        person::Entity::update_many()
-            .col_expr(person::Column::ActivatedAt, Expr::value(OffsetDateTime::from(now)))
-            .col_expr(person::Column::ChangedAt, Expr::value(OffsetDateTime::from(now)))
-            .filter(person::Column::Id.eq(id.as_uuid()))
-            .exec(&transaction)
-            .await?;
-        let accepted = invite::Entity::find()
-            .filter(invite::Column::Person.eq(id.as_uuid()))
-            .filter(invite::Column::AcceptedAt.is_not_null())
-            .filter(invite::Column::WithdrawnAt.is_null())
-            .order_by_desc(invite::Column::AcceptedAt)
-            .one(&transaction)
-            .await?;
-        let Some(accepted) = accepted.filter(|_| row.left_at.is_none()) else {
-            transaction.rollback().await?;
-            return Ok(false);
-        };
-        for row in grants_of(&accepted, now, new_id) {
-            insert_grant(&transaction, row).await?;
-        }
-        transaction.commit().await?;
-        Ok(true)
+/// Notes that the person has two factors, and grants the roles of the invitation that led there, in a transaction that is alone
+/// with the person. Only the first time counts: a role that was taken away later does not come back. `false` when no invitation
+/// counts any more. `new_id` makes the ids of the grants.
+pub(crate) async fn activate(
+    transaction: &Transaction,
+    row: &person::Model,
+    now: Timestamp,
+    new_id: &(dyn Fn() -> Uuid + Send + Sync),
+) -> Answer<bool> {
+    if row.activated_at.is_some() {
+        return Ok(true);
     }
+    person::Entity::update_many()
+        .col_expr(person::Column::ActivatedAt, Expr::value(OffsetDateTime::from(now)))
+        .col_expr(person::Column::ChangedAt, Expr::value(OffsetDateTime::from(now)))
+        .filter(person::Column::Id.eq(row.id))
+        .exec(transaction)
+        .await?;
+    let accepted = invite::Entity::find()
+        .filter(invite::Column::Person.eq(row.id))
+        .filter(invite::Column::AcceptedAt.is_not_null())
+        .filter(invite::Column::WithdrawnAt.is_null())
+        .order_by_desc(invite::Column::AcceptedAt)
+        .one(transaction)
+        .await?;
+    let Some(accepted) = accepted.filter(|_| row.left_at.is_none()) else { return Ok(false) };
+    for row in grants_of(&accepted, now, new_id) {
+        insert_grant(transaction, row).await?;
+    }
+    Ok(true)
 }
 
 /// Whether a unique index has it already.

@@ -13,8 +13,9 @@ use crate::{
     Answer, Store,
     columns::Digest,
     connection::Transaction,
-    entity::{account_recovery, device, oauth_grant},
+    entity::{account_recovery, device, notice, oauth_grant, person, session},
     invites::delete_factors,
+    notices::insert_notice,
     sessions::revoke_sessions,
 };
 
@@ -33,12 +34,13 @@ pub struct Approval {
 }
 
 impl Store {
-    /// Adds a recovery; `false` when one is open for the person. One that has lapsed makes way.
+    /// Adds a recovery and tells the person; `false` when one is open for them. One that has lapsed makes way.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn add_recovery(&self, new: account_recovery::Model) -> Answer<bool> {
+    pub async fn add_recovery(&self, new: account_recovery::Model, notice: notice::Model) -> Answer<bool> {
         use account_recovery::Column;
+        let transaction = self.begin().await?;
         let lapsed = Condition::any()
             .add(Condition::all().add(Column::ApprovedAt.is_null()).add(Column::ExpiresAt.lte(new.begun_at)))
             .add(Column::ClosesAt.lte(new.begun_at));
@@ -48,15 +50,15 @@ impl Store {
             .filter(Column::Person.eq(new.person))
             .filter(Column::EndedAt.is_null())
             .filter(lapsed)
-            .exec(&self.database)
+            .exec(&transaction)
             .await?;
         let open = OnConflict::new().do_nothing().to_owned();
         let added = account_recovery::Entity::insert(new.into_active_model())
             .on_conflict(open)
             .try_insert()
-            .exec_without_returning(&self.database)
+            .exec_without_returning(&transaction)
             .await?;
-        Ok(matches!(added, TryInsertResult::Inserted(1)))
+        told_if(matches!(added, TryInsertResult::Inserted(1)), transaction, notice).await
     }
 
     /// A recovery.
@@ -97,12 +99,13 @@ impl Store {
         Ok(open.all(&self.database).await?)
     }
 
-    /// Approves a recovery, once; `false` when it is not open any more, or was begun by or is for the very person.
+    /// Approves a recovery, once, and tells the person; `false` when it is not open any more, or was begun by or is for the very person.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn approve_recovery(&self, id: Uuid, yes: Approval) -> Answer<bool> {
+    pub async fn approve_recovery(&self, id: Uuid, yes: Approval, notice: notice::Model) -> Answer<bool> {
         use account_recovery::Column;
+        let transaction = self.begin().await?;
         let at = |moment: Timestamp| Expr::value(OffsetDateTime::from(moment));
         let approved = account_recovery::Entity::update_many()
             .col_expr(Column::ApprovedBy, Expr::value(yes.by.as_uuid()))
@@ -116,34 +119,49 @@ impl Store {
             .filter(Column::ExpiresAt.gt(OffsetDateTime::from(yes.at)))
             .filter(Column::BegunBy.ne(yes.by.as_uuid()))
             .filter(Column::Person.ne(yes.by.as_uuid()))
-            .exec(&self.database)
+            .exec(&transaction)
             .await?;
-        Ok(approved.rows_affected == 1)
+        told_if(approved.rows_affected == 1, transaction, notice).await
     }
 
-    /// Ends a recovery that was not used; `false` when it has ended.
+    /// Ends a recovery that was not used, and tells the person; `false` when it has ended.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn end_recovery(&self, id: Uuid, outcome: &str, now: Timestamp) -> Answer<bool> {
+    pub async fn end_recovery(
+        &self,
+        id: Uuid,
+        outcome: &str,
+        notice: notice::Model,
+        now: Timestamp,
+    ) -> Answer<bool> {
         use account_recovery::Column;
+        let transaction = self.begin().await?;
         let ended = account_recovery::Entity::update_many()
             .col_expr(Column::EndedAt, Expr::value(OffsetDateTime::from(now)))
             .col_expr(Column::Outcome, Expr::value(outcome))
             .filter(Column::Id.eq(id))
             .filter(Column::EndedAt.is_null())
-            .exec(&self.database)
+            .exec(&transaction)
             .await?;
-        Ok(ended.rows_affected == 1)
+        told_if(ended.rows_affected == 1, transaction, notice).await
     }
 
     /// Uses a recovery, once: the factors of the person are gone, and their sessions, devices and what they allowed apps end,
-    /// in one transaction; `false` when it is not open, not yet, or not any more, or the person may not sign in.
+    /// a suspension is lifted, and the session begins that sets up new ones, in one transaction; `false` when it is not open, not yet, or not any more, or
+    /// the person has left.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn use_recovery(&self, id: Uuid, person: PersonId, now: Timestamp) -> Answer<bool> {
+    pub async fn use_recovery(
+        &self,
+        id: Uuid,
+        session: session::Model,
+        notice: notice::Model,
+        now: Timestamp,
+    ) -> Answer<bool> {
         use account_recovery::Column;
+        let person = PersonId::from_uuid(session.person);
         let Some((transaction, row)) = self.begin_with(person).await? else { return Ok(false) };
         let moment = OffsetDateTime::from(now);
         let used = account_recovery::Entity::update_many()
@@ -156,10 +174,17 @@ impl Store {
             .filter(Column::ClosesAt.gt(moment))
             .exec(&transaction)
             .await?;
-        if used.rows_affected != 1 || row.suspended_at.is_some() || row.left_at.is_some() {
+        if used.rows_affected != 1 || row.left_at.is_some() {
             transaction.rollback().await?;
             return Ok(false);
         }
+        // A suspension ends the recoveries that were under way: this one was decided on by two who knew of it.
+        person::Entity::update_many()
+            .col_expr(person::Column::SuspendedAt, Expr::value(None::<OffsetDateTime>))
+            .filter(person::Column::Id.eq(person.as_uuid()))
+            .filter(person::Column::SuspendedAt.is_not_null())
+            .exec(&transaction)
+            .await?;
         delete_factors(&transaction, person.as_uuid()).await?;
         revoke_sessions(&transaction, person, None, now).await?;
         device::Entity::update_many()
@@ -175,9 +200,22 @@ impl Store {
             .filter(oauth_grant::Column::RevokedAt.is_null())
             .exec(&transaction)
             .await?;
+        session::Entity::insert(session.into_active_model()).exec_without_returning(&transaction).await?;
+        insert_notice(&transaction, notice).await?;
         transaction.commit().await?;
         Ok(true)
     }
+}
+
+/// Commits what happened together with telling the person, or nothing if it did not happen.
+async fn told_if(happened: bool, transaction: Transaction, notice: notice::Model) -> Answer<bool> {
+    if happened {
+        insert_notice(&transaction, notice).await?;
+        transaction.commit().await?;
+    } else {
+        transaction.rollback().await?;
+    }
+    Ok(happened)
 }
 
 /// Ends the recoveries that a person began, approved or would be let in by.

@@ -55,22 +55,7 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn replace_session(&self, new: session::Model, old: &[u8; 32]) -> Answer<bool> {
-        let changed = session::Entity::update_many()
-            .col_expr(session::Column::TokenHash, Expr::value(new.token_hash))
-            .col_expr(session::Column::State, Expr::value(new.state))
-            .col_expr(session::Column::Detail, Expr::value(new.detail))
-            .col_expr(session::Column::Aal, Expr::value(new.aal))
-            .col_expr(session::Column::CreatedAt, Expr::value(new.created_at))
-            .col_expr(session::Column::LastSeenAt, Expr::value(new.last_seen_at))
-            .col_expr(session::Column::FactorAt, Expr::value(new.factor_at))
-            .col_expr(session::Column::Factors, Expr::value(new.factors))
-            .col_expr(session::Column::Device, Expr::value(new.device))
-            .filter(session::Column::Id.eq(new.id))
-            .filter(session::Column::TokenHash.eq(Digest(old.to_vec())))
-            .filter(session::Column::RevokedAt.is_null())
-            .exec(&self.database)
-            .await?;
-        Ok(changed.rows_affected == 1)
+        replace_session(&self.database, new, old).await
     }
 
     /// Writes the last use of a session; never an earlier one over a later one.
@@ -129,6 +114,41 @@ impl Store {
     ) -> Answer<u64> {
         revoke_sessions(&self.database, person, but, now).await
     }
+}
+
+pub(crate) async fn replace_session(
+    database: &impl ConnectionTrait,
+    new: session::Model,
+    old: &[u8; 32],
+) -> Answer<bool> {
+    let changed = session::Entity::update_many()
+        .col_expr(session::Column::TokenHash, Expr::value(new.token_hash))
+        .col_expr(session::Column::State, Expr::value(new.state))
+        .col_expr(session::Column::Detail, Expr::value(new.detail))
+        .col_expr(session::Column::Aal, Expr::value(new.aal))
+        .col_expr(session::Column::CreatedAt, Expr::value(new.created_at))
+        .col_expr(session::Column::LastSeenAt, Expr::value(new.last_seen_at))
+        .col_expr(session::Column::FactorAt, Expr::value(new.factor_at))
+        .col_expr(session::Column::Factors, Expr::value(new.factors))
+        .col_expr(session::Column::Device, Expr::value(new.device))
+        .filter(session::Column::Id.eq(new.id))
+        .filter(session::Column::TokenHash.eq(Digest(old.to_vec())))
+        .filter(session::Column::RevokedAt.is_null())
+        .exec(database)
+        .await?;
+    Ok(changed.rows_affected == 1)
+}
+
+/// Whether a session of a person was not ended. Asked alone with the person.
+pub(crate) async fn is_live(
+    database: &impl ConnectionTrait,
+    person: PersonId,
+    id: SessionId,
+) -> Answer<bool> {
+    let live = session::Entity::find_by_id(id.as_uuid())
+        .filter(session::Column::Person.eq(person.as_uuid()))
+        .filter(session::Column::RevokedAt.is_null());
+    Ok(live.one(database).await?.is_some())
 }
 
 pub(crate) async fn revoke_sessions(

@@ -3,13 +3,36 @@
 use carekeep_kernel::{PersonId, SessionId};
 use sea_orm::{
     ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    sea_query::{Expr, OnConflict},
+    sea_query::{Expr, OnConflict, SimpleExpr},
 };
 
 use crate::{
     Answer, Store,
-    entity::{invite, role_grant, session, sign_in_settings},
+    entity::{invite, notice, person, role_grant, session, sign_in_settings},
+    notices::insert_notice,
 };
+
+/// Whose sessions end with a decision.
+#[derive(Debug, Clone, Copy)]
+pub enum SignedOut<'a> {
+    /// Of those who hold one of these roles.
+    Holders(&'a [String]),
+    /// Of everybody.
+    Everybody,
+}
+
+impl SignedOut<'_> {
+    fn condition(self) -> SimpleExpr {
+        let Self::Holders(roles) = self else { return session::Column::Id.is_not_null() };
+        let holders = role_grant::Entity::find()
+            .select_only()
+            .column(role_grant::Column::Person)
+            .filter(role_grant::Column::Role.is_in(roles.iter().map(String::as_str)))
+            .filter(role_grant::Column::RevokedAt.is_null())
+            .into_query();
+        session::Column::Person.in_subquery(holders)
+    }
+}
 
 impl Store {
     /// What the tenant decided; `None` when it never did.
@@ -20,7 +43,28 @@ impl Store {
         Ok(sign_in_settings::Entity::find().one(&self.database).await?)
     }
 
-    /// Stores what the tenant decided, and ends the sessions of everybody who holds one of the roles `tightened`, all but
+    /// Who holds a role and may sign in.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn active_holders(&self, role: &str) -> Answer<Vec<PersonId>> {
+        let grants = role_grant::Entity::find()
+            .select_only()
+            .column(role_grant::Column::Person)
+            .filter(role_grant::Column::Role.eq(role))
+            .filter(role_grant::Column::RevokedAt.is_null())
+            .into_query();
+        let people = person::Entity::find()
+            .filter(person::Column::Id.in_subquery(grants))
+            .filter(person::Column::ActivatedAt.is_not_null())
+            .filter(person::Column::SuspendedAt.is_null())
+            .filter(person::Column::LeftAt.is_null())
+            .all(&self.database)
+            .await?;
+        Ok(people.into_iter().map(|person| PersonId::from_uuid(person.id)).collect())
+    }
+
+    /// Stores what the tenant decided, with the notices about it, and ends the sessions of those for whom less counts than before, all but
     /// `but`, in one transaction: who is in by what counts no more has to come in anew.
     ///
     /// # Errors
@@ -28,8 +72,9 @@ impl Store {
     pub async fn put_sign_in_settings(
         &self,
         settings: sign_in_settings::Model,
-        tightened: &[String],
+        out: SignedOut<'_>,
         but: SessionId,
+        notices: Vec<notice::Model>,
     ) -> Answer<()> {
         use sign_in_settings::Column;
         let (transaction, now) = (self.begin().await?, settings.changed_at);
@@ -38,7 +83,10 @@ impl Store {
                 Column::Passkeys,
                 Column::Makers,
                 Column::ConfirmedDevices,
+                Column::Passwords,
                 Column::RecoveryHoldHours,
+                Column::LongerHoldHours,
+                Column::LongerHoldUntil,
                 Column::ChangedBy,
                 Column::ChangedAt,
             ])
@@ -47,15 +95,12 @@ impl Store {
             .on_conflict(replace)
             .exec_without_returning(&transaction)
             .await?;
-        let holders = role_grant::Entity::find()
-            .select_only()
-            .column(role_grant::Column::Person)
-            .filter(role_grant::Column::Role.is_in(tightened.iter().map(String::as_str)))
-            .filter(role_grant::Column::RevokedAt.is_null())
-            .into_query();
+        for told in notices {
+            insert_notice(&transaction, told).await?;
+        }
         session::Entity::update_many()
             .col_expr(session::Column::RevokedAt, Expr::value(now))
-            .filter(session::Column::Person.in_subquery(holders))
+            .filter(out.condition())
             .filter(session::Column::RevokedAt.is_null())
             .filter(session::Column::Id.ne(but.as_uuid()))
             .exec(&transaction)

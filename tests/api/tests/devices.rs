@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{Clinic, Member, Program};
+use crate::support::{Clinic, Member, Program, settings};
 
 const DEVICES: &str = "/api/v1/devices";
 const NEW: Option<&str> = Some("new");
@@ -100,7 +100,7 @@ async fn i8_where_the_tenant_asks_for_it_charts_are_for_confirmed_devices() {
     elsewhere.get(&chart).await.expect(StatusCode::OK);
 
     admin.program = clinic.sign_in(&admin).await;
-    let body = json!({"confirmed_devices": true});
+    let body = settings(&json!({"confirmed_devices": true}));
     admin.program.send(Method::PUT, "/api/v1/settings/sign-in", &body).await.expect(StatusCode::NO_CONTENT);
     elsewhere.within_a_second(&chart, StatusCode::FORBIDDEN).await;
     let refused = elsewhere.get(&chart).await;
@@ -151,5 +151,68 @@ async fn i8_a_person_who_never_confirmed_a_device_confirms_the_first_with_a_fres
     phone.post("/api/v1/sign-in/totp", &json!({"code": code})).await.expect(StatusCode::OK);
     act(&mut phone, Method::POST, &format!("{id}/confirm")).await.expect(StatusCode::NO_CONTENT);
     assert!(current(&devices(&mut phone).await)["confirmed"].is_string());
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn i8_who_lost_all_confirmed_devices_is_helped_by_an_administrator_and_confirms_anew_by_passkey() {
+    let clinic = Clinic::open().await;
+    let mut admin = clinic.admin().await;
+    let mut doctor = member_from(&clinic, &mut admin, "dr.lost").await;
+    let key = crate::soft_keys::Key::bound();
+    let begun = doctor.program.post("/api/v1/enrol/passkey/begin", &Value::Null).await.expect(StatusCode::OK);
+    let made = key.register(&begun, &clinic.origin("acme"));
+    doctor.program.post("/api/v1/enrol/passkey/finish", &made).await.expect(StatusCode::OK);
+    let codes =
+        doctor.program.post("/api/v1/enrol/recovery-codes", &Value::Null).await.expect(StatusCode::OK);
+    let by_passkey = async || {
+        let mut program = Program { device: Some("new".to_owned()), ..clinic.program("acme") };
+        let begun = program.post("/api/v1/sign-in/passkey/begin", &Value::Null).await.expect(StatusCode::OK);
+        let signed = key.sign(&begun, &clinic.origin("acme"), &doctor.id);
+        program.post("/api/v1/sign-in/passkey/finish", &signed).await.expect(StatusCode::OK);
+        program
+    };
+    // The control: before, a passkey on another device confirms nothing.
+    assert!(current(&devices(&mut by_passkey().await).await)["confirmed"].is_null());
+
+    let path = format!("/api/v1/people/{}/devices", doctor.id);
+    let own = format!("/api/v1/people/{}/devices", admin.id);
+    admin.program = clinic.sign_in(&admin).await;
+    for (program, path) in [(&mut doctor.program, &path), (&mut admin.program, &own)] {
+        let refused = program.send(Method::DELETE, path, &Value::Null).await;
+        assert_eq!((refused.status, refused.code()), (StatusCode::FORBIDDEN, "forbidden"));
+    }
+    clinic.clock.advance(std::time::Duration::from_secs(6 * 60));
+    let stale = admin.program.send(Method::DELETE, &path, &Value::Null).await;
+    assert_eq!(stale.code(), "fresh-factor-needed");
+    admin.program = clinic.sign_in(&admin).await;
+    admin.program.send(Method::DELETE, &path, &Value::Null).await.expect(StatusCode::NO_CONTENT);
+    doctor.program.within_a_second("/api/v1/me", StatusCode::UNAUTHORIZED).await;
+
+    // A recovery code alone confirms nothing, neither by itself nor when asked.
+    let mut program = Program { device: Some("new".to_owned()), ..clinic.program("acme") };
+    let words = json!({"login": doctor.login, "password": crate::support::PASSWORD});
+    program.post("/api/v1/sign-in/password", &words).await.expect(StatusCode::OK);
+    let code = json!({"code": codes["codes"][0]});
+    program.post("/api/v1/sign-in/recovery-code", &code).await.expect(StatusCode::OK);
+    let seen = devices(&mut program).await;
+    assert!(seen.iter().all(|device| device["confirmed"].is_null()), "{seen:?}");
+    let id = current(&seen)["id"].as_str().unwrap().to_owned();
+    let refused = act(&mut program, Method::POST, &format!("{id}/confirm")).await;
+    assert_eq!(refused.code(), "sign-in-unfinished");
+    let weak = admin.program.get("/api/v1/people/weak-factors").await.expect(StatusCode::OK);
+    assert!(weak.to_string().contains("devices_cleared"), "{weak}");
+
+    let mut back = by_passkey().await;
+    assert!(current(&devices(&mut back).await)["confirmed"].is_string());
+    let told = back.get("/api/v1/notices").await.expect(StatusCode::OK).to_string();
+    assert!(told.contains("devices_cleared"), "{told}");
+    let weak = admin.program.get("/api/v1/people/weak-factors").await.expect(StatusCode::OK);
+    assert!(!weak.to_string().contains("devices_cleared"), "{weak}");
+    // And that was the one: the next device is confirmed from it.
+    assert!(current(&devices(&mut by_passkey().await).await)["confirmed"].is_null());
+    let actions: Vec<String> = clinic.entries().await.into_iter().map(|entry| entry.action).collect();
+    let confirmed = actions.iter().filter(|action| *action == "confirm_device").count();
+    assert_eq!(confirmed, 2, "the first device and the one after the clearing, each with an entry");
     clinic.close().await;
 }

@@ -54,6 +54,13 @@ async fn i13_what_happens_to_an_account_is_told_to_its_person_and_to_nobody_else
     let now = notices(&mut phone).await;
     assert_eq!(words(&now)[0].0, "recovery_code_used");
     assert_eq!(words(&now).iter().filter(|(kind, _)| kind == "new_device").count(), 1);
+    // Whoever used it cannot say that it was seen; whoever has two factors can.
+    let until = json!({"until": now[0]["id"]});
+    let refused = program.post("/api/v1/notices/seen", &until).await;
+    assert_eq!(refused.code(), "sign-in-unfinished");
+    assert_eq!(notices(&mut phone).await[0]["seen"], false);
+    phone.post("/api/v1/notices/seen", &until).await.expect(StatusCode::NO_CONTENT);
+    assert_eq!(notices(&mut phone).await[0]["seen"], true);
     assert!(!words(&notices(&mut admin.program).await).iter().any(|(kind, _)| kind == "recovery_code_used"));
     clinic.close().await;
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     soft_keys::{Key, Maker},
-    support::{Clinic, Member, Program},
+    support::{Clinic, Member, PASSWORD, Program, settings},
 };
 
 const SETTINGS: &str = "/api/v1/settings/sign-in";
@@ -19,7 +19,7 @@ async fn settle(
     makers: Value,
 ) -> crate::support::Answer {
     admin.program = clinic.sign_in(admin).await;
-    let body = json!({"passkeys": passkeys, "makers": makers});
+    let body = settings(&json!({"passkeys": passkeys, "makers": makers}));
     admin.program.send(Method::PUT, SETTINGS, &body).await
 }
 
@@ -162,7 +162,7 @@ async fn i1_settings_are_an_administrators_are_on_record_and_lock_nobody_out_who
     let shown = admin.program.get(SETTINGS).await.expect(StatusCode::OK);
     assert_eq!(
         shown,
-        json!({"passkeys": {"tenant_admin": "device-bound"}, "makers": [], "confirmed_devices": false, "recovery_hold_hours": 24})
+        json!({"passkeys": {"tenant_admin": "device-bound"}, "makers": [], "confirmed_devices": false, "passwords": true, "recovery_hold_hours": 24})
     );
 
     let nobody = settle(&clinic, &mut admin, json!({"nurse": "attested"}), json!([])).await;
@@ -171,7 +171,7 @@ async fn i1_settings_are_an_administrators_are_on_record_and_lock_nobody_out_who
     assert_eq!(unknown.code(), "roles-not-allowed");
     let mut doctor = clinic.member(&mut admin, "dr.curious", &["clinician"]).await;
     for method in [Method::GET, Method::PUT] {
-        let body = if method == Method::PUT { json!({"passkeys": {}}) } else { Value::Null };
+        let body = if method == Method::PUT { settings(&json!({})) } else { Value::Null };
         let refused = doctor.program.send(method, SETTINGS, &body).await;
         assert_eq!((refused.status, refused.code()), (StatusCode::FORBIDDEN, "forbidden"));
     }
@@ -180,5 +180,89 @@ async fn i1_settings_are_an_administrators_are_on_record_and_lock_nobody_out_who
         entries.iter().filter(|entry| entry.action == "manage_tenant" && entry.outcome == outcome).count()
     };
     assert!(of(Outcome::Permitted) >= 2 && of(Outcome::Denied) == 1, "every attempt is on record");
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn i1_settings_that_would_leave_nobody_with_a_role_that_is_needed_are_refused_and_so_are_half_ones() {
+    let clinic = Clinic::open().await;
+    let mut admin = clinic.admin().await;
+    let mut officer = clinic.member(&mut admin, "officer", &["privacy_officer"]).await;
+    register(&clinic, &mut officer.program, &Key::synced()).await.unwrap();
+    let demand = json!({"privacy_officer": "device-bound"});
+    let words = format!("DELETE FROM {{s}}.password WHERE person = '{}'", officer.id);
+    clinic.as_superuser("operations", &words).await;
+    let refused = settle(&clinic, &mut admin, demand.clone(), json!([])).await;
+    assert_eq!((refused.status, refused.code()), (StatusCode::CONFLICT, "locks-role-out"));
+    assert_eq!(refused.body["role"], "privacy_officer");
+    // The control: with a passkey that counts it is done.
+    register(&clinic, &mut officer.program, &Key::bound()).await.unwrap();
+    settle(&clinic, &mut admin, demand, json!([])).await.expect(StatusCode::NO_CONTENT);
+
+    let whole = admin.program.get(SETTINGS).await.expect(StatusCode::OK);
+    for name in ["passkeys", "makers", "confirmed_devices", "passwords", "recovery_hold_hours"] {
+        let mut half = whole.clone();
+        half.as_object_mut().unwrap().remove(name);
+        let refused = admin.program.send(Method::PUT, SETTINGS, &half).await;
+        assert_eq!(refused.code(), "settings-not-allowed");
+        assert_eq!(refused.body["missing"], name);
+    }
+    assert_eq!(admin.program.get(SETTINGS).await.expect(StatusCode::OK), whole, "nothing was set");
+    admin.program.send(Method::PUT, SETTINGS, &whole).await.expect(StatusCode::NO_CONTENT);
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn i5_a_tenant_may_do_without_passwords() {
+    let clinic = Clinic::open().await;
+    let mut admin = clinic.admin().await;
+    let mut doctor = clinic.member(&mut admin, "dr.word", &["clinician"]).await;
+    let (own, other) = (Key::bound(), Key::synced());
+    register(&clinic, &mut doctor.program, &other).await.unwrap();
+    let without = settings(&json!({"passwords": false}));
+    admin.program = clinic.sign_in(&admin).await;
+    let locked = admin.program.send(Method::PUT, SETTINGS, &without).await;
+    assert_eq!((locked.status, locked.code()), (StatusCode::CONFLICT, "locks-you-out"));
+    register(&clinic, &mut admin.program, &own).await.unwrap();
+    let mut officer = clinic.member(&mut admin, "officer", &["privacy_officer"]).await;
+    let locked = admin.program.send(Method::PUT, SETTINGS, &without).await;
+    assert_eq!((locked.code(), &locked.body["role"]), ("locks-role-out", &json!("privacy_officer")));
+    register(&clinic, &mut officer.program, &Key::synced()).await.unwrap();
+
+    let mut half = clinic.program("acme");
+    let words = json!({"login": "dr.word", "password": PASSWORD});
+    half.post("/api/v1/sign-in/password", &words).await.expect(StatusCode::OK);
+    admin.program.send(Method::PUT, SETTINGS, &without).await.expect(StatusCode::NO_CONTENT);
+    // Whoever got in by one is out, and whoever was half in does not get further.
+    doctor.program.within_a_second("/api/v1/me", StatusCode::UNAUTHORIZED).await;
+    let code = json!({"code": clinic.next_code(&doctor.secret)});
+    assert_eq!(half.post("/api/v1/sign-in/totp", &code).await.status, StatusCode::UNAUTHORIZED);
+    // Of whom there is and of whom there is not the same is said.
+    let mut stranger = clinic.program("acme");
+    for login in ["dr.word", "nobody.at.all"] {
+        let words = json!({"login": login, "password": PASSWORD});
+        let refused = stranger.post("/api/v1/sign-in/password", &words).await;
+        assert_eq!(
+            (refused.status, refused.code()),
+            (StatusCode::FORBIDDEN, "passwords-not-used"),
+            "{login}"
+        );
+    }
+    sign_in(&clinic, &doctor.id, &other).await.unwrap();
+
+    // A newcomer sets up a passkey and nothing else.
+    let body = json!({"login": "nurse.new", "name": "Nora Costa", "roles": ["nurse"]});
+    let invited = admin.program.post("/api/v1/people", &body).await.expect(StatusCode::CREATED);
+    let mut nurse = clinic.program("acme");
+    let step = nurse.post("/api/v1/invites/accept", &json!({"token": invited["token"]})).await;
+    assert_eq!(step.expect(StatusCode::OK)["enrolled"]["passwords"], false);
+    let refused = nurse.post("/api/v1/enrol/password", &json!({"password": PASSWORD})).await;
+    assert_eq!(refused.code(), "passwords-not-used");
+    register(&clinic, &mut nurse, &Key::synced()).await.unwrap();
+    assert_eq!(nurse.get("/api/v1/me").await.expect(StatusCode::OK)["roles"], json!(["nurse"]));
+
+    // The control: with passwords again, the one that there was counts again.
+    admin.program.send(Method::PUT, SETTINGS, &settings(&json!({}))).await.expect(StatusCode::NO_CONTENT);
+    clinic.sign_in(&doctor).await.get("/api/v1/me").await.expect(StatusCode::OK);
     clinic.close().await;
 }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Clinic, Member, PASSWORD, Program};
+use crate::support::{Answer, Clinic, Member, PASSWORD, Program, settings};
 
 const NONE: Value = Value::Null;
 const REDEEM: &str = "/api/v1/recovery/redeem";
@@ -47,6 +48,11 @@ impl Scene {
         let approved = self.second.program.post(&path, &NONE).await.expect(StatusCode::OK);
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         (text(&approved["token"]), text(&begun["code"]))
+    }
+
+    async fn hold(&mut self, hours: u16) -> Answer {
+        let body = settings(&json!({"recovery_hold_hours": hours}));
+        self.first.program.send(Method::PUT, "/api/v1/settings/sign-in", &body).await
     }
 
     async fn redeem(&self, token: &str, code: &str) -> (Program, Answer) {
@@ -200,11 +206,9 @@ async fn i6_a_recovery_ends_with_who_began_it_and_with_time_and_is_of_no_patient
     let mut scene = Scene::set().await;
     // The hold is the tenant's.
     scene.refresh().await;
-    let body = json!({"recovery_hold_hours": 2});
-    let settings = "/api/v1/settings/sign-in";
-    scene.first.program.send(Method::PUT, settings, &body).await.expect(StatusCode::NO_CONTENT);
-    let none = scene.first.program.send(Method::PUT, settings, &json!({"recovery_hold_hours": 0})).await;
-    assert_eq!(none.code(), "settings-not-allowed");
+    scene.hold(2).await.expect(StatusCode::NO_CONTENT);
+    assert_eq!(scene.hold(0).await.code(), "settings-not-allowed");
+    scene.clinic.clock.advance(24 * HOUR);
     let (token, code) = scene.approved().await;
     scene.clinic.clock.advance(2 * HOUR + 72 * HOUR);
     assert_eq!(scene.redeem(&token, &code).await.1.code(), "recovery-not-open", "too late");
@@ -237,4 +241,80 @@ async fn i6_a_recovery_ends_with_who_began_it_and_with_time_and_is_of_no_patient
     let refused = admin.program.post(&format!("/api/v1/people/{}/recovery", pat.id), &NONE).await;
     assert_eq!((refused.status, refused.code()), (StatusCode::CONFLICT, "patients-account"));
     clinic.close().await;
+}
+
+#[tokio::test]
+async fn i6_a_shorter_hold_counts_only_when_the_longer_one_has_passed_and_the_others_are_told() {
+    let mut scene = Scene::set().await;
+    scene.refresh().await;
+    scene.hold(1).await.expect(StatusCode::NO_CONTENT);
+    let shown = scene.second.program.get("/api/v1/settings/sign-in").await.expect(StatusCode::OK);
+    assert_eq!((&shown["recovery_hold_hours"], &shown["longer_hold"]["hours"]), (&json!(1), &json!(24)));
+    assert!(kinds(&mut scene.second.program).await.contains(&"settings_changed".to_owned()));
+    assert!(!kinds(&mut scene.first.program).await.contains(&"settings_changed".to_owned()));
+    let (token, code) = scene.approved().await;
+    scene.clinic.clock.advance(23 * HOUR);
+    assert_eq!(scene.redeem(&token, &code).await.1.code(), "recovery-not-open");
+    scene.clinic.clock.advance(HOUR);
+    scene.redeem(&token, &code).await.1.expect(StatusCode::OK);
+
+    // From then on it is the shorter one.
+    scene.refresh().await;
+    let shown = scene.second.program.get("/api/v1/settings/sign-in").await.expect(StatusCode::OK);
+    assert!(shown["longer_hold"].is_null());
+    let (token, code) = scene.approved().await;
+    scene.clinic.clock.advance(HOUR);
+    scene.redeem(&token, &code).await.1.expect(StatusCode::OK);
+    scene.clinic.close().await;
+}
+
+#[tokio::test]
+async fn i6_who_stole_somebodys_factors_cannot_stop_the_recovery_of_a_suspended_person() {
+    let mut scene = Scene::set().await;
+    let path = format!("/api/v1/people/{}/suspend", scene.doctor.id);
+    // What the thief can do to any other recovery; and a suspension ends one that was decided on before it.
+    let (token, code) = scene.approved().await;
+    let mut thief = scene.clinic.sign_in(&scene.doctor).await;
+    thief.send(Method::DELETE, "/api/v1/recovery", &NONE).await.expect(StatusCode::NO_CONTENT);
+    let (before, half) = scene.approved().await;
+    scene.first.program.post(&path, &NONE).await.expect(StatusCode::NO_CONTENT);
+    thief.within_a_second("/api/v1/me", StatusCode::UNAUTHORIZED).await;
+
+    let (good, other) = scene.approved().await;
+    let stopped = thief.send(Method::DELETE, "/api/v1/recovery", &NONE).await;
+    assert_eq!(stopped.status, StatusCode::UNAUTHORIZED);
+    let words = json!({"login": scene.doctor.login, "password": PASSWORD});
+    let mut again = scene.clinic.program("acme");
+    assert_eq!(again.post("/api/v1/sign-in/password", &words).await.code(), "sign-in-refused");
+    scene.clinic.clock.advance(25 * HOUR);
+    for (token, code) in [(&token, &code), (&before, &half)] {
+        assert_eq!(scene.redeem(token, code).await.1.code(), "recovery-not-open");
+    }
+    let (mut owner, redeemed) = scene.redeem(&good, &other).await;
+    redeemed.expect(StatusCode::OK);
+    let key = crate::soft_keys::Key::bound();
+    let begun = owner.post("/api/v1/enrol/passkey/begin", &NONE).await.expect(StatusCode::OK);
+    let made = key.register(&begun, &scene.clinic.origin("acme"));
+    owner.post("/api/v1/enrol/passkey/finish", &made).await.expect(StatusCode::OK);
+    owner.get("/api/v1/me").await.expect(StatusCode::OK);
+    // The thief's factors are gone with the suspension.
+    assert_eq!(again.post("/api/v1/sign-in/password", &words).await.code(), "sign-in-refused");
+    scene.clinic.close().await;
+}
+
+#[tokio::test]
+async fn i6_a_program_that_acts_for_itself_is_recovered_by_nobody() {
+    let mut scene = Scene::set().await;
+    scene.refresh().await;
+    let key = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).unwrap();
+    let app = json!({"client_name": "Lab", "token_endpoint_auth_method": "private_key_jwt",
+        "scope": "system/*.cu", "jwks": {"keys": [crate::smart::public_jwk(&key)]}});
+    let made = scene.first.program.post("/api/v1/apps", &app).await.expect(StatusCode::CREATED);
+    assert!(made["client_id"].is_string());
+    let program = "SELECT person::text FROM {s}.oauth_client WHERE person IS NOT NULL";
+    let program = scene.clinic.text("operations", program).await;
+    let refused = scene.first.program.post(&format!("/api/v1/people/{program}/recovery"), &NONE).await;
+    assert_eq!((refused.status, refused.code()), (StatusCode::CONFLICT, "not-joined"));
+    scene.begin().await.expect(StatusCode::CREATED);
+    scene.clinic.close().await;
 }

@@ -365,15 +365,20 @@ async fn i11_what_cannot_be_registered_is_refused_with_what_to_do() {
     ward.clinic.close().await;
 }
 
+/// The public half of a program's key, as it is registered.
+pub(crate) fn public_jwk(key: &EcdsaKeyPair) -> Value {
+    let point = key.public_key().as_ref().to_vec();
+    json!({
+        "kty": "EC", "crv": "P-384", "kid": "k1", "alg": "ES384",
+        "x": BASE64URL_NOPAD.encode(&point[1..49]), "y": BASE64URL_NOPAD.encode(&point[49..]),
+    })
+}
+
 #[tokio::test]
 async fn i11_a_program_proves_itself_by_its_key_and_each_proof_counts_once() {
     let mut ward = Ward::open().await;
     let key = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).unwrap();
-    let point = key.public_key().as_ref().to_vec();
-    let jwk = json!({
-        "kty": "EC", "crv": "P-384", "kid": "k1", "alg": "ES384",
-        "x": BASE64URL_NOPAD.encode(&point[1..49]), "y": BASE64URL_NOPAD.encode(&point[49..]),
-    });
+    let jwk = public_jwk(&key);
     let body = json!({
         "client_name": "Loader", "token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [jwk]},
         "scope": "system/*.cu",

@@ -144,6 +144,15 @@ impl Clinic {
         rows.iter().map(|row| Entry::decode(row.get(0)).unwrap()).collect()
     }
 
+    /// The one text that a query on a database of acme gives; `{s}` is its schema there.
+    pub(crate) async fn text(&self, database: &str, sql: &str) -> String {
+        let pool = self.platform.superuser(database);
+        let sql = sql.replace("{s}", &self.acme.id.schema());
+        let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(&pool).await.unwrap();
+        pool.close().await;
+        row.get(0)
+    }
+
     /// Runs statements on a database of acme; `{s}` is its schema there.
     pub(crate) async fn as_superuser(&self, database: &str, sql: &str) {
         let pool = self.platform.superuser(database);
@@ -273,6 +282,15 @@ impl Clinic {
         assert_eq!((&step["next"], &step["must_reenrol"]), (&json!("done"), &json!(false)));
         program
     }
+}
+
+/// Settings of the ways in: what is said, and else what holds by default.
+pub(crate) fn settings(said: &Value) -> Value {
+    let mut whole = json!({"passkeys": {}, "makers": [], "confirmed_devices": false, "passwords": true, "recovery_hold_hours": 24});
+    for (name, value) in said.as_object().unwrap() {
+        whole[name] = value.clone();
+    }
+    whole
 }
 
 /// Somebody who is set up, and the program with the session of the enrolment.

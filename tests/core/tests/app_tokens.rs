@@ -135,6 +135,32 @@ async fn i11_a_code_works_once_and_its_second_use_ends_what_the_first_gave() {
 }
 
 #[tokio::test]
+async fn i11_a_used_code_and_a_used_refresh_token_end_the_family_however_late_they_come_again() {
+    for of_code in [true, false] {
+        let desk = Desk::open().await;
+        let (client, _) = desk.registered(&app()).await;
+        let code = desk.code(&client, "patient/*.rs offline_access").await;
+        let first = desk.exchange(&client, code.reveal()).await.unwrap();
+        let mut last = desk.refresh(&client, &first).await.unwrap();
+        // Another consent makes what is over be forgotten, and each refresh what is over of the family, which lives on long after
+        // both have lapsed.
+        desk.clock.advance(Duration::from_secs(301));
+        desk.code(&client, "openid").await;
+        for _ in 0..3 {
+            desk.clock.advance(Duration::from_secs(20 * 24 * 3600));
+            last = desk.refresh(&client, &last).await.unwrap();
+        }
+        let again = if of_code {
+            desk.exchange(&client, code.reveal()).await
+        } else {
+            desk.refresh(&client, &first).await
+        };
+        assert_eq!(refused(again), "invalid_grant");
+        assert_eq!(refused(desk.refresh(&client, &last).await), "invalid_grant", "of a code: {of_code}");
+    }
+}
+
+#[tokio::test]
 async fn i11_a_code_is_for_its_app_its_address_its_verifier_and_a_minute() {
     let desk = Desk::open().await;
     let (client, _) = desk.registered(&app()).await;
@@ -495,8 +521,9 @@ async fn i11_what_is_over_is_forgotten_and_what_lives_is_kept() {
 
     desk.clock.advance(Duration::from_secs(301));
     open().await;
-    // Grants, the three refresh tokens and the other app's assertion, of the same `jti`, live on; the new launch is there.
-    assert_eq!(held(&desk).await, [4, 0, 3, 1, 1, 1]);
+    // Grants, their used codes, the three refresh tokens and the other app's assertion, of the same `jti`, live on; the new launch
+    // is there.
+    assert_eq!(held(&desk).await, [4, 4, 3, 1, 1, 1]);
     desk.clock.advance(Duration::from_secs(24 * 3600));
     let used = format!(
         "UPDATE {schema}.oauth_grant SET last_used_at = now() + interval '40 years' WHERE scopes LIKE 'launch%'"
@@ -505,12 +532,12 @@ async fn i11_what_is_over_is_forgotten_and_what_lives_is_kept() {
     open().await;
     assert_eq!(
         held(&desk).await,
-        [2, 0, 2, 1, 0, 1],
+        [2, 2, 2, 1, 0, 1],
         "what the session ended and what was withdrawn is gone"
     );
     desk.clock.advance(Duration::from_secs(30 * 24 * 3600));
     open().await;
-    assert_eq!(held(&desk).await, [1, 0, 0, 1, 0, 1], "so is what nobody used");
+    assert_eq!(held(&desk).await, [1, 1, 0, 1, 0, 1], "so is what nobody used");
     desk.clock.advance(Duration::from_secs(90 * 24 * 3600));
     desk.people.signing_key().await.unwrap();
     assert_eq!(held(&desk).await[5], 2, "what the old key signed still verifies");

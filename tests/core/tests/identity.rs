@@ -10,7 +10,10 @@ use carekeep_identity::{
     PlainToken,
     passkey::{Mediation, RelyingParty},
     password::{HashSettings, PasswordHashes},
-    service::{Audience, Identity, IdentityError, LoginName, Repository, Shared, SignedIn, TenantSettings},
+    service::{
+        Audience, Identity, IdentityError, LoginName, Ready, Repository, Shared, SignedIn, TenantSettings,
+        repository::{FactorChange, NewFactor, Written},
+    },
     session::Activity,
     storage::{Invited, NewPerson, PeopleError, PersonStatus, PgRepository},
     totp::{self, Step, TotpSecret},
@@ -64,6 +67,14 @@ async fn service(platform: &Platform, vault: &Arc<Vault>, tenant: TenantId) -> S
     Arc::new(Identity::new(repository, party, TenantSettings::default(), shared))
 }
 
+/// Lets a step take effect that succeeded so far.
+async fn done(
+    identity: &Identity<PgRepository>,
+    step: Result<Ready, IdentityError>,
+) -> Result<SignedIn, IdentityError> {
+    identity.take_effect(step?).await
+}
+
 fn newcomer<'a>(login: &'a LoginName, name: &'a str, roles: &[&str]) -> NewPerson<'a> {
     NewPerson {
         login,
@@ -113,17 +124,21 @@ impl Clinic {
     }
 
     async fn enrol(&self, login: &str, invited: Invited) -> Person {
-        let enrolling = self.identity.accept_invite(invited.token.reveal(), None).await.unwrap();
+        let enrolling = done(&self.identity, self.identity.accept_invite(invited.token.reveal(), None).await)
+            .await
+            .unwrap();
         let token = enrolling.token.reveal();
         assert!(matches!(self.caller(token).await, Err(SessionError::Unfinished)), "enrolling");
         let words = PASSWORD.to_owned().into();
-        let half = self.identity.set_password(token, words, Vec::new()).await.unwrap();
+        let half =
+            done(&self.identity, self.identity.set_password(token, words, Vec::new()).await).await.unwrap();
         assert!(matches!(self.caller(half.token.reveal()).await, Err(SessionError::Unfinished)), "half");
         let shown = self.identity.begin_totp(half.token.reveal(), "Clinic acme", login).await.unwrap();
         let bytes = data_encoding::BASE32_NOPAD.decode(shown.secret.as_bytes()).unwrap();
         let secret = TotpSecret::from_bytes(bytes.try_into().unwrap());
         let code = totp::code_at(&secret, self.clock.now());
-        let whole = self.identity.confirm_totp(half.token.reveal(), &code).await.unwrap();
+        let whole =
+            done(&self.identity, self.identity.confirm_totp(half.token.reveal(), &code).await).await.unwrap();
         self.next_step();
         let token = whole.token.reveal().to_owned();
         Person { id: invited.person, login: login.to_owned(), secret, token }
@@ -177,7 +192,10 @@ async fn i7_whoever_is_invited_enrols_signs_in_and_is_a_caller_with_two_factors(
     let invited = clinic.invite(&admin, "ada@acme.example", "clinician").await;
     let link = invited.token.reveal().to_owned();
     let ada = clinic.enrol("ada@acme.example", invited).await;
-    assert!(matches!(clinic.identity.accept_invite(&link, None).await, Err(IdentityError::Invite(_))));
+    assert!(matches!(
+        done(&clinic.identity, clinic.identity.accept_invite(&link, None).await).await,
+        Err(IdentityError::Invite(_))
+    ));
 
     // The name as people type it.
     let pending = clinic.password(" Ada@ACME.example ", PASSWORD).await.unwrap();
@@ -234,7 +252,8 @@ async fn i2_a_code_counts_once_also_when_twenty_present_it_at_the_same_moment() 
 async fn i3_a_recovery_code_counts_once_also_when_fifty_present_it_at_the_same_moment() {
     let clinic = Clinic::open().await;
     let admin = clinic.admin().await;
-    let (_, codes) = clinic.identity.new_recovery_codes(&admin.token).await.unwrap();
+    let (ready, codes) = clinic.identity.new_recovery_codes(&admin.token).await.unwrap();
+    clinic.identity.take_effect(ready).await.unwrap();
     let pending = clinic.password("boss", PASSWORD).await.unwrap().token.reveal().to_owned();
     let won = race(50, |_| {
         let (identity, token) = (Arc::clone(&clinic.identity), pending.clone());
@@ -352,8 +371,12 @@ async fn i1_a_passkey_signs_in_without_a_login_name_and_its_ceremony_counts_once
     // The device has no store for discoverable keys.
     challenge.public_key.authenticator_selection.as_mut().unwrap().require_resident_key = false;
     let made = device.do_registration(place.clone(), challenge).unwrap();
-    let enrolled =
-        clinic.identity.finish_passkey_enrolment(&admin.token, ceremony, (&made, "laptop")).await.unwrap();
+    let enrolled = done(
+        &clinic.identity,
+        clinic.identity.finish_passkey_enrolment(&admin.token, ceremony, (&made, "laptop")).await,
+    )
+    .await
+    .unwrap();
     assert!(clinic.caller(enrolled.token.reveal()).await.is_ok());
 
     let mut begun = clinic.identity.begin_passkey_sign_in(Mediation::Modal).await.unwrap();
@@ -385,12 +408,22 @@ async fn i1_a_passkey_is_renamed_and_removed_by_its_owner_and_the_last_way_in_st
     challenge.public_key.authenticator_selection.as_mut().unwrap().require_resident_key = false;
     let made = device.do_registration(Url::parse("https://acme.localhost:8443").unwrap(), challenge).unwrap();
     let enrolled =
-        identity.finish_passkey_enrolment(&admin.token, ceremony, (&made, "laptop")).await.unwrap();
+        done(identity, identity.finish_passkey_enrolment(&admin.token, ceremony, (&made, "laptop")).await)
+            .await
+            .unwrap();
     let token = enrolled.token.reveal();
     let mut second = identity.list_passkeys(token).await.unwrap().remove(0);
     second.id = CredentialId::generate(&*clinic.clock, &*clinic.platform.random);
     second.credential_id = second.id.as_uuid().as_bytes().to_vec();
-    assert!(clinic.people().add_passkey(&second).await.unwrap());
+    let live = identity.authenticate(token, Activity::Background).await.unwrap().session;
+    let change = FactorChange {
+        factor: NewFactor::Passkey(Box::new(second.clone())),
+        old: live.token_hash,
+        session: live,
+        completes: false,
+        ends_others: false,
+    };
+    assert_eq!(clinic.people().write_factor(&change, clinic.clock.now()).await.unwrap(), Written::Done);
     identity.rename_passkey(token, second.id, "  blue\nkey ").await.unwrap();
     let names = async || -> Vec<String> {
         let passkeys = identity.list_passkeys(token).await.unwrap();
@@ -496,7 +529,8 @@ async fn k1_a_dump_of_the_operations_schema_has_no_name_secret_token_or_code() {
     let link = invited.token.reveal().to_owned();
     let ada = clinic.enrol(login.as_str(), invited).await;
     let session = clinic.sign_in(&ada).await.reveal().to_owned();
-    let (whole, codes) = clinic.identity.new_recovery_codes(&session).await.unwrap();
+    let (ready, codes) = clinic.identity.new_recovery_codes(&session).await.unwrap();
+    let whole = clinic.identity.take_effect(ready).await.unwrap();
     let begun = clinic.identity.begin_passkey_sign_in(Mediation::Modal).await.unwrap();
     let mut canaries: Vec<Vec<u8>> = [
         login.as_str(),
@@ -639,12 +673,16 @@ async fn i7_a_new_invitation_ends_the_old_one_and_what_was_begun_with_it() {
     let clinic = Clinic::open().await;
     let admin = clinic.admin().await;
     let first = clinic.invite(&admin, "ada", "clinician").await;
-    let begun = clinic.identity.accept_invite(first.token.reveal(), None).await.unwrap();
+    let begun = done(&clinic.identity, clinic.identity.accept_invite(first.token.reveal(), None).await)
+        .await
+        .unwrap();
     let boss = clinic.caller(&admin.token).await.unwrap();
     let leave = clinic.vault.authorize::<InvitePerson>(&boss, Some(first.person)).await.unwrap();
     let second = clinic.people().invite_again(leave, vec!["nurse".to_owned()]).await.unwrap();
     let words = PASSWORD.to_owned().into();
-    let old = clinic.identity.set_password(begun.token.reveal(), words, Vec::new()).await;
+    let old =
+        done(&clinic.identity, clinic.identity.set_password(begun.token.reveal(), words, Vec::new()).await)
+            .await;
     assert!(matches!(old, Err(IdentityError::NoSession)));
     let ada = clinic.enrol("ada", second).await;
     let caller = clinic.caller(&ada.token).await.unwrap();

@@ -174,7 +174,7 @@ problems! {
         "Give somebody else the role tenant_admin or privacy_officer first.";
     /// 409: whoever left comes back by a new invitation only.
     PERSON_LEFT = CONFLICT "person-left" "Left"
-        "This person has left, or may not sign in." "Invite them anew, under another login name, or end the suspension.";
+        "This person has left, or may not sign in." "Invite them anew, or end the suspension.";
     /// 409: four eyes.
     NOT_YOURS_TO_DECIDE = CONFLICT "not-yours-to-decide" "Not yours to decide"
         "You asked for this role, or it was decided on already, or it is too old." "Let somebody else decide, or look at the list again.";
@@ -236,6 +236,9 @@ problems! {
     /// 409: settings under which whoever makes them could not sign in.
     LOCKS_YOU_OUT = CONFLICT "locks-you-out" "This would lock you out"
         "You have no passkey that these settings would allow you." "Register such a passkey first.";
+    /// 409: nobody with a role that a tenant needs could sign in any more; `role` says which.
+    LOCKS_ROLE_OUT = CONFLICT "locks-role-out" "This would lock a role out"
+        "Nobody who holds the role could sign in any more." "Have one of them register a passkey that these settings allow first.";
     /// 409: somebody else was first, or it is there already.
     CONFLICT = CONFLICT "conflict" "Conflict"
         "It changed in the meantime or is there already." "Read it again and repeat the change if it still makes sense.";

@@ -1,6 +1,13 @@
 //! A small server behind the real edge, and clients that misbehave.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{
     Extension, Json as Answer, Router,
@@ -25,6 +32,7 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::Semaphore,
     time::timeout,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -56,7 +64,15 @@ impl AppOrigins for NoApps {
     }
 }
 
+/// Where the requests to `/held` wait until the test lets them go on.
+pub(crate) struct Held {
+    pub(crate) gate: Semaphore,
+    pub(crate) begun: AtomicUsize,
+    pub(crate) ended: AtomicUsize,
+}
+
 pub(crate) struct TestEdge {
+    pub(crate) held: Arc<Held>,
     pub(crate) addr: SocketAddr,
     pub(crate) handle: Option<ServeHandle>,
     pub(crate) trigger: Option<ShutdownTrigger>,
@@ -110,9 +126,16 @@ impl TestEdge {
         };
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let listener = Listener::public(socket, authority.tls().unwrap()).unwrap();
-        let handle = edge::serve(listener, edge::layers(routes(), deps), limits, signal);
+        let held = Arc::new(Held {
+            gate: Semaphore::new(0),
+            begun: AtomicUsize::new(0),
+            ended: AtomicUsize::new(0),
+        });
+        let routes = routes().merge(held_route(&held));
+        let handle = edge::serve(listener, edge::layers(routes, deps), limits, signal);
         metrics.watch_connections("public", Arc::clone(&handle.stats));
         Self {
+            held,
             addr: handle.local_addr,
             handle: Some(handle),
             trigger: Some(trigger),
@@ -216,6 +239,17 @@ fn routes() -> Router {
         .route("/page", get(page))
         .route("/slow", get(slow))
         .route("/fhir/R4/Patient/{id}", get(not_found))
+}
+
+fn held_route(held: &Arc<Held>) -> Router {
+    let hold = |held: Arc<Held>| async move {
+        held.begun.fetch_add(1, Ordering::SeqCst);
+        held.gate.acquire().await.unwrap().forget();
+        held.ended.fetch_add(1, Ordering::SeqCst);
+        "done"
+    };
+    let (reads, writes) = (Arc::clone(held), Arc::clone(held));
+    Router::new().route("/held", get(move || hold(reads)).post(move || hold(writes)))
 }
 
 #[derive(serde::Deserialize)]

@@ -1,16 +1,19 @@
 //! Invitations, and setting up passwords, code generators and recovery codes.
+//!
+//! Each step is checked first and gives a [`Ready`]; whoever calls puts it on record and has it take effect then.
 
 use carekeep_kernel::{CredentialId, DeviceId};
 use zeroize::Zeroizing;
 
 use super::{
-    Identity, IdentityError, PASSWORD_USE, Repository, SignedIn,
+    Identity, IdentityError, PASSWORD_USE, Ready, Repository,
     locks::Outcome,
-    repository::{LockKey, TotpRecord},
+    ready::Deed,
+    repository::{LockKey, NewFactor, TotpRecord},
 };
 use crate::{
     FactorKind, PlainToken, TokenHash, TokenKind,
-    flow::{Event, SessionState},
+    flow::{self, Event},
     invite::{self, Invitation, InviteError, InviteRecord},
     recovery::{self, PlainCode},
     session::Who,
@@ -44,24 +47,18 @@ impl<R: Repository> Identity<R> {
     ///
     /// # Errors
     /// [`IdentityError::Invite`] when it is not good (any more), [`IdentityError::OutOfOrder`] when the person is set up.
-    pub async fn accept_invite(
-        &self,
-        link: &str,
-        device: Option<DeviceId>,
-    ) -> Result<SignedIn, IdentityError> {
+    pub async fn accept_invite(&self, link: &str, device: Option<DeviceId>) -> Result<Ready, IdentityError> {
         let hash = TokenHash::of_presented(TokenKind::Invite, link).map_err(|_| InviteError::Unknown)?;
         let record = self.repository.invite(hash).await?.ok_or(InviteError::Unknown)?;
         record.check(self.party.tenant(), self.now())?;
         let person = self.repository.person(record.person).await?.ok_or(InviteError::Unknown)?;
-        if person.barred.is_some() {
+        let event = Event::InviteAccepted { has_factors: person.activated.is_some() };
+        if person.barred.is_some() && !flow::counts_for_suspended(event) {
             return Err(InviteError::Unknown.into());
         }
-        let event = Event::InviteAccepted { has_factors: person.activated.is_some() };
-        crate::flow::next(crate::flow::AuthState::Anonymous, event)?;
-        if !self.repository.accept_invite(&record, self.now()).await? {
-            return Err(InviteError::Used.into());
-        }
-        self.begin(Who { tenant: person.tenant, person: person.id, device }, event).await
+        flow::next(flow::AuthState::Anonymous, event)?;
+        let who = Who { tenant: person.tenant, person: person.id, device };
+        self.ready_to_begin(who, event, Deed::AcceptInvite(record))
     }
 
     /// Redeems the recovery of an account: what two administrators handed over, after the hold. The session that begins can do
@@ -74,11 +71,12 @@ impl<R: Repository> Identity<R> {
         link: &str,
         code: &str,
         device: Option<DeviceId>,
-    ) -> Result<SignedIn, IdentityError> {
+    ) -> Result<Ready, IdentityError> {
         let hash = TokenHash::of_presented(TokenKind::Recovery, link).map_err(|_| IdentityError::Recovery)?;
-        let person = self.repository.use_recovery(hash, code, self.now()).await?;
-        let person = person.ok_or(IdentityError::Recovery)?;
-        self.begin(Who { tenant: self.party.tenant(), person, device }, Event::RecoveryRedeemed).await
+        let open = self.repository.open_recovery(hash, code, self.now()).await?;
+        let open = open.ok_or(IdentityError::Recovery)?;
+        let who = Who { tenant: self.party.tenant(), person: open.person, device };
+        self.ready_to_begin(who, Event::RecoveryRedeemed, Deed::Redeem(open))
     }
 
     /// Sets or changes the password. `context` are words that it must not be made of: login name, name, brand.
@@ -90,18 +88,12 @@ impl<R: Repository> Identity<R> {
         token: &str,
         password: Zeroizing<String>,
         context: Vec<String>,
-    ) -> Result<SignedIn, IdentityError> {
-        if !self.settings.passwords {
-            return Err(IdentityError::NoPasswords);
-        }
+    ) -> Result<Ready, IdentityError> {
+        self.check_passwords().await?;
         let event = Event::Enrolled(FactorKind::Password);
         let live = self.ready_for(token, event).await?;
         let stored = self.shared.passwords.choose(password, PASSWORD_USE, context, self.random()).await?;
-        self.repository.put_password(live.person.id, &stored, self.now()).await?;
-        let others = matches!(live.session.state, SessionState::Active { .. });
-        let signed_in = self.advance(live, event).await?;
-        self.end_others(&signed_in, others).await?;
-        Ok(signed_in)
+        self.ready_to_write(live, event, NewFactor::Password(stored))
     }
 
     /// Begins to set up a code generator: shows its secret.
@@ -129,51 +121,30 @@ impl<R: Repository> Identity<R> {
     ///
     /// # Errors
     /// [`IdentityError::Refused`] when the code is wrong.
-    pub async fn confirm_totp(&self, token: &str, code: &str) -> Result<SignedIn, IdentityError> {
+    pub async fn confirm_totp(&self, token: &str, code: &str) -> Result<Ready, IdentityError> {
         let event = Event::Enrolled(FactorKind::Totp);
         let live = self.ready_for(token, event).await?;
         let key = LockKey::Person(LockKind::Totp, live.person.id);
         self.charge(key).await?;
-        let confirmed = match self.repository.unconfirmed_totp(live.person.id).await? {
-            Some(record) => match totp::verify(&record.secret, code, self.now(), None) {
-                Ok(step) => self.repository.confirm_totp(record.id, step, self.now()).await?,
-                Err(_) => false,
-            },
-            None => false,
-        };
-        if !confirmed {
+        let record = self.repository.unconfirmed_totp(live.person.id).await?;
+        let step = |record: &TotpRecord| totp::verify(&record.secret, code, self.now(), None).ok();
+        let Some((id, step)) = record.and_then(|record| Some((record.id, step(&record)?))) else {
             self.settle(key, Outcome::Wrong).await?;
             return Err(IdentityError::Refused);
-        }
+        };
         self.settle(key, Outcome::Right).await?;
-        let others = matches!(live.session.state, SessionState::Active { .. });
-        let signed_in = self.advance(live, event).await?;
-        self.end_others(&signed_in, others).await?;
-        Ok(signed_in)
+        self.ready_to_write(live, event, NewFactor::Totp(id, step))
     }
 
     /// Makes a new set of recovery codes; the old ones are gone.
     ///
     /// # Errors
     /// [`IdentityError::FreshFactorNeeded`] when the last factor is older than five minutes.
-    pub async fn new_recovery_codes(&self, token: &str) -> Result<(SignedIn, Vec<PlainCode>), IdentityError> {
+    pub async fn new_recovery_codes(&self, token: &str) -> Result<(Ready, Vec<PlainCode>), IdentityError> {
         let event = Event::Enrolled(FactorKind::RecoveryCode);
         let live = self.ready_for(token, event).await?;
         let (clock, random) = self.source();
         let (codes, records) = recovery::generate(live.person.id, clock, random);
-        let person = live.person.id;
-        // The session first: of two requests at once the one that is told its codes must be the one whose codes are kept.
-        let signed_in = self.advance(live, event).await?;
-        self.repository.replace_recovery_codes(person, &records).await?;
-        Ok((signed_in, codes))
-    }
-
-    /// After a factor was replaced, whoever signed in with the old one is signed out (ASVS 5.0 section 7.4.3).
-    async fn end_others(&self, signed_in: &SignedIn, others: bool) -> Result<(), IdentityError> {
-        if others {
-            let session = &signed_in.session;
-            self.repository.revoke_sessions(session.person, Some(session.id), self.now()).await?;
-        }
-        Ok(())
+        Ok((self.ready_to_write(live, event, NewFactor::RecoveryCodes(records))?, codes))
     }
 }

@@ -1,13 +1,15 @@
 //! Identity at one tenant: the rules of this crate, in the right order, over a [`Repository`].
 //!
 //! Invariants: a guess is charged before it is checked; what works once is used up before it is believed; somebody
-//! unknown, somebody barred and somebody with a wrong password get the same answer after the same work.
+//! unknown, somebody barred and somebody with a wrong password get the same answer after the same work; a session is stored
+//! before the factor is used up that it begins with, so that whoever takes the factor away finds it and ends it.
 
 mod enrol;
 mod error;
 mod federation;
 mod locks;
 mod passkeys;
+mod ready;
 pub mod repository;
 mod sessions;
 mod sign_in;
@@ -20,6 +22,7 @@ pub use enrol::TotpEnrolment;
 pub use error::IdentityError;
 pub use federation::RoundBegun;
 pub use passkeys::PasskeyBegun;
+pub use ready::Ready;
 pub use repository::{Audience, Login, LoginName, LoginNameError, PersonRecord, Repository, RepositoryError};
 pub use sessions::Live;
 
@@ -33,8 +36,6 @@ use crate::{
 /// What a tenant decides about signing in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TenantSettings {
-    /// Whether people may have a password.
-    pub passwords: bool,
     /// Limits of staff sessions; only shorter ones than the product's count.
     pub staff: SessionLimits,
     /// Limits of patient sessions; only shorter ones than the product's count.
@@ -43,7 +44,7 @@ pub struct TenantSettings {
 
 impl Default for TenantSettings {
     fn default() -> Self {
-        Self { passwords: true, staff: SessionLimits::STAFF, patient: SessionLimits::PATIENT }
+        Self { staff: SessionLimits::STAFF, patient: SessionLimits::PATIENT }
     }
 }
 

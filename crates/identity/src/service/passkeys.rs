@@ -2,7 +2,10 @@
 
 use carekeep_kernel::{CredentialId, DeviceId};
 
-use super::{Identity, IdentityError, Live, PersonRecord, Repository, SignedIn, repository::Removed};
+use super::{
+    Identity, IdentityError, Live, PersonRecord, Ready, Repository, SignedIn,
+    repository::{NewFactor, Removed},
+};
 use crate::{
     FactorKind, PlainToken, TokenHash, TokenKind,
     flow::Event,
@@ -22,6 +25,13 @@ pub struct PasskeyBegun {
     pub ceremony: CeremonyId,
     /// Binds the ceremony to this browser: goes into a cookie.
     pub holder: PlainToken,
+}
+
+/// A passkey whose answer was right, and the counter that it had before.
+struct UsedPasskey {
+    person: PersonRecord,
+    passkey: PasskeyRecord,
+    counter: u32,
 }
 
 impl<R: Repository> Identity<R> {
@@ -51,9 +61,11 @@ impl<R: Repository> Identity<R> {
         let token = TokenHash::of_presented(TokenKind::Ceremony, holder).map_err(|_| PasskeyError::Stale)?;
         let holder = Holder { tenant: self.party.tenant(), token, person: None };
         let record = self.take(ceremony, holder).await?;
-        let person = self.use_passkey(record, holder, response).await?;
-        let who = Who { tenant: person.tenant, person: person.id, device };
-        self.begin(who, Event::Proven(FactorKind::Passkey)).await
+        let used = self.check_passkey(record, holder, response).await?;
+        let who = Who { tenant: used.person.tenant, person: used.person.id, device };
+        let signed_in = self.begin(who, Event::Proven(FactorKind::Passkey)).await?;
+        let settled = self.settle_passkey(used).await;
+        self.keep_if(settled, signed_in).await
     }
 
     /// Begins the use of a passkey in a session: as second factor, or for step-up.
@@ -86,7 +98,8 @@ impl<R: Repository> Identity<R> {
         let live = self.ready_for(token, event).await?;
         let holder = holder_of(&live.session);
         let record = self.take(ceremony, holder).await?;
-        self.use_passkey(record, holder, response).await?;
+        let used = self.check_passkey(record, holder, response).await?;
+        self.settle_passkey(used).await?;
         self.advance(live, event).await
     }
 
@@ -119,7 +132,7 @@ impl<R: Repository> Identity<R> {
         token: &str,
         ceremony: CeremonyId,
         (response, name): (&RegisterPublicKeyCredential, &str),
-    ) -> Result<SignedIn, IdentityError> {
+    ) -> Result<Ready, IdentityError> {
         let event = Event::Enrolled(FactorKind::Passkey);
         let live = self.ready_for(token, event).await?;
         let holder = holder_of(&live.session);
@@ -127,10 +140,10 @@ impl<R: Repository> Identity<R> {
         let demand = self.repository.demand(&live.person).await?;
         let by = (holder, &demand);
         let passkey = self.party.finish_registration(record, by, (response, name), self.source())?;
-        if !self.repository.add_passkey(&passkey).await? {
+        if self.repository.passkey(&passkey.credential_id).await?.is_some() {
             return Err(IdentityError::PasskeyKnown);
         }
-        self.advance(live, event).await
+        self.ready_to_write(live, event, NewFactor::Passkey(Box::new(passkey)))
     }
 
     /// The passkeys of the person of this token, the oldest first.
@@ -157,23 +170,31 @@ impl<R: Repository> Identity<R> {
         if renamed { Ok(()) } else { Err(IdentityError::NoFactor) }
     }
 
-    /// Takes one of one's own passkeys out of use, and ends all other sessions: the device may be in other hands.
+    /// Whether one may ask for one's own passkey to be taken out of use.
     ///
     /// # Errors
-    /// [`IdentityError::NoFactor`]; [`IdentityError::LastFactors`] when what remains would not let the person in;
-    /// [`IdentityError::FreshFactorNeeded`] when the last factor is older than five minutes.
-    pub async fn remove_passkey(&self, token: &str, id: CredentialId) -> Result<Live, IdentityError> {
+    /// [`IdentityError::NoFactor`]; [`IdentityError::FreshFactorNeeded`] when the last factor is older than five minutes.
+    pub async fn may_remove_passkey(&self, token: &str, id: CredentialId) -> Result<Live, IdentityError> {
         let live = self.active(token).await?;
         if !live.session.may_change_factors(self.now()) {
             return Err(IdentityError::FreshFactorNeeded);
         }
-        match self.repository.remove_passkey(live.person.id, id).await? {
-            Removed::Absent => return Err(IdentityError::NoFactor),
-            Removed::LastFactors => return Err(IdentityError::LastFactors),
-            Removed::Done => {}
+        let own = self.repository.passkeys(live.person.id).await?;
+        if own.iter().any(|passkey| passkey.id == id) { Ok(live) } else { Err(IdentityError::NoFactor) }
+    }
+
+    /// Takes one of one's own passkeys out of use, and ends all other sessions: the device may be in other hands.
+    ///
+    /// # Errors
+    /// As [`Identity::may_remove_passkey`]; [`IdentityError::LastFactors`] when what remains would not let the person in.
+    pub async fn remove_passkey(&self, token: &str, id: CredentialId) -> Result<Live, IdentityError> {
+        let live = self.may_remove_passkey(token, id).await?;
+        match self.repository.remove_passkey((live.person.id, live.session.id), id, self.now()).await? {
+            Removed::Absent => Err(IdentityError::NoFactor),
+            Removed::LastFactors => Err(IdentityError::LastFactors),
+            Removed::SessionOver => Err(IdentityError::NoSession),
+            Removed::Done => Ok(live),
         }
-        self.repository.revoke_sessions(live.person.id, Some(live.session.id), self.now()).await?;
-        Ok(live)
     }
 
     /// Somebody else's ceremony is not there: it can neither be told from an absent one nor used up.
@@ -181,13 +202,13 @@ impl<R: Repository> Identity<R> {
         Ok(self.repository.take_ceremony(id, holder.token).await?.ok_or(PasskeyError::Stale)?)
     }
 
-    /// Verifies a response with the passkey that it names, and stores what changed.
-    async fn use_passkey(
+    /// Verifies a response with the passkey that it names.
+    async fn check_passkey(
         &self,
         record: CeremonyRecord,
         holder: Holder,
         response: &PublicKeyCredential,
-    ) -> Result<PersonRecord, IdentityError> {
+    ) -> Result<UsedPasskey, IdentityError> {
         let strange = || PasskeyError::from(Reason::NotTheirs);
         let passkey = self.repository.passkey(response.get_credential_id()).await?.ok_or_else(strange)?;
         let person = self.repository.person(passkey.person).await?.ok_or_else(strange)?;
@@ -197,12 +218,18 @@ impl<R: Repository> Identity<R> {
         let counter = passkey.counter;
         let demand = self.repository.demand(&person).await?;
         let by = (holder, &demand);
-        let used = self.party.finish_authentication(record, by, (response, passkey), self.now())?;
-        // Of two copies of an authenticator that sign at the same moment one wins.
-        if !self.repository.update_passkey(&used, counter).await? {
-            return Err(PasskeyError::from(Reason::Counter).into());
+        let passkey = self.party.finish_authentication(record, by, (response, passkey), self.now())?;
+        Ok(UsedPasskey { person, passkey, counter })
+    }
+
+    /// Stores what changed by the use of a passkey. Of two copies of an authenticator that sign at the same moment one wins, and
+    /// a passkey that was taken out of use meanwhile does not.
+    async fn settle_passkey(&self, used: UsedPasskey) -> Result<(), IdentityError> {
+        if self.repository.update_passkey(&used.passkey, used.counter).await? {
+            Ok(())
+        } else {
+            Err(PasskeyError::from(Reason::Counter).into())
         }
-        Ok(person)
     }
 }
 

@@ -6,8 +6,9 @@
 use std::future::Future;
 
 use carekeep_kernel::{CredentialId, PersonId, SessionId, TenantId, Timestamp};
-pub use carekeep_store::Removed;
+pub use carekeep_store::{Removed, Written};
 use unicode_normalization::UnicodeNormalization;
+use uuid::Uuid;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::{
@@ -107,6 +108,41 @@ pub struct TotpRecord {
     pub last_used: Option<Step>,
 }
 
+/// A factor that was checked and is to be written.
+pub enum NewFactor {
+    /// In place of the password, if there is one.
+    Password(StoredPassword),
+    /// Confirms an unconfirmed code generator by its first step, in place of the confirmed one.
+    Totp(CredentialId, Step),
+    /// One more passkey.
+    Passkey(Box<PasskeyRecord>),
+    /// In place of all recovery codes.
+    RecoveryCodes(Vec<RecoveryRecord>),
+}
+
+/// A factor to write, and what comes with it.
+pub struct FactorChange {
+    /// The factor.
+    pub factor: NewFactor,
+    /// The session after the step.
+    pub session: SessionRecord,
+    /// The hash of its token before the step.
+    pub old: TokenHash,
+    /// Completes an enrolment: `activated` is set, and the roles of the accepted invitation are granted.
+    pub completes: bool,
+    /// Ends all other sessions of the person (ASVS 5.0 section 7.4.3).
+    pub ends_others: bool,
+}
+
+/// A recovery of an account that link and code open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenRecovery {
+    /// Its id.
+    pub id: Uuid,
+    /// Whose account it is.
+    pub person: PersonId,
+}
+
 /// Which guess limit is meant.
 #[derive(Clone, Copy)]
 pub enum LockKey<'a> {
@@ -133,11 +169,18 @@ type Answer<T> = Result<T, RepositoryError>;
 pub trait Repository: Send + Sync {
     /// The person with this login name, and the password: one query, which costs the same when nobody is found.
     fn login(&self, name: &LoginName) -> impl Future<Output = Answer<Option<Login>>> + Send;
+    /// Whether the tenant lets people sign in by password.
+    fn passwords(&self) -> impl Future<Output = Answer<bool>> + Send;
     /// A person.
     fn person(&self, id: PersonId) -> impl Future<Output = Answer<Option<PersonRecord>>> + Send;
-    /// Sets `activated` if it is not set, and grants the roles of the accepted invitation, in one transaction; `false` when no
-    /// invitation counts any more.
-    fn activate(&self, person: PersonId, now: Timestamp) -> impl Future<Output = Answer<bool>> + Send;
+    /// Writes a factor and takes the session on, in one transaction that is alone with the person: only if the session still has
+    /// the token `old` and is not revoked, the person may sign in and, to complete an enrolment, an invitation still counts. The
+    /// person is told with it.
+    fn write_factor(
+        &self,
+        change: &FactorChange,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<Written>> + Send;
 
     /// The state of a guess limit and its version; a new state with version 0 when there is none.
     fn lock(&self, key: LockKey<'_>) -> impl Future<Output = Answer<(LockState, u64)>> + Send;
@@ -149,13 +192,13 @@ pub trait Repository: Send + Sync {
         version: u64,
     ) -> impl Future<Output = Answer<bool>> + Send;
 
-    /// Stores or replaces a password.
-    fn put_password(
+    /// Stores the second in place of the first, the same password hashed in another way; `false` when it was changed meanwhile.
+    fn rehash_password(
         &self,
         person: PersonId,
-        password: &StoredPassword,
+        replace: (&StoredPassword, &StoredPassword),
         now: Timestamp,
-    ) -> impl Future<Output = Answer<()>> + Send;
+    ) -> impl Future<Output = Answer<bool>> + Send;
 
     /// The confirmed code generator.
     fn totp(&self, person: PersonId) -> impl Future<Output = Answer<Option<TotpRecord>>> + Send;
@@ -168,13 +211,6 @@ pub trait Repository: Send + Sync {
         totp: &TotpRecord,
         now: Timestamp,
     ) -> impl Future<Output = Answer<()>> + Send;
-    /// Confirms it with its first step and deletes the one that it replaces; `false` when it is not unconfirmed any more.
-    fn confirm_totp(
-        &self,
-        id: CredentialId,
-        step: Step,
-        now: Timestamp,
-    ) -> impl Future<Output = Answer<bool>> + Send;
     /// Uses a step up; `false` when this or a later one was used already.
     fn use_totp_step(&self, id: CredentialId, step: Step) -> impl Future<Output = Answer<bool>> + Send;
 
@@ -185,8 +221,6 @@ pub trait Repository: Send + Sync {
     fn passkeys(&self, person: PersonId) -> impl Future<Output = Answer<Vec<PasskeyRecord>>> + Send;
     /// The passkey with this credential id.
     fn passkey(&self, credential_id: &[u8]) -> impl Future<Output = Answer<Option<PasskeyRecord>>> + Send;
-    /// Adds a passkey; `false` when the tenant has the credential id already.
-    fn add_passkey(&self, passkey: &PasskeyRecord) -> impl Future<Output = Answer<bool>> + Send;
     /// Stores a passkey after use if its counter is still `old_counter`.
     fn update_passkey(
         &self,
@@ -201,11 +235,13 @@ pub trait Repository: Send + Sync {
         id: CredentialId,
         name: &str,
     ) -> impl Future<Output = Answer<bool>> + Send;
-    /// Deletes a passkey of the person, if what remains makes two factors; of two at once the second one sees the first.
+    /// Deletes a passkey of the person of a session that is not revoked, if what remains makes two factors, and revokes all their
+    /// other sessions; of two at once the second one sees the first.
     fn remove_passkey(
         &self,
-        person: PersonId,
+        by: (PersonId, SessionId),
         id: CredentialId,
+        now: Timestamp,
     ) -> impl Future<Output = Answer<Removed>> + Send;
 
     /// The recovery codes of a person, used ones too.
@@ -216,13 +252,6 @@ pub trait Repository: Send + Sync {
         id: CredentialId,
         now: Timestamp,
     ) -> impl Future<Output = Answer<bool>> + Send;
-    /// Stores a new set in place of all earlier codes, in one transaction.
-    fn replace_recovery_codes(
-        &self,
-        person: PersonId,
-        codes: &[RecoveryRecord],
-    ) -> impl Future<Output = Answer<()>> + Send;
-
     /// Adds a session.
     fn add_session(&self, session: &SessionRecord) -> impl Future<Output = Answer<()>> + Send;
     /// The session with this token.
@@ -257,21 +286,30 @@ pub trait Repository: Send + Sync {
     /// The invitation with this token.
     fn invite(&self, token: TokenHash) -> impl Future<Output = Answer<Option<InviteRecord>>> + Send;
     /// Marks an invitation as accepted if it is neither accepted nor withdrawn, and the person was never activated; deletes
-    /// what an earlier, unfinished enrolment of the person left behind (factors and sessions), in one transaction.
+    /// what an earlier, unfinished enrolment of the person left behind (factors and sessions), and adds the session that begins,
+    /// in one transaction.
     fn accept_invite(
         &self,
         invite: &InviteRecord,
+        session: &SessionRecord,
         now: Timestamp,
     ) -> impl Future<Output = Answer<bool>> + Send;
 
-    /// Uses up the recovery that link and code open now, with the person's old factors, sessions, devices and apps; whose it is,
-    /// or `None` when they open none.
-    fn use_recovery(
+    /// The recovery that link and code open now, or `None` when they open none.
+    fn open_recovery(
         &self,
         link: TokenHash,
         code: &str,
         now: Timestamp,
-    ) -> impl Future<Output = Answer<Option<PersonId>>> + Send;
+    ) -> impl Future<Output = Answer<Option<OpenRecovery>>> + Send;
+    /// Uses up a recovery that is still open, with the person's old factors, sessions, devices and apps, and adds the session that
+    /// begins, in one transaction.
+    fn use_recovery(
+        &self,
+        recovery: OpenRecovery,
+        session: &SessionRecord,
+        now: Timestamp,
+    ) -> impl Future<Output = Answer<bool>> + Send;
 
     /// Adds a ceremony.
     fn add_ceremony(&self, ceremony: &CeremonyRecord) -> impl Future<Output = Answer<()>> + Send;

@@ -122,16 +122,29 @@ impl<R: Repository> Identity<R> {
         Ok(SignedIn { session, token })
     }
 
+    /// Gives a session that has begun, if what it began with still counts; otherwise ends it. The person is asked for again:
+    /// whoever barred them after they were asked for the first time may have found no session to end.
+    pub(super) async fn keep_if(
+        &self,
+        settled: Result<(), IdentityError>,
+        signed_in: SignedIn,
+    ) -> Result<SignedIn, IdentityError> {
+        let (person, id) = (signed_in.session.person, signed_in.session.id);
+        let outcome = match settled {
+            Ok(()) => match self.repository.person(person).await? {
+                Some(person) if self.may_sign_in(&person) => return Ok(signed_in),
+                _ => IdentityError::Refused,
+            },
+            Err(error) => error,
+        };
+        self.repository.revoke_session(person, id, self.now()).await?;
+        Err(outcome)
+    }
+
     /// Takes a session on by a step that was verified.
     pub(super) async fn advance(&self, live: Live, event: Event) -> Result<SignedIn, IdentityError> {
-        let (old, state) = (live.session.token_hash, live.session.state);
+        let old = live.session.token_hash;
         let (session, token) = live.session.advance(event, self.now(), self.random())?;
-        let finished = matches!(state, SessionState::Enrolling(_))
-            && matches!(session.state, SessionState::Active { .. });
-        // First of all: whatever happens next, the invitation is no way in any more. It may have been withdrawn meanwhile.
-        if finished && !self.repository.activate(session.person, self.now()).await? {
-            return Err(IdentityError::NoSession);
-        }
         if !self.repository.replace_session(&session, old).await? {
             return Err(IdentityError::NoSession);
         }

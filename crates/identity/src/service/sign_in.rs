@@ -3,12 +3,12 @@
 use carekeep_kernel::DeviceId;
 
 use super::{
-    Identity, IdentityError, LoginName, PersonRecord, Repository, SignedIn, locks::Outcome,
+    Identity, IdentityError, Live, Login, LoginName, PersonRecord, Repository, SignedIn, locks::Outcome,
     repository::LockKey,
 };
 use crate::{
     FactorKind,
-    flow::Event,
+    flow::{Event, SessionState},
     password::{PlainPassword, Verdict},
     recovery,
     session::Who,
@@ -27,9 +27,7 @@ impl<R: Repository> Identity<R> {
         password: &str,
         device: Option<DeviceId>,
     ) -> Result<SignedIn, IdentityError> {
-        if !self.settings.passwords {
-            return Err(IdentityError::NoPasswords);
-        }
+        self.check_passwords().await?;
         // What can be nobody's name or password needs no work: it tells nothing about anybody.
         let (Ok(login), Ok(plain)) = (LoginName::parse(login), PlainPassword::typed(password)) else {
             return Err(IdentityError::Refused);
@@ -51,11 +49,32 @@ impl<R: Repository> Identity<R> {
             return Err(IdentityError::Refused);
         };
         self.settle(key, Outcome::Right).await?;
-        if rehash {
-            self.rehash(&found.person, password).await?;
-        }
         let who = Who { tenant: found.person.tenant, person: found.person.id, device };
-        self.begin(who, Event::Proven(FactorKind::Password)).await
+        let signed_in = self.begin(who, Event::Proven(FactorKind::Password)).await?;
+        let settled = self.settle_password(&login, &found, rehash.then_some(password)).await;
+        self.keep_if(settled, signed_in).await
+    }
+
+    /// Whether the password that was verified is still the one of the login name. One that was hashed with weaker settings is
+    /// stored anew; a full pool is no reason to fail: next time, then.
+    async fn settle_password(
+        &self,
+        login: &LoginName,
+        found: &Login,
+        rehash: Option<&str>,
+    ) -> Result<(), IdentityError> {
+        let now = self.repository.login(login).await?;
+        if now.as_ref().map(|now| &now.password) != Some(&found.password) {
+            return Err(IdentityError::Refused);
+        }
+        let (Some(old), Some(Ok(plain))) = (&found.password, rehash.map(PlainPassword::typed)) else {
+            return Ok(());
+        };
+        if let Ok(new) = self.shared.passwords.hash(plain, self.random()).await {
+            // Whoever changed it meanwhile keeps what they chose.
+            self.repository.rehash_password(found.person.id, (old, &new), self.now()).await?;
+        }
+        Ok(())
     }
 
     /// The second half of signing in, or step-up: a code of the app.
@@ -65,6 +84,7 @@ impl<R: Repository> Identity<R> {
     pub async fn prove_code(&self, token: &str, code: &str) -> Result<SignedIn, IdentityError> {
         let event = Event::Proven(FactorKind::Totp);
         let live = self.ready_for(token, event).await?;
+        self.check_first_factor(&live).await?;
         let key = LockKey::Person(LockKind::Totp, live.person.id);
         self.charge(key).await?;
         if !self.use_code(&live.person, code).await? {
@@ -82,6 +102,7 @@ impl<R: Repository> Identity<R> {
     pub async fn prove_recovery_code(&self, token: &str, code: &str) -> Result<SignedIn, IdentityError> {
         let event = Event::Proven(FactorKind::RecoveryCode);
         let live = self.ready_for(token, event).await?;
+        self.check_first_factor(&live).await?;
         let key = LockKey::Person(LockKind::Recovery, live.person.id);
         self.charge(key).await?;
         let codes = self.repository.recovery_codes(live.person.id).await?;
@@ -97,6 +118,27 @@ impl<R: Repository> Identity<R> {
         self.advance(live, event).await
     }
 
+    /// Whether there are passwords at this tenant. It is the same for everybody, so it tells nothing about anybody.
+    ///
+    /// # Errors
+    /// When the storage does not answer.
+    pub async fn takes_passwords(&self) -> Result<bool, IdentityError> {
+        Ok(self.repository.passwords().await?)
+    }
+
+    pub(super) async fn check_passwords(&self) -> Result<(), IdentityError> {
+        if self.takes_passwords().await? { Ok(()) } else { Err(IdentityError::NoPasswords) }
+    }
+
+    /// A password that was right when the tenant still took passwords is half of nothing once it takes none.
+    async fn check_first_factor(&self, live: &Live) -> Result<(), IdentityError> {
+        let by_password = live.session.factors.iter().any(|proven| proven.kind == FactorKind::Password);
+        if by_password && live.session.state == SessionState::PendingSecondFactor {
+            self.check_passwords().await?;
+        }
+        Ok(())
+    }
+
     /// Whether a person may sign in here at all.
     pub(super) fn may_sign_in(&self, person: &PersonRecord) -> bool {
         person.tenant == self.party.tenant() && person.barred.is_none() && person.activated.is_some()
@@ -108,14 +150,5 @@ impl<R: Repository> Identity<R> {
             Ok(step) => Ok(self.repository.use_totp_step(record.id, step).await?),
             Err(_) => Ok(false),
         }
-    }
-
-    /// Stores a password anew that was hashed with weaker settings. A full pool is no reason to fail: next time, then.
-    async fn rehash(&self, person: &PersonRecord, password: &str) -> Result<(), IdentityError> {
-        let Ok(plain) = PlainPassword::typed(password) else { return Ok(()) };
-        if let Ok(stored) = self.shared.passwords.hash(plain, self.random()).await {
-            self.repository.put_password(person.id, &stored, self.now()).await?;
-        }
-        Ok(())
     }
 }

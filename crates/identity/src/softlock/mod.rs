@@ -198,19 +198,21 @@ impl LockState {
     }
 
     fn roll(&mut self, now: Timestamp) {
-        let step = now.as_seconds().div_euclid(30);
+        self.forget_the_future(now);
+        let step = step_of(now);
         if step != self.step {
             (self.step, self.in_step) = (step, 0);
         }
         if now.since(self.day) >= DAY {
             (self.day, self.in_day) = (now, 0);
         }
-        self.forget_the_future(now);
     }
 
     /// A clock that was set back must not make anybody wait for longer than a rule says.
     fn forget_the_future(&mut self, now: Timestamp) {
         self.day = self.day.min(now);
+        // With its count: a clock that goes back gives no further tries, and the wait that is promised now is the wait.
+        self.step = self.step.min(step_of(now));
         self.not_before = self.not_before.min(now + self.kind.limits().longest_wait);
     }
 
@@ -229,6 +231,11 @@ impl LockState {
         }
         at.since(now)
     }
+}
+
+/// The number of a step of 30 seconds.
+fn step_of(now: Timestamp) -> i64 {
+    now.as_seconds().div_euclid(30)
 }
 
 fn wait_after(row: u32, limits: &LockLimits) -> Duration {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use carekeep_kernel::{PersonId, ResourceId, Timestamp};
 use carekeep_store::{
-    Once,
+    Granted, Once,
     entity::{oauth_assertion, oauth_grant, oauth_signing_key, oauth_token},
 };
 use carekeep_vault::SecretColumn;
@@ -273,8 +273,12 @@ impl PgRepository {
                     revoked_at: None,
                 };
                 self.forget_apps().await?;
-                self.store.add_grant(grant.clone(), None, None).await?;
-                grant
+                match self.store.add_grant(grant.clone(), None, None, None).await? {
+                    Granted::Done => grant,
+                    Granted::LaunchUsed | Granted::SessionOver => {
+                        return Err(OAuthError::INVALID_CLIENT.into());
+                    }
+                }
             }
         };
         self.issue_tokens(&grant, Once::Nothing, (scopes, false), now).await?.ok_or_else(malformed)

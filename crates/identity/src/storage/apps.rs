@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use carekeep_kernel::{CredentialId, PersonId, ResourceId, SessionId, Timestamp};
 use carekeep_store::{
-    NewGrant, Over, StoreError,
+    Granted, NewGrant, Over, StoreError,
     columns::{Digest, Private},
     entity::{oauth_client, oauth_code, oauth_grant, person},
 };
@@ -46,6 +46,9 @@ pub enum AppError {
     /// The session may not let an app in: it is one itself, or has one factor. 403.
     #[error("sign in with two factors to let an app in")]
     OwnSession,
+    /// The session in which it was allowed has ended meanwhile. 401.
+    #[error("the session has ended: sign in again")]
+    SessionOver,
     /// The evidence is for another tenant. 403.
     #[error("not allowed: the permission is for something else")]
     OtherEvidence,
@@ -133,6 +136,7 @@ pub struct Consent<'a> {
 /// A consent that is about to be given.
 pub struct Prepared {
     grant: oauth_grant::Model,
+    session: SessionId,
     code: oauth_code::Model,
     launch: Option<TokenHash>,
     plain: PlainToken,
@@ -344,18 +348,23 @@ impl PgRepository {
             expires_at: (now + CODE_LIFE).into(),
             used_at: None,
         };
-        Ok(Prepared { grant, code, launch: to.launch.map(Launched::hash), plain })
+        let (session, launch) = (by.session(), to.launch.map(Launched::hash));
+        Ok(Prepared { grant, session, code, launch, plain })
     }
 
     /// Lets an app in: gives the code for it, good for a minute and once.
     ///
     /// # Errors
-    /// [`AppError::Refused`] when the launch was used up meanwhile, [`AppError::Unavailable`].
+    /// [`AppError::Refused`] when the launch was used up meanwhile, [`AppError::SessionOver`], [`AppError::Unavailable`].
     pub async fn consent(&self, prepared: Prepared) -> Answer<PlainToken> {
-        let Prepared { grant, code, launch, plain } = prepared;
+        let Prepared { grant, session, code, launch, plain } = prepared;
         let launch = launch.as_ref().map(TokenHash::as_bytes);
         self.forget_apps().await?;
-        if self.store.add_grant(grant, Some(code), launch).await? { Ok(plain) } else { Err(NO_LAUNCH.into()) }
+        match self.store.add_grant(grant, Some(session), Some(code), launch).await? {
+            Granted::Done => Ok(plain),
+            Granted::LaunchUsed => Err(NO_LAUNCH.into()),
+            Granted::SessionOver => Err(AppError::SessionOver),
+        }
     }
 
     /// What the person allowed, the newest first.

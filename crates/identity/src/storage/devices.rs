@@ -5,10 +5,11 @@
 
 use std::time::Duration;
 
-use carekeep_kernel::{DeviceId, Timestamp};
+use carekeep_kernel::{DeviceId, PersonId, Timestamp};
 use carekeep_store::{Confirmed, columns, entity::device};
+use carekeep_vault::{Authorized, catalogue::ManageTenant};
 
-use super::PgRepository;
+use super::{NoticeKind, PgRepository, people::PeopleError};
 use crate::{
     PlainToken, TokenHash, TokenKind,
     service::{IdentityError, Live, RepositoryError},
@@ -29,18 +30,32 @@ pub struct Presented<'a> {
     pub token: Option<&'a str>,
     /// What the device is called until its person says otherwise.
     pub name: &'a str,
-    /// The person has just set up their factors here: the first device that they have is theirs.
-    pub enrolled: bool,
+    /// What the session has just shown.
+    pub shown: Shown,
 }
 
-/// The device of a session.
-pub struct Bound {
+/// What a session has shown when it reaches two factors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// The person has just set up their factors here: the first device that they have is theirs.
+    Enrolment,
+    /// A passkey: the first device is theirs if an administrator has taken the confirmation of those before back.
+    Passkey,
+    /// Something else: the person confirms their first device themselves.
+    Other,
+}
+
+/// The device of a session that has reached two factors: recognised, or found to be new. Nothing is stored before
+/// [`PgRepository::keep_device`].
+pub struct Recognised {
     /// The device.
     pub device: DeviceId,
     /// What the browser is to keep, when it is something new.
     pub token: Option<PlainToken>,
-    /// The person was never here before.
-    pub new: bool,
+    /// The first device of the person, which is confirmed by keeping it.
+    pub confirms: bool,
+    /// The person was never here before: what is to be stored.
+    new: Option<device::Model>,
 }
 
 /// A device as its person sees it.
@@ -59,15 +74,15 @@ pub struct DeviceView {
 }
 
 impl PgRepository {
-    /// Recognises the device of a session that has just reached two factors, or adds it.
+    /// Recognises the device of a session that reaches two factors, or finds that it is new.
     ///
     /// # Errors
     /// When the storage does not answer.
-    pub async fn bind_device(
+    pub async fn recognise_device(
         &self,
         session: &SessionRecord,
         presented: Presented<'_>,
-    ) -> Result<Bound, RepositoryError> {
+    ) -> Result<Recognised, RepositoryError> {
         let (person, now) = (session.person, self.vault.clock().now());
         let hash = presented.token.and_then(|text| TokenHash::of_presented(TokenKind::Device, text).ok());
         let row = match hash {
@@ -77,24 +92,28 @@ impl PgRepository {
         let good = row.as_ref().filter(|row| {
             row.revoked_at.is_none() && now < Timestamp::from(row.last_seen_at) + DEVICE_LIFETIME
         });
-        let bound = if let Some(row) = good {
+        let confirms = self.confirms(person, presented.shown).await?;
+        if let Some(row) = good {
             let device = DeviceId::from_uuid(row.id);
-            self.store.saw_device(device, now).await?;
-            Bound { device, token: None, new: false }
-        } else {
-            // A secret that was this person's once and is no more is not taken again.
-            self.add_device(session, hash.filter(|_| row.is_none()), &presented).await?
-        };
-        self.store.bind_session(session.id, bound.device).await?;
-        Ok(bound)
+            let confirms = confirms && presented.shown == Shown::Passkey;
+            return Ok(Recognised { device, token: None, confirms, new: None });
+        }
+        // A secret that was this person's once and is no more is not taken again.
+        Ok(self.stranger(person, hash.filter(|_| row.is_none()), presented.name, confirms))
     }
 
-    async fn add_device(
-        &self,
-        session: &SessionRecord,
-        hash: Option<TokenHash>,
-        presented: &Presented<'_>,
-    ) -> Result<Bound, RepositoryError> {
+    async fn confirms(&self, person: PersonId, shown: Shown) -> Result<bool, RepositoryError> {
+        let asked = match shown {
+            Shown::Enrolment => true,
+            Shown::Passkey => {
+                self.store.person(person).await?.is_some_and(|row| row.devices_cleared_at.is_some())
+            }
+            Shown::Other => false,
+        };
+        Ok(asked && !self.store.has_confirmed_device(person).await?)
+    }
+
+    fn stranger(&self, person: PersonId, hash: Option<TokenHash>, name: &str, confirms: bool) -> Recognised {
         let now = self.vault.clock().now();
         let fresh = || token::issue(TokenKind::Device, self.random());
         let (token, hash) = hash.map_or_else(
@@ -107,16 +126,39 @@ impl PgRepository {
         let device = DeviceId::generate(&**self.vault.clock(), self.random());
         let row = device::Model {
             id: device.as_uuid(),
-            person: session.person.as_uuid(),
-            token_hash: columns::Digest(hash.of_person(session.person).as_bytes().to_vec()),
-            name: columns::Private(named(presented.name)),
+            person: person.as_uuid(),
+            token_hash: columns::Digest(hash.of_person(person).as_bytes().to_vec()),
+            name: columns::Private(named(name)),
             first_seen_at: now.into(),
             last_seen_at: now.into(),
             revoked_at: None,
             confirmed_at: None,
         };
-        self.store.add_device(row, presented.enrolled, MOST).await?;
-        Ok(Bound { device, token, new: true })
+        Recognised { device, token, confirms, new: Some(row) }
+    }
+
+    /// Stores that a session is from a device; that it is a new one is told to the person.
+    ///
+    /// # Errors
+    /// When the storage does not answer.
+    pub async fn keep_device(
+        &self,
+        session: &SessionRecord,
+        recognised: &Recognised,
+    ) -> Result<(), RepositoryError> {
+        let (now, device) = (self.vault.clock().now(), recognised.device);
+        match recognised.new.clone() {
+            Some(row) => {
+                let person = PersonId::from_uuid(row.person);
+                let told = self.notice(person, NoticeKind::NewDevice, Some(&row.name.0));
+                self.store.add_device(row, recognised.confirms, told, MOST).await?;
+            }
+            None => self.store.saw_device(device, now).await?,
+        }
+        if recognised.new.is_none() && recognised.confirms {
+            self.store.confirm_device(session.person, device, Some(device), now).await?;
+        }
+        Ok(self.store.bind_session(session.id, device).await?)
     }
 
     /// The devices of a person, the last used first.
@@ -137,21 +179,60 @@ impl PgRepository {
         if renamed.map_err(RepositoryError::from)? { Ok(()) } else { Err(IdentityError::NoDevice) }
     }
 
-    /// Confirms one of one's own devices.
+    /// Whether one may confirm this device of one's own.
     ///
     /// # Errors
     /// [`IdentityError::FreshFactorNeeded`]; [`IdentityError::NoDevice`]; [`IdentityError::ConfirmElsewhere`] when one was
     /// confirmed before and this session is not from such a one.
-    pub async fn confirm_device(&self, live: &Live, id: DeviceId) -> Result<(), IdentityError> {
-        let now = self.vault.clock().now();
-        if !live.session.may_change_factors(now) {
+    pub async fn may_confirm_device(&self, live: &Live, id: DeviceId) -> Result<(), IdentityError> {
+        if !live.session.may_change_factors(self.vault.clock().now()) {
             return Err(IdentityError::FreshFactorNeeded);
         }
-        let confirmed = self.store.confirm_device(live.person.id, id, live.session.device, now).await;
-        match confirmed.map_err(RepositoryError::from)? {
-            Confirmed::Done => Ok(()),
-            Confirmed::Absent => Err(IdentityError::NoDevice),
-            Confirmed::FromConfirmedOnly => Err(IdentityError::ConfirmElsewhere),
+        let outcome = self.store.may_confirm_device(live.person.id, id, live.session.device).await;
+        confirmed(outcome.map_err(RepositoryError::from)?)
+    }
+
+    /// Confirms one of one's own devices.
+    ///
+    /// # Errors
+    /// As [`PgRepository::may_confirm_device`], which is asked again.
+    pub async fn confirm_device(&self, live: &Live, id: DeviceId) -> Result<(), IdentityError> {
+        let now = self.vault.clock().now();
+        let outcome = self.store.confirm_device(live.person.id, id, live.session.device, now).await;
+        confirmed(outcome.map_err(RepositoryError::from)?)
+    }
+
+    /// Whether one may forget this device of one's own: whoever has only the session must not take confirmed devices away.
+    ///
+    /// # Errors
+    /// [`IdentityError::FreshFactorNeeded`]; [`IdentityError::NoDevice`], or when the storage does not answer.
+    pub async fn may_forget_device(&self, live: &Live, id: DeviceId) -> Result<(), IdentityError> {
+        if !live.session.may_change_factors(self.vault.clock().now()) {
+            return Err(IdentityError::FreshFactorNeeded);
+        }
+        let own = self.devices(live).await?;
+        if own.iter().any(|device| device.id == id) { Ok(()) } else { Err(IdentityError::NoDevice) }
+    }
+
+    /// Takes the confirmation of all devices of somebody back, who lost them, and ends their sessions; the person is told. Their next
+    /// device is confirmed as the first one was.
+    ///
+    /// # Errors
+    /// [`PeopleError::Absent`], [`PeopleError::OtherEvidence`] also for one's own, [`PeopleError::Unavailable`].
+    pub async fn clear_devices(
+        &self,
+        leave: Authorized<ManageTenant>,
+        person: PersonId,
+    ) -> Result<(), PeopleError> {
+        self.check(&leave)?;
+        if leave.by() == person {
+            return Err(PeopleError::OtherEvidence);
+        }
+        let told = self.notice(person, NoticeKind::DevicesCleared, None);
+        if self.store.clear_devices(person, told, self.vault.clock().now()).await? {
+            Ok(())
+        } else {
+            Err(PeopleError::Absent)
         }
     }
 
@@ -162,6 +243,14 @@ impl PgRepository {
     pub async fn forget_device(&self, live: &Live, id: DeviceId) -> Result<(), IdentityError> {
         let forgotten = self.store.forget_device(live.person.id, id, self.vault.clock().now()).await;
         if forgotten.map_err(RepositoryError::from)? { Ok(()) } else { Err(IdentityError::NoDevice) }
+    }
+}
+
+fn confirmed(outcome: Confirmed) -> Result<(), IdentityError> {
+    match outcome {
+        Confirmed::Done => Ok(()),
+        Confirmed::Absent => Err(IdentityError::NoDevice),
+        Confirmed::FromConfirmedOnly => Err(IdentityError::ConfirmElsewhere),
     }
 }
 

@@ -6,6 +6,7 @@
 mod app_tokens;
 mod apps;
 mod devices;
+mod enrolment;
 mod federation;
 mod launches;
 mod notices;
@@ -27,7 +28,7 @@ use zeroize::Zeroizing;
 pub use app_tokens::{Introspection, Issued, Proof};
 pub use apps::{AppError, AppGrant, Client, Consent, Prepared};
 pub use carekeep_store::{Compare, Which};
-pub use devices::{Bound, DEVICE_LIFETIME, DeviceView, Presented};
+pub use devices::{DEVICE_LIFETIME, DeviceView, Presented, Recognised, Shown};
 pub use federation::{FederationError, Known};
 pub use launches::{Chart, Launched};
 pub use notices::{NoticeKind, NoticeView, WeakFactors};
@@ -48,7 +49,7 @@ use crate::{
     recovery::RecoveryRecord,
     service::{
         Login, LoginName, PersonRecord, Repository, RepositoryError,
-        repository::{LockKey, Removed, TotpRecord},
+        repository::{FactorChange, LockKey, OpenRecovery, Removed, TotpRecord, Written},
     },
     session::SessionRecord,
     softlock::LockState,
@@ -138,6 +139,10 @@ impl PgRepository {
 }
 
 impl Repository for PgRepository {
+    async fn passwords(&self) -> Answer<bool> {
+        Ok(self.settings().await?.passwords)
+    }
+
     async fn login(&self, name: &LoginName) -> Answer<Option<Login>> {
         let token = self.vault.login_token(self.tenant, name.as_str()).await?;
         let Some((person, password)) = self.store.login(token).await? else { return Ok(None) };
@@ -149,10 +154,8 @@ impl Repository for PgRepository {
         Ok(self.store.person(id).await?.map(|row| rows::person(self.tenant, &row)))
     }
 
-    async fn activate(&self, person: PersonId, now: Timestamp) -> Answer<bool> {
-        let (clock, random) = (Arc::clone(self.vault.clock()), Arc::clone(self.vault.random()));
-        let new_id = move || CredentialId::generate(&*clock, &*random).as_uuid();
-        Ok(self.store.activate(person, now, &new_id).await?)
+    async fn write_factor(&self, change: &FactorChange, now: Timestamp) -> Answer<Written> {
+        self.write_change(change, now).await
     }
 
     async fn lock(&self, key: LockKey<'_>) -> Answer<(LockState, u64)> {
@@ -171,8 +174,13 @@ impl Repository for PgRepository {
         Ok(self.store.save_softlock(place, rows::to_json(&state)?, version, now).await?)
     }
 
-    async fn put_password(&self, person: PersonId, password: &StoredPassword, now: Timestamp) -> Answer<()> {
-        Ok(self.store.put_password(rows::password(person, password, now)).await?)
+    async fn rehash_password(
+        &self,
+        person: PersonId,
+        (old, new): (&StoredPassword, &StoredPassword),
+        now: Timestamp,
+    ) -> Answer<bool> {
+        Ok(self.store.rehash_password(rows::password(person, new, now), &rows::phc(old)).await?)
     }
 
     async fn totp(&self, person: PersonId) -> Answer<Option<TotpRecord>> {
@@ -197,10 +205,6 @@ impl Repository for PgRepository {
         Ok(self.store.put_unconfirmed_totp(row).await?)
     }
 
-    async fn confirm_totp(&self, id: CredentialId, step: Step, now: Timestamp) -> Answer<bool> {
-        Ok(self.store.confirm_totp(id, step.0, now).await?)
-    }
-
     async fn use_totp_step(&self, id: CredentialId, step: Step) -> Answer<bool> {
         Ok(self.store.use_totp_step(id, step.0).await?)
     }
@@ -218,16 +222,17 @@ impl Repository for PgRepository {
         self.store.passkey(credential_id).await?.map(|row| rows::passkey(self.tenant, row)).transpose()
     }
 
-    async fn add_passkey(&self, passkey: &PasskeyRecord) -> Answer<bool> {
-        Ok(self.store.add_passkey(rows::passkey_row(passkey)).await?)
-    }
-
     async fn rename_passkey(&self, person: PersonId, id: CredentialId, name: &str) -> Answer<bool> {
         Ok(self.store.rename_passkey(person, id, name).await?)
     }
 
-    async fn remove_passkey(&self, person: PersonId, id: CredentialId) -> Answer<Removed> {
-        Ok(self.store.remove_passkey(person, id).await?)
+    async fn remove_passkey(
+        &self,
+        by: (PersonId, SessionId),
+        id: CredentialId,
+        now: Timestamp,
+    ) -> Answer<Removed> {
+        Ok(self.store.remove_passkey(by, id, now).await?)
     }
 
     async fn update_passkey(&self, passkey: &PasskeyRecord, old_counter: u32) -> Answer<bool> {
@@ -241,11 +246,6 @@ impl Repository for PgRepository {
 
     async fn use_recovery_code(&self, id: CredentialId, now: Timestamp) -> Answer<bool> {
         Ok(self.store.use_recovery_code(id, now).await?)
-    }
-
-    async fn replace_recovery_codes(&self, person: PersonId, codes: &[RecoveryRecord]) -> Answer<()> {
-        let rows = codes.iter().map(rows::recovery_code_row).collect();
-        Ok(self.store.replace_recovery_codes(person, rows).await?)
     }
 
     async fn add_session(&self, session: &SessionRecord) -> Answer<()> {
@@ -287,12 +287,33 @@ impl Repository for PgRepository {
         self.store.invite(token.as_bytes()).await?.map(|row| rows::invite(self.tenant, row)).transpose()
     }
 
-    async fn accept_invite(&self, invite: &InviteRecord, now: Timestamp) -> Answer<bool> {
-        Ok(self.store.accept_invite(invite.id, invite.person, now).await?)
+    async fn accept_invite(
+        &self,
+        invite: &InviteRecord,
+        session: &SessionRecord,
+        now: Timestamp,
+    ) -> Answer<bool> {
+        self.store.forget_sessions(now - FORGOTTEN_AFTER).await?;
+        Ok(self.store.accept_invite(invite.id, rows::session_row(session)?, now).await?)
     }
 
-    async fn use_recovery(&self, link: TokenHash, code: &str, now: Timestamp) -> Answer<Option<PersonId>> {
-        self.redeem(link, code, now).await
+    async fn open_recovery(
+        &self,
+        link: TokenHash,
+        code: &str,
+        now: Timestamp,
+    ) -> Answer<Option<OpenRecovery>> {
+        self.find_recovery(link, code, now).await
+    }
+
+    async fn use_recovery(
+        &self,
+        recovery: OpenRecovery,
+        session: &SessionRecord,
+        now: Timestamp,
+    ) -> Answer<bool> {
+        let told = self.notice(recovery.person, NoticeKind::RecoveryEnded, None);
+        Ok(self.store.use_recovery(recovery.id, rows::session_row(session)?, told, now).await?)
     }
 
     async fn add_ceremony(&self, ceremony: &CeremonyRecord) -> Answer<()> {

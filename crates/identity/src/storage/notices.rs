@@ -40,6 +40,10 @@ pub enum NoticeKind {
     RecoveryApproved,
     /// A recovery was cancelled, rejected or completed.
     RecoveryEnded,
+    /// An administrator took the confirmation of all devices back.
+    DevicesCleared,
+    /// Another administrator changed what the tenant decided about the ways in.
+    SettingsChanged,
     /// The person was linked to an account of the identity provider.
     ProviderLinked,
     /// An administrator set another identity provider, or none.
@@ -62,6 +66,8 @@ impl NoticeKind {
             Self::RecoveryBegun => "recovery_begun",
             Self::RecoveryApproved => "recovery_approved",
             Self::RecoveryEnded => "recovery_ended",
+            Self::DevicesCleared => "devices_cleared",
+            Self::SettingsChanged => "settings_changed",
             Self::ProviderLinked => "provider_linked",
             Self::ProviderChanged => "provider_changed",
         }
@@ -97,6 +103,8 @@ pub struct WeakFactors {
     pub few_codes: bool,
     /// Was invited and never came.
     pub never_joined: bool,
+    /// An administrator took the confirmation of all devices back, and none was confirmed since.
+    pub devices_cleared: bool,
 }
 
 impl PgRepository {
@@ -110,16 +118,20 @@ impl PgRepository {
         kind: NoticeKind,
         about: Option<&str>,
     ) -> Result<(), RepositoryError> {
+        Ok(self.store.add_notice(self.notice(person, kind, about)).await?)
+    }
+
+    /// A notice that is to be written together with what it tells.
+    pub(super) fn notice(&self, person: PersonId, kind: NoticeKind, about: Option<&str>) -> notice::Model {
         let clock = &**self.vault.clock();
-        let row = notice::Model {
+        notice::Model {
             id: CredentialId::generate(clock, self.random()).as_uuid(),
             person: person.as_uuid(),
             kind: kind.as_str().to_owned(),
             about: about.map(str::to_owned),
             at: clock.now().into(),
             seen_at: None,
-        };
-        Ok(self.store.add_notice(row).await?)
+        }
     }
 
     /// The notices of a person, the newest first, 100 at most.
@@ -168,7 +180,8 @@ impl PgRepository {
         for FactorCount { person, passkeys, totp, codes } in counts {
             let joined = person.activated_at.is_some();
             let (no_passkey, few_codes) = (joined && passkeys == 0, joined && totp && codes < FEW_CODES);
-            if no_passkey || few_codes || !joined {
+            let devices_cleared = person.devices_cleared_at.is_some();
+            if no_passkey || few_codes || !joined || devices_cleared {
                 weak.push(WeakFactors {
                     person: PersonId::from_uuid(person.id),
                     profile: self.open_profile(&person).await?,
@@ -176,6 +189,7 @@ impl PgRepository {
                     no_passkey,
                     few_codes,
                     never_joined: !joined,
+                    devices_cleared,
                 });
             }
         }

@@ -36,6 +36,9 @@ pub enum PeopleError {
     /// Nobody would be left to run the tenant, or to watch over that. 409.
     #[error("this is the last person with that role: give it to somebody else first")]
     LastInRole,
+    /// There is no such person. 404.
+    #[error("there is no such person here: look at the list again")]
+    Absent,
     /// The person has left. 409.
     #[error("this person has left: invite them anew")]
     Left,
@@ -341,6 +344,7 @@ impl PgRepository {
             created_at: self.vault.clock().now().into(),
             activated_at: None,
             suspended_at: None,
+            devices_cleared_at: None,
             left_at: None,
             suspended_by: None,
             changed_at: None,

@@ -157,6 +157,7 @@ impl PgRepository {
             activated_at: None,
             suspended_at: (!active).then(|| now.into()),
             left_at: None,
+            devices_cleared_at: None,
             suspended_by: (!active).then(|| leave.by().as_uuid()),
             changed_at: None,
         };

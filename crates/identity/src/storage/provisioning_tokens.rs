@@ -10,7 +10,10 @@ use carekeep_store::{
     columns::Digest,
     entity::{person, provisioning_token},
 };
-use carekeep_vault::{Authorized, SecretColumn, catalogue::ManageTenant};
+use carekeep_vault::{
+    Authorized, SecretColumn,
+    catalogue::{ManageTenant, ReadSettings},
+};
 use uuid::Uuid;
 
 use super::{
@@ -104,7 +107,7 @@ impl PgRepository {
     /// [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
     pub async fn provisioning_tokens(
         &self,
-        leave: Authorized<ManageTenant>,
+        leave: Authorized<ReadSettings>,
     ) -> Answer<Vec<ProvisioningToken>> {
         self.check(&leave)?;
         let rows = self.store.provisioning_tokens().await?;
@@ -140,6 +143,7 @@ impl PgRepository {
             activated_at: Some(now.into()),
             suspended_at: None,
             left_at: None,
+            devices_cleared_at: None,
             suspended_by: None,
             changed_at: None,
         })

@@ -18,7 +18,7 @@ use super::{NoticeKind, PgRepository, people::PeopleError, rows};
 use crate::{
     PlainToken, TokenHash, TokenKind,
     recovery::{self, PlainCode},
-    service::{Live, RepositoryError},
+    service::{Live, RepositoryError, repository::OpenRecovery},
     token,
 };
 
@@ -78,8 +78,8 @@ impl PgRepository {
     /// Begins the recovery of an account.
     ///
     /// # Errors
-    /// [`PeopleError::UnderWay`]; [`PeopleError::NotJoined`] for somebody who has not joined, or never will as a program, [`PeopleError::Left`] for one who may
-    /// not sign in, [`PeopleError::PatientsAccount`] for a patient, whose identity no administrator can vouch for;
+    /// [`PeopleError::UnderWay`]; [`PeopleError::NotJoined`] for somebody who has not joined, or never will as a program, [`PeopleError::Left`] for one who has
+    /// left, [`PeopleError::PatientsAccount`] for a patient, whose identity no administrator can vouch for;
     /// [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
     pub async fn begin_recovery(
         &self,
@@ -90,7 +90,9 @@ impl PgRepository {
         if row.patient.is_some() {
             return Err(PeopleError::PatientsAccount);
         }
-        if row.suspended_at.is_some() || row.left_at.is_some() {
+        // Somebody who is suspended can be let in: suspension ends the sessions of whoever stole their factors, who could end the
+        // recovery otherwise.
+        if row.left_at.is_some() {
             return Err(PeopleError::Left);
         }
         if row.activated_at.is_none() || self.store.is_program(person).await? {
@@ -113,10 +115,10 @@ impl PgRepository {
             ended_at: None,
             outcome: None,
         };
-        if !self.store.add_recovery(row.clone()).await? {
+        let told = self.notice(person, NoticeKind::RecoveryBegun, None);
+        if !self.store.add_recovery(row.clone(), told).await? {
             return Err(PeopleError::UnderWay);
         }
-        self.notify(person, NoticeKind::RecoveryBegun, None).await.map_err(unavailable)?;
         Ok(BegunRecovery { recovery: row.into(), code })
     }
 
@@ -152,7 +154,7 @@ impl PgRepository {
     ) -> Result<(RecoveryView, PlainToken), PeopleError> {
         let person = self.about(&leave, recovery)?;
         let now = self.vault.clock().now();
-        let hours = self.settings().await.map_err(unavailable)?.recovery_hold_hours;
+        let hours = self.settings().await.map_err(unavailable)?.hold_at(now);
         let opens = now + Duration::from_secs(u64::from(hours) * 60 * 60);
         let (token, hash) = token::issue(TokenKind::Recovery, self.random());
         let yes = Approval {
@@ -162,10 +164,10 @@ impl PgRepository {
             opens,
             closes: opens + OPEN_FOR,
         };
-        if !self.store.approve_recovery(recovery.id, yes).await? {
+        let told = self.notice(person, NoticeKind::RecoveryApproved, None);
+        if !self.store.approve_recovery(recovery.id, yes, told).await? {
             return Err(PeopleError::NotYours);
         }
-        self.notify(person, NoticeKind::RecoveryApproved, None).await.map_err(unavailable)?;
         let approved = RecoveryView {
             approved_by: Some(leave.by()),
             opens: Some(opens),
@@ -184,11 +186,12 @@ impl PgRepository {
         leave: Authorized<RecoverAccount>,
         recovery: &RecoveryView,
     ) -> Result<(), PeopleError> {
-        let person = self.about(&leave, recovery)?;
-        if !self.store.end_recovery(recovery.id, "rejected", self.vault.clock().now()).await? {
-            return Err(PeopleError::NotYours);
+        let told = self.notice(self.about(&leave, recovery)?, NoticeKind::RecoveryEnded, None);
+        if self.store.end_recovery(recovery.id, "rejected", told, self.vault.clock().now()).await? {
+            Ok(())
+        } else {
+            Err(PeopleError::NotYours)
         }
-        self.notify(person, NoticeKind::RecoveryEnded, None).await.map_err(unavailable)
     }
 
     /// The recovery of one's own account that is under way.
@@ -205,31 +208,25 @@ impl PgRepository {
     /// [`PeopleError::Unavailable`].
     pub async fn cancel_recovery(&self, live: &Live) -> Result<bool, PeopleError> {
         let Some(recovery) = self.own_recovery(live).await? else { return Ok(false) };
-        let ended = self.store.end_recovery(recovery.id, "cancelled", self.vault.clock().now()).await?;
-        if ended {
-            let told = self.notify(live.person.id, NoticeKind::RecoveryEnded, None).await;
-            told.map_err(unavailable)?;
-        }
-        Ok(ended)
+        let told = self.notice(live.person.id, NoticeKind::RecoveryEnded, None);
+        Ok(self.store.end_recovery(recovery.id, "cancelled", told, self.vault.clock().now()).await?)
     }
 
-    /// Uses a recovery up that link and code open now.
-    pub(super) async fn redeem(
+    /// The recovery that link and code open now.
+    pub(super) async fn find_recovery(
         &self,
         link: TokenHash,
         code: &str,
         now: Timestamp,
-    ) -> Result<Option<PersonId>, RepositoryError> {
+    ) -> Result<Option<OpenRecovery>, RepositoryError> {
         let Some(row) = self.store.recovery_of(link.as_bytes()).await? else { return Ok(None) };
         let person = PersonId::from_uuid(row.person);
         let stored: [u8; 32] = row.code_hash.0.as_slice().try_into().map_err(|_| rows::malformed())?;
-        if !recovery::is_single(&stored, person, code)
-            || !self.store.use_recovery(row.id, person, now).await?
-        {
-            return Ok(None);
-        }
-        self.notify(person, NoticeKind::RecoveryEnded, None).await?;
-        Ok(Some(person))
+        let view = RecoveryView::from(row.clone());
+        let open =
+            row.ended_at.is_none() && view.opens.is_some_and(|opens| opens <= now) && now < view.lapses;
+        let opened = open && recovery::is_single(&stored, person, code);
+        Ok(opened.then_some(OpenRecovery { id: row.id, person }))
     }
 
     async fn under_way(&self, person: Option<PersonId>) -> Result<Vec<RecoveryView>, PeopleError> {

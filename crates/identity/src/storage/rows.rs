@@ -73,16 +73,16 @@ pub(super) fn person(tenant: TenantId, row: &entity::person::Model) -> PersonRec
     }
 }
 
+pub(super) fn phc(password: &StoredPassword) -> Phc {
+    Phc(password.as_phc().to_owned())
+}
+
 pub(super) fn password(
     person: PersonId,
     password: &StoredPassword,
     now: Timestamp,
 ) -> entity::password::Model {
-    entity::password::Model {
-        person: person.as_uuid(),
-        phc: Phc(password.as_phc().to_owned()),
-        changed_at: now.into(),
-    }
+    entity::password::Model { person: person.as_uuid(), phc: phc(password), changed_at: now.into() }
 }
 
 pub(super) fn passkey(tenant: TenantId, row: entity::passkey::Model) -> Answer<PasskeyRecord> {

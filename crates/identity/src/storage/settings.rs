@@ -1,17 +1,21 @@
 //! What the tenant decided about the ways in: for its administrators, and for whoever uses a passkey.
 
-use carekeep_store::{StoreError, entity::sign_in_settings};
+use carekeep_kernel::PersonId;
+use carekeep_store::{SignedOut, StoreError, entity::sign_in_settings};
 use carekeep_vault::{
     Authorized, Caller,
     catalogue::{Act, ManageTenant, ReadSettings},
 };
 
-use super::{PgRepository, rows};
+use super::{NoticeKind, PgRepository, rows};
 use crate::{
     passkey::{Demand, MakersError},
     service::{PersonRecord, Repository, RepositoryError},
-    settings::SignInSettings,
+    settings::{LongerHold, SignInSettings},
 };
+
+/// The roles of those who run a tenant and who watch over it: somebody with either must always be able to sign in.
+const NEEDED: [&str; 2] = ["tenant_admin", "privacy_officer"];
 
 /// Why settings were not read or changed.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +29,11 @@ pub enum SettingsError {
     /// Whoever sets them has no passkey that counts under them. 409.
     #[error("you have no passkey that these settings allow you: register one first")]
     LocksYouOut,
+    /// Nobody who holds this role could sign in any more. 409.
+    #[error(
+        "nobody with this role could sign in any more: have one of them register a passkey that counts first"
+    )]
+    LocksOut(&'static str),
     /// The evidence is for another tenant. 403.
     #[error("not allowed: the permission is for something else")]
     OtherEvidence,
@@ -56,7 +65,7 @@ impl PgRepository {
     /// still counts: a tenant does not shut its administrators out by a slip.
     ///
     /// # Errors
-    /// [`SettingsError::Makers`], [`SettingsError::LocksYouOut`], [`SettingsError::OtherEvidence`],
+    /// [`SettingsError::Makers`], [`SettingsError::Hold`], [`SettingsError::LocksYouOut`], [`SettingsError::LocksOut`], [`SettingsError::OtherEvidence`],
     /// [`SettingsError::Unavailable`].
     pub async fn put_sign_in_settings(
         &self,
@@ -70,25 +79,40 @@ impl PgRepository {
             return Err(SettingsError::Hold);
         }
         let (before, roles) = (self.settings().await?, self.store.roles_of(leave.by()).await?);
-        if roles.iter().any(|role| new.tightens(&before, role)) {
+        let no_more = before.passwords && !new.passwords;
+        if no_more || roles.iter().any(|role| new.tightens(&before, role)) {
             let demand = new.demand(roles.iter().map(String::as_str))?;
             let own = self.passkeys(leave.by()).await?;
             if !own.iter().any(|passkey| passkey.meets(&demand).is_ok()) {
                 return Err(SettingsError::LocksYouOut);
             }
         }
+        for role in NEEDED {
+            if self.locks_out(role, &before, new).await? {
+                return Err(SettingsError::LocksOut(role));
+            }
+        }
+        let now = self.vault.clock().now();
+        let new = &new.clone().after(&before, now);
+        let others =
+            self.store.active_holders("tenant_admin").await?.into_iter().filter(|one| *one != leave.by());
+        let told = others.map(|one| self.notice(one, NoticeKind::SettingsChanged, None)).collect();
         let row = sign_in_settings::Model {
             single: true,
             passkeys: rows::to_json(&new.passkeys)?,
             makers: rows::to_json(&new.makers)?,
             confirmed_devices: new.confirmed_devices,
+            passwords: new.passwords,
             recovery_hold_hours: i32::from(new.recovery_hold_hours),
+            longer_hold_hours: new.longer_hold.map(|longer| i32::from(longer.hours)),
+            longer_hold_until: new.longer_hold.map(|longer| longer.until.into()),
             changed_by: leave.by().as_uuid(),
-            changed_at: self.vault.clock().now().into(),
+            changed_at: now.into(),
         };
         let named = new.passkeys.keys().chain(before.passkeys.keys());
         let tightened: Vec<String> = named.filter(|role| new.tightens(&before, role)).cloned().collect();
-        Ok(self.store.put_sign_in_settings(row, &tightened, caller.session()).await?)
+        let out = if no_more { SignedOut::Everybody } else { SignedOut::Holders(&tightened) };
+        Ok(self.store.put_sign_in_settings(row, out, caller.session(), told).await?)
     }
 
     /// Whether a role restricts the passkeys of whoever holds it.
@@ -102,8 +126,43 @@ impl PgRepository {
             passkeys: rows::from_json(row.passkeys)?,
             makers: rows::from_json(row.makers)?,
             confirmed_devices: row.confirmed_devices,
-            recovery_hold_hours: u16::try_from(row.recovery_hold_hours).map_err(|_| rows::malformed())?,
+            passwords: row.passwords,
+            recovery_hold_hours: hours(row.recovery_hold_hours)?,
+            longer_hold: match (row.longer_hold_hours, row.longer_hold_until) {
+                (Some(longer), Some(until)) => {
+                    Some(LongerHold { hours: hours(longer)?, until: until.into() })
+                }
+                _ => None,
+            },
         })
+    }
+
+    /// Whether somebody who holds a role can sign in before a change, and nobody after it.
+    async fn locks_out(
+        &self,
+        role: &str,
+        before: &SignInSettings,
+        new: &SignInSettings,
+    ) -> Result<bool, SettingsError> {
+        let mut some = false;
+        for holder in self.store.active_holders(role).await? {
+            if self.lets_in(holder, new).await? {
+                return Ok(false);
+            }
+            some |= self.lets_in(holder, before).await?;
+        }
+        Ok(some)
+    }
+
+    /// Whether somebody has what signs them in under these settings: a passkey that counts, or password and code.
+    async fn lets_in(&self, person: PersonId, settings: &SignInSettings) -> Result<bool, SettingsError> {
+        let roles = self.store.roles_of(person).await?;
+        let demand = settings.demand(roles.iter().map(String::as_str))?;
+        if self.passkeys(person).await?.iter().any(|passkey| passkey.meets(&demand).is_ok()) {
+            return Ok(true);
+        }
+        let by_password = settings.passwords && self.store.has_password(person).await?;
+        Ok(by_password && self.store.totp(person, true).await?.is_some())
     }
 
     pub(super) async fn demand_of(&self, person: &PersonRecord) -> Result<Demand, RepositoryError> {
@@ -119,4 +178,8 @@ impl PgRepository {
     fn of_this_tenant<A: Act>(&self, leave: &Authorized<A>) -> Result<(), SettingsError> {
         if leave.tenant() == self.tenant { Ok(()) } else { Err(SettingsError::OtherEvidence) }
     }
+}
+
+fn hours(stored: i32) -> Result<u16, RepositoryError> {
+    u16::try_from(stored).map_err(|_| rows::malformed())
 }

@@ -16,7 +16,7 @@ use carekeep_identity::{
     recovery::RecoveryRecord,
     service::{
         Login, LoginName, PersonRecord, Repository, RepositoryError,
-        repository::{LockKey, Removed, TotpRecord},
+        repository::{FactorChange, LockKey, NewFactor, OpenRecovery, Removed, TotpRecord, Written},
     },
     session::SessionRecord,
     softlock::{LockKind, LockState},
@@ -46,8 +46,45 @@ pub(crate) struct State {
     sessions: Vec<SessionRecord>,
     invites: Vec<InviteRecord>,
     ceremonies: Vec<CeremonyRecord>,
+    /// Whether there are no passwords at this tenant.
+    pub(crate) without_passwords: bool,
     /// What is demanded of everybody's passkeys.
     pub(crate) demand: Demand,
+}
+
+impl State {
+    fn write(&mut self, person: PersonId, factor: &NewFactor) -> bool {
+        match factor {
+            NewFactor::Password(stored) => {
+                self.passwords.insert(person, stored.clone());
+            }
+            NewFactor::Totp(id, step) => {
+                let Some(totp) = self.totps.iter_mut().find(|totp| totp.id == *id && !totp.confirmed) else {
+                    return false;
+                };
+                (totp.confirmed, totp.last) = (true, Some(*step));
+                self.totps.retain(|totp| totp.person != person || totp.id == *id);
+            }
+            NewFactor::Passkey(new) => {
+                if self.passkeys.iter().any(|passkey| passkey.credential_id == new.credential_id) {
+                    return false;
+                }
+                self.passkeys.push((**new).clone());
+            }
+            NewFactor::RecoveryCodes(codes) => {
+                self.codes.retain(|code| code.person != person);
+                self.codes.extend_from_slice(codes);
+            }
+        }
+        true
+    }
+
+    fn revoke(&mut self, person: PersonId, but: Option<SessionId>, now: Timestamp) -> u64 {
+        let ends =
+            |one: &&mut SessionRecord| one.person == person && Some(one.id) != but && one.revoked.is_none();
+        let ended = self.sessions.iter_mut().filter(ends).map(|session| session.revoked = Some(now));
+        u64::try_from(ended.count()).unwrap()
+    }
 }
 
 /// Where attempts meet.
@@ -109,6 +146,10 @@ fn kind(key: LockKey<'_>) -> LockKind {
 }
 
 impl Repository for Memory {
+    async fn passwords(&self) -> Answer<bool> {
+        Ok(!self.state().without_passwords)
+    }
+
     async fn login(&self, name: &LoginName) -> Answer<Option<Login>> {
         tokio::task::yield_now().await;
         let state = self.state();
@@ -121,13 +162,24 @@ impl Repository for Memory {
         Ok(self.state().people.iter().map(|(_, person)| *person).find(|person| person.id == id))
     }
 
-    async fn activate(&self, id: PersonId, now: Timestamp) -> Answer<bool> {
-        let mut state = self.state();
-        let person = state.people.iter_mut().map(|(_, person)| person).find(|person| person.id == id);
-        if let Some(person) = person {
-            person.activated.get_or_insert(now);
+    async fn write_factor(&self, change: &FactorChange, now: Timestamp) -> Answer<Written> {
+        let (mut state, person) = (self.state(), change.session.person);
+        let live = |one: &SessionRecord| {
+            one.id == change.session.id && one.token_hash == change.old && one.revoked.is_none()
+        };
+        let Some(place) = state.sessions.iter().position(live) else { return Ok(Written::SessionOver) };
+        if !state.write(person, &change.factor) {
+            return Ok(Written::Taken);
         }
-        Ok(true)
+        state.sessions[place] = change.session.clone();
+        if change.completes {
+            let own = state.people.iter_mut().map(|(_, one)| one).find(|one| one.id == person);
+            own.map(|own| own.activated.get_or_insert(now));
+        }
+        if change.ends_others {
+            state.revoke(person, Some(change.session.id), now);
+        }
+        Ok(Written::Done)
     }
 
     async fn lock(&self, key: LockKey<'_>) -> Answer<(LockState, u64)> {
@@ -145,9 +197,18 @@ impl Repository for Memory {
         Ok(known == version)
     }
 
-    async fn put_password(&self, person: PersonId, password: &StoredPassword, _now: Timestamp) -> Answer<()> {
-        self.state().passwords.insert(person, password.clone());
-        Ok(())
+    async fn rehash_password(
+        &self,
+        person: PersonId,
+        (old, new): (&StoredPassword, &StoredPassword),
+        _now: Timestamp,
+    ) -> Answer<bool> {
+        let mut state = self.state();
+        let same = state.passwords.get(&person) == Some(old);
+        if same {
+            state.passwords.insert(person, new.clone());
+        }
+        Ok(same)
     }
 
     async fn totp(&self, person: PersonId) -> Answer<Option<TotpRecord>> {
@@ -167,17 +228,6 @@ impl Repository for Memory {
         let secret = *new.secret.as_bytes();
         state.totps.push(Totp { id: new.id, person, secret, last: None, confirmed: false });
         Ok(())
-    }
-
-    async fn confirm_totp(&self, id: CredentialId, step: Step, _now: Timestamp) -> Answer<bool> {
-        let mut state = self.state();
-        let Some(totp) = state.totps.iter_mut().find(|totp| totp.id == id && !totp.confirmed) else {
-            return Ok(false);
-        };
-        (totp.confirmed, totp.last) = (true, Some(step));
-        let person = totp.person;
-        state.totps.retain(|totp| totp.person != person || totp.id == id);
-        Ok(true)
     }
 
     async fn use_totp_step(&self, id: CredentialId, step: Step) -> Answer<bool> {
@@ -201,23 +251,22 @@ impl Repository for Memory {
         Ok(found)
     }
 
-    async fn add_passkey(&self, new: &PasskeyRecord) -> Answer<bool> {
-        let mut state = self.state();
-        let known = state.passkeys.iter().any(|passkey| passkey.credential_id == new.credential_id);
-        if !known {
-            state.passkeys.push(new.clone());
-        }
-        Ok(!known)
-    }
-
     async fn rename_passkey(&self, person: PersonId, id: CredentialId, name: &str) -> Answer<bool> {
         let mut state = self.state();
         let mut own = state.passkeys.iter_mut().filter(|passkey| passkey.person == person);
         Ok(own.find(|passkey| passkey.id == id).map(|passkey| name.clone_into(&mut passkey.name)).is_some())
     }
 
-    async fn remove_passkey(&self, person: PersonId, id: CredentialId) -> Answer<Removed> {
+    async fn remove_passkey(
+        &self,
+        (person, session): (PersonId, SessionId),
+        id: CredentialId,
+        now: Timestamp,
+    ) -> Answer<Removed> {
         let mut state = self.state();
+        if !state.sessions.iter().any(|one| one.id == session && one.revoked.is_none()) {
+            return Ok(Removed::SessionOver);
+        }
         let own: Vec<CredentialId> = state
             .passkeys
             .iter()
@@ -233,6 +282,7 @@ impl Repository for Memory {
             return Ok(Removed::LastFactors);
         }
         state.passkeys.retain(|passkey| passkey.id != id);
+        state.revoke(person, Some(session), now);
         Ok(Removed::Done)
     }
 
@@ -252,13 +302,6 @@ impl Repository for Memory {
         let mut state = self.state();
         let code = state.codes.iter_mut().find(|code| code.id == id && code.used.is_none());
         Ok(code.map(|code| code.used = Some(now)).is_some())
-    }
-
-    async fn replace_recovery_codes(&self, person: PersonId, codes: &[RecoveryRecord]) -> Answer<()> {
-        let mut state = self.state();
-        state.codes.retain(|code| code.person != person);
-        state.codes.extend_from_slice(codes);
-        Ok(())
     }
 
     async fn add_session(&self, session: &SessionRecord) -> Answer<()> {
@@ -301,14 +344,7 @@ impl Repository for Memory {
     }
 
     async fn revoke_sessions(&self, person: PersonId, but: Option<SessionId>, now: Timestamp) -> Answer<u64> {
-        let mut count = 0;
-        for session in &mut self.state().sessions {
-            if session.person == person && Some(session.id) != but && session.revoked.is_none() {
-                session.revoked = Some(now);
-                count += 1;
-            }
-        }
-        Ok(count)
+        Ok(self.state().revoke(person, but, now))
     }
 
     async fn add_invite(&self, invite: &InviteRecord) -> Answer<()> {
@@ -322,7 +358,12 @@ impl Repository for Memory {
         Ok(found)
     }
 
-    async fn accept_invite(&self, accepted: &InviteRecord, now: Timestamp) -> Answer<bool> {
+    async fn accept_invite(
+        &self,
+        accepted: &InviteRecord,
+        session: &SessionRecord,
+        now: Timestamp,
+    ) -> Answer<bool> {
         let mut state = self.state();
         let person = accepted.person;
         let newcomer = state.people.iter().any(|(_, one)| one.id == person && one.activated.is_none());
@@ -335,12 +376,17 @@ impl Repository for Memory {
         state.totps.retain(|totp| totp.person != person);
         state.passkeys.retain(|passkey| passkey.person != person);
         state.sessions.retain(|session| session.person != person);
+        state.sessions.push(session.clone());
         Ok(true)
     }
 
     /// Recoveries are rows of two administrators; the tests over HTTP have them.
-    async fn use_recovery(&self, _: TokenHash, _: &str, _: Timestamp) -> Answer<Option<PersonId>> {
+    async fn open_recovery(&self, _: TokenHash, _: &str, _: Timestamp) -> Answer<Option<OpenRecovery>> {
         Ok(None)
+    }
+
+    async fn use_recovery(&self, _: OpenRecovery, _: &SessionRecord, _: Timestamp) -> Answer<bool> {
+        Ok(false)
     }
 
     async fn add_ceremony(&self, ceremony: &CeremonyRecord) -> Answer<()> {

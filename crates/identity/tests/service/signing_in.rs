@@ -85,7 +85,7 @@ async fn i2_a_code_is_used_once_even_by_fifty_at_once() {
 async fn bar_i6_a_recovery_code_is_used_once_even_by_fifty_at_once() {
     let world = World::new();
     let (_, token) = world.person("ada").await;
-    let (_, codes) = world.identity.new_recovery_codes(&token).await.unwrap();
+    let (_, codes) = world.new_codes(&token).await.unwrap();
     let code = codes[0].reveal().to_owned();
     let mut tokens = Vec::new();
     for _ in 0..50 {
@@ -111,8 +111,8 @@ async fn bar_i6_a_recovery_code_is_used_once_even_by_fifty_at_once() {
 async fn i6_a_recovery_code_lets_in_flagged_and_a_new_set_kills_the_old() {
     let world = World::new();
     let (_, token) = world.person("ada").await;
-    let (after, old) = world.identity.new_recovery_codes(&token).await.unwrap();
-    let (_, new) = world.identity.new_recovery_codes(after.token.reveal()).await.unwrap();
+    let (after, old) = world.new_codes(&token).await.unwrap();
+    let (_, new) = world.new_codes(after.token.reveal()).await.unwrap();
     let pending = world.password("ada", PASSWORD).await.unwrap();
     let token = pending.token.reveal();
     let refused = world.identity.prove_recovery_code(token, old[0].reveal()).await;
@@ -128,7 +128,7 @@ async fn i6_a_recovery_code_lets_in_flagged_and_a_new_set_kills_the_old() {
 async fn a_recovery_code_without_the_password_is_nothing() {
     let world = World::new();
     let (_, token) = world.person("ada").await;
-    let (signed_in, codes) = world.identity.new_recovery_codes(&token).await.unwrap();
+    let (signed_in, codes) = world.new_codes(&token).await.unwrap();
     for token in ["", "cks_", signed_in.token.reveal()] {
         assert!(world.identity.prove_recovery_code(token, codes[0].reveal()).await.is_err(), "{token}");
     }
@@ -256,15 +256,30 @@ async fn a_full_pool_answers_busy_and_costs_nobody_a_guess() {
 
 #[tokio::test]
 async fn a_tenant_without_passwords_takes_none() {
-    let settings = TenantSettings { passwords: false, ..TenantSettings::default() };
-    let world = World::with(HashSettings::default(), settings);
+    let world = World::new();
+    world.identity.repository().state().without_passwords = true;
     let id = world.newcomer("ada");
     assert!(matches!(world.password("ada", PASSWORD).await, Err(IdentityError::NoPasswords)));
-    let enrolling = world.identity.accept_invite(&world.link(id).await, None).await.unwrap();
+    let enrolling = world.accept(&world.link(id).await).await.unwrap();
     let token = enrolling.token.reveal();
-    let refused = world.identity.set_password(token, PASSWORD.to_owned().into(), Vec::new()).await;
+    let refused =
+        world.done(world.identity.set_password(token, PASSWORD.to_owned().into(), Vec::new()).await).await;
     assert!(matches!(refused, Err(IdentityError::NoPasswords)));
     let mut device = Device::new();
     let token = world.set_up_passkey(token, &mut device).await;
     assert!(world.identity.authenticate(&token, Activity::Use).await.is_ok(), "the control: a passkey");
+}
+
+#[tokio::test]
+async fn i5_a_right_password_is_half_of_nothing_once_the_tenant_takes_none() {
+    for without in [false, true] {
+        let world = World::new();
+        let (person, _) = world.person("ada").await;
+        world.next_step();
+        let pending = world.password("ada", PASSWORD).await.unwrap();
+        world.identity.repository().state().without_passwords = without;
+        let proven = world.identity.prove_code(pending.token.reveal(), &world.code(&person)).await;
+        assert_eq!(matches!(proven, Err(IdentityError::NoPasswords)), without);
+        assert_eq!(proven.is_ok(), !without);
+    }
 }

@@ -6,7 +6,8 @@ use carekeep_identity::{
     invite::Invitation,
     passkey::{Mediation, PublicKeyCredential, RelyingParty},
     password::{HashSettings, PasswordHashes},
-    service::{Audience, Identity, IdentityError, PersonRecord, Shared, SignedIn, TenantSettings},
+    recovery::PlainCode,
+    service::{Audience, Identity, IdentityError, PersonRecord, Ready, Shared, SignedIn, TenantSettings},
     totp::{self, TotpSecret},
 };
 use carekeep_kernel::{Clock, ManualClock, PersonId, SeededRandom, TenantId, Timestamp};
@@ -62,6 +63,22 @@ impl World {
         id
     }
 
+    /// Lets a step take effect that succeeded so far.
+    pub(crate) async fn done(&self, step: Result<Ready, IdentityError>) -> Result<SignedIn, IdentityError> {
+        self.identity.take_effect(step?).await
+    }
+
+    /// Uses an invitation.
+    pub(crate) async fn accept(&self, link: &str) -> Result<SignedIn, IdentityError> {
+        self.done(self.identity.accept_invite(link, None).await).await
+    }
+
+    /// A new set of recovery codes, in effect.
+    pub(crate) async fn new_codes(&self, token: &str) -> Result<(SignedIn, Vec<PlainCode>), IdentityError> {
+        let (ready, codes) = self.identity.new_recovery_codes(token).await?;
+        Ok((self.identity.take_effect(ready).await?, codes))
+    }
+
     /// An invitation link of a person.
     pub(crate) async fn link(&self, person: PersonId) -> String {
         let invitation = Invitation {
@@ -79,16 +96,19 @@ impl World {
         let bytes = data_encoding::BASE32_NOPAD.decode(enrolment.secret.as_bytes()).unwrap();
         let secret = TotpSecret::from_bytes(bytes.try_into().unwrap());
         let code = totp::code_at(&secret, self.clock.now());
-        let signed_in = self.identity.confirm_totp(token, &code).await.unwrap();
+        let signed_in = self.done(self.identity.confirm_totp(token, &code).await).await.unwrap();
         (signed_in.token.reveal().to_owned(), secret)
     }
 
     /// Somebody who came by invitation and set up password and codes; and the token of that session.
     pub(crate) async fn person(&self, login: &str) -> (Person, String) {
         let id = self.newcomer(login);
-        let enrolling = self.identity.accept_invite(&self.link(id).await, None).await.unwrap();
+        let enrolling = self.accept(&self.link(id).await).await.unwrap();
         let token = enrolling.token.reveal();
-        let half = self.identity.set_password(token, PASSWORD.to_owned().into(), Vec::new()).await.unwrap();
+        let half = self
+            .done(self.identity.set_password(token, PASSWORD.to_owned().into(), Vec::new()).await)
+            .await
+            .unwrap();
         let (token, secret) = self.set_up_codes(half.token.reveal()).await;
         self.next_step();
         (Person { id, login: login.to_owned(), secret }, token)
@@ -123,8 +143,10 @@ impl World {
         }
         let response = authenticator.soft.do_registration(origin(), challenge).unwrap();
         authenticator.credential = response.raw_id.clone();
-        let signed_in =
-            self.identity.finish_passkey_enrolment(token, ceremony, (&response, "laptop")).await.unwrap();
+        let signed_in = self
+            .done(self.identity.finish_passkey_enrolment(token, ceremony, (&response, "laptop")).await)
+            .await
+            .unwrap();
         signed_in.token.reveal().to_owned()
     }
 

@@ -22,6 +22,7 @@ pub struct Model {
     pub left_at: Option<TimeDateTimeWithTimeZone>,
     pub suspended_by: Option<Uuid>,
     pub changed_at: Option<TimeDateTimeWithTimeZone>,
+    pub devices_cleared_at: Option<TimeDateTimeWithTimeZone>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -10,7 +10,10 @@ pub struct Model {
     pub passkeys: Json,
     pub makers: Json,
     pub confirmed_devices: bool,
+    pub passwords: bool,
     pub recovery_hold_hours: i32,
+    pub longer_hold_hours: Option<i32>,
+    pub longer_hold_until: Option<TimeDateTimeWithTimeZone>,
     pub changed_by: Uuid,
     pub changed_at: TimeDateTimeWithTimeZone,
 }

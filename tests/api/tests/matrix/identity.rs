@@ -4,7 +4,10 @@
 use carekeep_identity::{
     password::{HashSettings, PasswordHashes, PasswordUse},
     recovery,
-    service::{Repository as _, repository::TotpRecord},
+    service::{
+        Repository as _,
+        repository::{FactorChange, NewFactor, TotpRecord, Written},
+    },
     storage::PgRepository,
     totp::{self, Step, TotpSecret},
 };
@@ -62,6 +65,7 @@ pub(super) const ROUTES: &[(&str, &[&str])] = &[
     ("people.suspend", &[""]),
     ("people.reinstate", &[""]),
     ("people.remove", &[""]),
+    ("people.clear_devices", &[""]),
     ("role_requests.list", &[""]),
     ("role_requests.approve", &[""]),
     ("role_requests.reject", &[""]),
@@ -99,7 +103,7 @@ impl<'a> Props<'a> {
         let (words, random) = (Zeroizing::new(PASSWORD.to_owned()), &*platform.random);
         let stored = hashes.choose(words, PasswordUse::WithSecondFactor, Vec::new(), random).await.unwrap();
         let props = Self { stage, door, device: Device::new(&stage.clinic.origin("acme")) };
-        props.people().await.put_password(props.door.id, &stored, stage.now()).await.unwrap();
+        props.give(&props.door, NewFactor::Password(stored)).await;
         props.give_passkey(&props.door.clone()).await;
         for actor in &stage.cast {
             if actor.works_at(stage.clinic.acme.id) {
@@ -111,6 +115,28 @@ impl<'a> Props<'a> {
 
     async fn people(&self) -> PgRepository {
         PgRepository::open(&self.stage.clinic.vault, self.stage.clinic.acme.id).await.unwrap()
+    }
+
+    /// Writes a factor in a session of the person, which stays as it is. Whoever may not sign in has had it before.
+    async fn give(&self, person: &Person, factor: NewFactor) {
+        let (clinic, id) = (&self.stage.clinic, person.id);
+        let bars = format!(
+            "SELECT concat('suspended_at = ', coalesce(quote_literal(suspended_at), 'NULL'),
+               ', left_at = ', coalesce(quote_literal(left_at), 'NULL')) FROM {{s}}.person WHERE id = '{id}'"
+        );
+        let bars = clinic.text("operations", &bars).await;
+        let set = async |what: &str| {
+            let sql = format!("UPDATE {{s}}.person SET {what} WHERE id = '{id}'");
+            clinic.as_superuser("operations", &sql).await;
+        };
+        set("suspended_at = NULL, left_at = NULL").await;
+        self.stage.session(person, State::Live).await;
+        let people = self.people().await;
+        let session = people.sessions(person.id).await.unwrap().remove(0);
+        let old = session.token_hash;
+        let change = FactorChange { factor, session, old, completes: false, ends_others: false };
+        assert_eq!(people.write_factor(&change, self.stage.now()).await.unwrap(), Written::Done);
+        set(&bars).await;
     }
 
     /// Registers a passkey, as its owner would.
@@ -133,13 +159,13 @@ impl<'a> Props<'a> {
         let id = CredentialId::generate(&*platform.clock, &*platform.random);
         let record = TotpRecord { id, secret: TotpSecret::from_bytes(SECRET), last_used: None };
         people.put_unconfirmed_totp(person.id, &record, self.stage.now()).await.unwrap();
-        assert!(people.confirm_totp(id, Step(0), self.stage.now()).await.unwrap());
+        self.give(person, NewFactor::Totp(id, Step(0))).await;
     }
 
     async fn give_recovery_code(&self, person: &Person) -> String {
         let platform = &self.stage.clinic.platform;
         let (codes, records) = recovery::generate(person.id, &*platform.clock, &*platform.random);
-        self.people().await.replace_recovery_codes(person.id, &records).await.unwrap();
+        self.give(person, NewFactor::RecoveryCodes(records)).await;
         codes[0].reveal().to_owned()
     }
 
@@ -262,8 +288,9 @@ impl<'a> Props<'a> {
         let mut spare = people.passkeys(person.id).await.unwrap().remove(0);
         spare.id = CredentialId::generate(&*platform.clock, &*platform.random);
         spare.credential_id = spare.id.as_uuid().as_bytes().to_vec();
-        assert!(people.add_passkey(&spare).await.unwrap());
-        spare.id
+        let id = spare.id;
+        self.give(person, NewFactor::Passkey(Box::new(spare))).await;
+        id
     }
 
     async fn passkeys(&self, name: &str, credential: &Credential) -> Call {
@@ -393,6 +420,10 @@ impl<'a> Props<'a> {
                 let what = name.trim_start_matches("people.");
                 Call::new(Method::POST, format!("/api/v1/people/{person}/{what}"), Body::None)
             }
+            "people.clear_devices" => {
+                let person = self.invited().await["person"].as_str().unwrap().to_owned();
+                Call::new(Method::DELETE, format!("/api/v1/people/{person}/devices"), Body::None)
+            }
             "people.remove" => {
                 let person = self.invited().await["person"].as_str().unwrap().to_owned();
                 Call::new(Method::DELETE, format!("/api/v1/people/{person}"), Body::None)
@@ -416,7 +447,9 @@ fn settings(name: &str) -> Call {
     let path = "/api/v1/settings/sign-in";
     match name {
         "settings.sign_in" => Call::get(path),
-        "settings.put_sign_in" => Call::new(Method::PUT, path, Body::Json(json!({"passkeys": {}}))),
+        "settings.put_sign_in" => {
+            Call::new(Method::PUT, path, Body::Json(crate::support::settings(&json!({}))))
+        }
         other => panic!("{other} has no request"),
     }
 }

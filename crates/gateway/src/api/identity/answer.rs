@@ -7,10 +7,11 @@ use axum::{
 use carekeep_identity::{
     PlainToken,
     flow::SessionState,
-    service::SignedIn,
-    storage::{Bound, DEVICE_LIFETIME, NoticeKind},
+    service::{Ready, SignedIn},
+    session::SessionRecord,
+    storage::{DEVICE_LIFETIME, Recognised, Shown},
 };
-use carekeep_vault::AccountEvent;
+use carekeep_vault::{AccountEvent, Factor};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -56,6 +57,8 @@ struct Enrolled {
     password: bool,
     totp: bool,
     passkey: bool,
+    /// Whether a password can be set at all; without, a passkey is the way in.
+    passwords: bool,
 }
 
 impl Step {
@@ -74,8 +77,12 @@ impl Step {
             SessionState::PendingSecondFactor => step.next = "second_factor",
             SessionState::Enrolling(done) => {
                 step.next = "enrol";
-                step.enrolled =
-                    Some(Enrolled { password: done.password, totp: done.totp, passkey: done.passkey });
+                step.enrolled = Some(Enrolled {
+                    password: done.password,
+                    totp: done.totp,
+                    passkey: done.passkey,
+                    passwords: true,
+                });
             }
             SessionState::Active { must_reenrol } => step.must_reenrol = Some(must_reenrol),
         }
@@ -99,8 +106,9 @@ pub(super) async fn stepped_with(
     signed_in: &SignedIn,
     step: Step,
 ) -> Result<Response, Problem> {
-    let device = settled(visit, event, signed_in).await?;
-    deliver(visit.delivery, &signed_in.token, device, step)
+    let device = record(visit, event, &signed_in.session, None).await?;
+    federation::confirmed(visit, &signed_in.session).await?;
+    answer(visit, signed_in, device, step).await
 }
 
 /// As [`stepped`], for a browser that was sent here from elsewhere and goes on to a page.
@@ -110,32 +118,90 @@ pub(super) async fn arrived(
     signed_in: &SignedIn,
     mut page: Response,
 ) -> Result<Response, Problem> {
-    let device = settled(visit, event, signed_in).await?;
+    let device = record(visit, event, &signed_in.session, None).await?;
+    let device = remembered(visit, signed_in, device).await?;
     keep(&mut page, &signed_in.token, device)?;
     Ok(page)
 }
 
-/// Recognises the device and records the step; what the browser is to keep of the device.
-async fn settled(
+/// Puts a step on record, lets it take effect, and answers.
+pub(super) async fn effected(visit: &Visit, event: AccountEvent, ready: Ready) -> Result<Response, Problem> {
+    let step = Step::of(ready.session().state);
+    effected_with(visit, event, ready, step).await
+}
+
+/// As [`effected`], with more to say.
+pub(super) async fn effected_with(
     visit: &Visit,
     event: AccountEvent,
+    ready: Ready,
+    step: Step,
+) -> Result<Response, Problem> {
+    let credential = ready.credential().map(|id| format!("credential {id}"));
+    let device = record(visit, event, ready.session(), credential.as_deref()).await?;
+    let signed_in = visit.identity.take_effect(ready).await?;
+    // Another session has begun in the place of the one that the request came with.
+    if matches!(event, AccountEvent::AcceptInvite | AccountEvent::RedeemRecovery) {
+        visit.end_previous().await?;
+    }
+    answer(visit, &signed_in, device, step).await
+}
+
+/// Records a step with the device that it is done from; that the first device is confirmed by it has an entry of its own.
+async fn record(
+    visit: &Visit,
+    event: AccountEvent,
+    session: &SessionRecord,
+    said: Option<&str>,
+) -> Result<Option<Recognised>, Problem> {
+    use AccountEvent::{EnrolPasskey, EnrolPassword, EnrolTotp, SignIn};
+    let shown = match event {
+        EnrolPassword | EnrolTotp | EnrolPasskey => Shown::Enrolment,
+        SignIn(Factor::Passkey) => Shown::Passkey,
+        _ => Shown::Other,
+    };
+    let device = visit.recognise_device(session, shown).await?;
+    let mut session = session.clone();
+    session.device = session.device.or(device.as_ref().map(|known| known.device));
+    match said {
+        Some(said) => visit.record_about(event, &session, said).await?,
+        None => visit.record(event, &session).await?,
+    }
+    if let Some(first) = device.as_ref().filter(|device| device.confirms) {
+        visit
+            .record_about(AccountEvent::ConfirmDevice, &session, &format!("device {}", first.device))
+            .await?;
+    }
+    Ok(device)
+}
+
+async fn answer(
+    visit: &Visit,
     signed_in: &SignedIn,
+    device: Option<Recognised>,
+    mut step: Step,
+) -> Result<Response, Problem> {
+    let device = remembered(visit, signed_in, device).await?;
+    if let Some(enrolled) = &mut step.enrolled {
+        enrolled.passwords = visit.identity.takes_passwords().await?;
+    }
+    deliver(visit.delivery, &signed_in.token, device, step)
+}
+
+/// Stores which device a session is from; what the browser is to keep of it.
+async fn remembered(
+    visit: &Visit,
+    signed_in: &SignedIn,
+    device: Option<Recognised>,
 ) -> Result<Option<String>, Problem> {
-    use AccountEvent::{EnrolPasskey, EnrolPassword, EnrolTotp};
-    let enrolled = matches!(event, EnrolPassword | EnrolTotp | EnrolPasskey);
-    let bound = visit.bind_device(&signed_in.session, enrolled).await?;
-    let mut session = signed_in.session.clone();
-    session.device = session.device.or(bound.as_ref().map(|bound| bound.device));
-    visit.record(event, &session).await?;
-    federation::confirmed(visit, &session).await?;
-    if bound.as_ref().is_some_and(|bound| bound.new) {
-        let people = visit.identity.repository();
-        people.notify(session.person, NoticeKind::NewDevice, Some(visit.device_name())).await?;
+    if let Some(device) = &device {
+        visit.identity.repository().keep_device(&signed_in.session, device).await?;
     }
     // Told anew each time, so that a browser that is in use does not forget it.
-    let told =
-        |bound: &Bound| bound.token.as_ref().map(PlainToken::reveal).or(visit.device()).map(str::to_owned);
-    Ok(bound.as_ref().and_then(told))
+    let told = |known: &Recognised| {
+        known.token.as_ref().map(PlainToken::reveal).or(visit.device()).map(str::to_owned)
+    };
+    Ok(device.as_ref().and_then(told))
 }
 
 fn deliver(

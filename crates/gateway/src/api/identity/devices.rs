@@ -5,8 +5,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use carekeep_identity::{service::Live, storage::DeviceView};
-use carekeep_kernel::DeviceId;
-use carekeep_vault::AccountEvent;
+use carekeep_kernel::{DeviceId, PersonId};
+use carekeep_vault::{AccountEvent, catalogue::ManageTenant};
 use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -109,9 +109,11 @@ pub(super) async fn rename(
 pub(super) async fn confirm(_: SignedIn, visit: Visit, Path(id): Path<String>) -> Result<Response, Problem> {
     let live = own(&visit).await?;
     let id = device(&id)?;
-    // On record first: an entry without the confirmation may be, the other way round not.
-    visit.record(AccountEvent::ConfirmDevice, &live.session).await?;
-    visit.identity.repository().confirm_device(&live, id).await?;
+    let people = visit.identity.repository();
+    people.may_confirm_device(&live, id).await?;
+    // On record before it is done: an entry without the confirmation may be, the other way round not.
+    visit.record_about(AccountEvent::ConfirmDevice, &live.session, &format!("device {id}")).await?;
+    people.confirm_device(&live, id).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -119,12 +121,27 @@ pub(super) async fn confirm(_: SignedIn, visit: Visit, Path(id): Path<String>) -
 pub(super) async fn forget(_: SignedIn, visit: Visit, Path(id): Path<String>) -> Result<Response, Problem> {
     let live = own(&visit).await?;
     let id = device(&id)?;
-    // Whoever has only the session must not take the person's confirmed devices away.
-    if !live.session.may_change_factors(visit.api.vault.clock().now()) {
-        return Err(catalogue::FRESH_FACTOR_NEEDED);
+    let people = visit.identity.repository();
+    people.may_forget_device(&live, id).await?;
+    visit.record_about(AccountEvent::ForgetDevice, &live.session, &format!("device {id}")).await?;
+    people.forget_device(&live, id).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// `DELETE /api/v1/people/{id}/devices`
+pub(super) async fn clear(
+    SignedIn(caller): SignedIn,
+    visit: Visit,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let person: PersonId = id.parse().map_err(|_| catalogue::NOT_FOUND)?;
+    // Whoever could do it for themselves would need no device at all.
+    if person == caller.person() {
+        return Err(catalogue::FORBIDDEN);
     }
-    visit.record(AccountEvent::ForgetDevice, &live.session).await?;
-    visit.identity.repository().forget_device(&live, id).await?;
+    let deed = format!("clear the devices of {person}");
+    let leave = visit.api.vault.authorize_deed::<ManageTenant>(&caller, None, Some(&deed)).await?;
+    visit.identity.repository().clear_devices(leave, person).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

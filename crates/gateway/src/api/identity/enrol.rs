@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::{
-    answer::{Step, stepped, stepped_with},
+    answer::{Step, effected, effected_with},
     sign_in::Code,
     visit::Visit,
 };
@@ -52,9 +52,8 @@ pub(super) async fn accept(
     problem::Json(body): problem::Json<Accept>,
 ) -> Result<Response, Problem> {
     let token = Zeroizing::new(body.token);
-    let signed_in = visit.identity.accept_invite(&token, None).await?;
-    visit.end_previous().await?;
-    stepped(&visit, AccountEvent::AcceptInvite, &signed_in).await
+    let ready = visit.identity.accept_invite(&token, None).await?;
+    effected(&visit, AccountEvent::AcceptInvite, ready).await
 }
 
 /// `POST /api/v1/enrol/password`
@@ -67,8 +66,8 @@ pub(super) async fn password(
     let profile = visit.identity.repository().profile(&live).await?;
     // Copies: the judge keeps them for milliseconds.
     let context = vec![profile.login.to_string(), profile.name.to_string(), visit.brand.clone()];
-    let signed_in = visit.identity.set_password(visit.token()?, password, context).await?;
-    stepped(&visit, AccountEvent::EnrolPassword, &signed_in).await
+    let ready = visit.identity.set_password(visit.token()?, password, context).await?;
+    effected(&visit, AccountEvent::EnrolPassword, ready).await
 }
 
 /// `POST /api/v1/enrol/totp/begin`
@@ -93,14 +92,14 @@ pub(super) async fn totp_confirm(
     let live = visit.live().await?;
     visit.count_guess(&live, "totp")?;
     let tried = visit.identity.confirm_totp(visit.token()?, &code).await;
-    let signed_in = visit.tried(&live, AccountEvent::EnrolTotp, tried).await?;
-    stepped(&visit, AccountEvent::EnrolTotp, &signed_in).await
+    let ready = visit.tried(&live, AccountEvent::EnrolTotp, tried).await?;
+    effected(&visit, AccountEvent::EnrolTotp, ready).await
 }
 
 /// `POST /api/v1/enrol/recovery-codes`
 pub(super) async fn recovery_codes(visit: Visit) -> Result<Response, Problem> {
-    let (signed_in, codes) = visit.identity.new_recovery_codes(visit.token()?).await?;
-    let mut step = Step::of(signed_in.session.state);
+    let (ready, codes) = visit.identity.new_recovery_codes(visit.token()?).await?;
+    let mut step = Step::of(ready.session().state);
     step.codes = Some(codes.iter().map(|code| code.reveal().to_owned()).collect());
-    stepped_with(&visit, AccountEvent::NewRecoveryCodes, &signed_in, step).await
+    effected_with(&visit, AccountEvent::NewRecoveryCodes, ready, step).await
 }

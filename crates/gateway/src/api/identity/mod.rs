@@ -277,6 +277,17 @@ fn device_endpoints() -> Vec<Endpoint> {
             "Confirm one of your own devices: the first one from itself, a further one from a confirmed one.",
         )
         .answers(done),
+        Endpoint::new(
+            Method::DELETE,
+            "/api/v1/people/{id}/devices",
+            "people.clear_devices",
+            delete(devices::clear),
+        )
+        .says(
+            "Take the confirmation of all devices of somebody back, who lost them; their sessions end, and they are told. The \
+             device of their next sign-in by passkey is confirmed, or they confirm one as they did the first.",
+        )
+        .answers(done),
         Endpoint::new(Method::DELETE, DEVICE, "devices.forget", delete(devices::forget))
             .says("Forget one of your own devices; its sessions end.")
             .answers(done),

@@ -17,17 +17,13 @@ use super::{
 };
 use crate::{
     api::SignedIn,
-    problem::{self, Problem, Query},
+    problem::{self, Problem, Query, catalogue},
 };
 
-/// What a person is told of what is recorded as done, and which factor it is about. What is recorded before it is tried (that a
-/// passkey is removed) is told where it is done.
+/// What a person is told of what is recorded as done, and which factor it is about. What is recorded before it is done (that a
+/// factor is written or removed) is told where it is done.
 pub(super) const fn of(event: AccountEvent) -> Option<(NoticeKind, Option<&'static str>)> {
     Some(match event {
-        AccountEvent::EnrolPassword => (NoticeKind::FactorAdded, Some("password")),
-        AccountEvent::EnrolTotp => (NoticeKind::FactorAdded, Some("totp")),
-        AccountEvent::EnrolPasskey => (NoticeKind::FactorAdded, Some("passkey")),
-        AccountEvent::NewRecoveryCodes => (NoticeKind::RecoveryCodesMade, None),
         AccountEvent::SignIn(Factor::RecoveryCode) => (NoticeKind::RecoveryCodeUsed, None),
         AccountEvent::LinkProvider => (NoticeKind::ProviderLinked, None),
         AccountEvent::UnlinkProvider => (NoticeKind::FactorRemoved, Some("provider")),
@@ -51,8 +47,8 @@ struct Notice {
     #[schema(format = "uuid")]
     id: String,
     /// `new_device`, `factor_added`, `factor_removed`, `recovery_codes_made`, `recovery_code_used`, `app_allowed`,
-    /// `role_given`, `role_taken`, `recovery_begun`, `recovery_approved`, `recovery_ended`,
-    /// `provider_linked` or `provider_changed`.
+    /// `role_given`, `role_taken`, `recovery_begun`, `recovery_approved`, `recovery_ended`, `devices_cleared`,
+    /// `settings_changed`, `provider_linked` or `provider_changed`.
     kind: String,
     /// Which factor, role, app or device.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,7 +88,12 @@ pub(super) async fn seen(
     visit: Visit,
     problem::Json(body): problem::Json<Seen>,
 ) -> Result<Response, Problem> {
-    visit.identity.repository().saw_notices(&visit.live().await?, body.until).await?;
+    let live = visit.live().await?;
+    // Whoever came in by a recovery code must not have the person overlook it.
+    if !visit.two_factors(&live.session) {
+        return Err(catalogue::SIGN_IN_UNFINISHED);
+    }
+    visit.identity.repository().saw_notices(&live, body.until).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -120,7 +121,8 @@ struct WeakPerson {
     name: String,
     /// Where the person stands.
     status: &'static str,
-    /// `no_passkey` (what they have can be phished), `few_recovery_codes` (fewer than three), `never_joined`.
+    /// `no_passkey` (what they have can be phished), `few_recovery_codes` (fewer than three), `never_joined`,
+    /// `devices_cleared` (by an administrator, and none was confirmed since).
     why: Vec<&'static str>,
 }
 
@@ -142,6 +144,7 @@ pub(super) async fn weak(
             (weak.no_passkey, "no_passkey"),
             (weak.few_codes, "few_recovery_codes"),
             (weak.never_joined, "never_joined"),
+            (weak.devices_cleared, "devices_cleared"),
         ]
         .into_iter()
         .filter_map(|(is, why)| is.then_some(why))

@@ -11,6 +11,7 @@ use carekeep_identity::passkey::{
     CeremonyId, Mediation, PasskeyRecord, PublicKeyCredential, RegisterPublicKeyCredential,
 };
 use carekeep_identity::storage::NoticeKind;
+use carekeep_kernel::CredentialId;
 use carekeep_vault::{AccountEvent, Factor};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{
-    answer::{hold, release, stepped},
+    answer::{effected, hold, release, stepped},
     sign_in::proven,
     visit::{Delivery, Visit},
 };
@@ -144,8 +145,8 @@ pub(super) async fn finish_enrolment(
     problem::Json(body): problem::Json<Registration>,
 ) -> Result<Response, Problem> {
     let made = (&body.credential, body.name.as_str());
-    let signed_in = visit.identity.finish_passkey_enrolment(visit.token()?, body.ceremony, made).await?;
-    stepped(&visit, AccountEvent::EnrolPasskey, &signed_in).await
+    let ready = visit.identity.finish_passkey_enrolment(visit.token()?, body.ceremony, made).await?;
+    effected(&visit, AccountEvent::EnrolPasskey, ready).await
 }
 
 /// One's own passkeys.
@@ -213,9 +214,10 @@ pub(super) async fn rename(
 
 /// `DELETE /api/v1/passkeys/{id}`
 pub(super) async fn remove(_: SignedIn, visit: Visit, Path(id): Path<String>) -> Result<Response, Problem> {
-    let id = id.parse().map_err(|_| catalogue::NOT_FOUND)?;
-    // On record first: an entry without the removal may be, the other way round not.
-    visit.record(AccountEvent::RemovePasskey, &visit.live().await?.session).await?;
+    let id: CredentialId = id.parse().map_err(|_| catalogue::NOT_FOUND)?;
+    let live = visit.identity.may_remove_passkey(visit.token()?, id).await?;
+    // On record before it is done: an entry without the removal may be, the other way round not.
+    visit.record_about(AccountEvent::RemovePasskey, &live.session, &format!("passkey {id}")).await?;
     let live = visit.identity.remove_passkey(visit.token()?, id).await?;
     let people = visit.identity.repository();
     people.notify(live.person.id, NoticeKind::FactorRemoved, Some("passkey")).await?;

@@ -86,6 +86,7 @@ impl From<PeopleError> for Problem {
             PeopleError::SetUp => catalogue::PERSON_SET_UP,
             PeopleError::PatientsAccount => catalogue::PATIENTS_ACCOUNT,
             PeopleError::LastInRole => catalogue::LAST_IN_ROLE,
+            PeopleError::Absent => catalogue::NOT_FOUND,
             PeopleError::Left => catalogue::PERSON_LEFT,
             PeopleError::NotYours => catalogue::NOT_YOURS_TO_DECIDE,
             PeopleError::NotJoined => catalogue::NOT_JOINED,
@@ -109,6 +110,7 @@ impl From<SettingsError> for Problem {
                 catalogue::SETTINGS_NOT_ALLOWED.detail("A recovery is held for 1 to 720 hours.")
             }
             SettingsError::LocksYouOut => catalogue::LOCKS_YOU_OUT,
+            SettingsError::LocksOut(role) => catalogue::LOCKS_ROLE_OUT.member("role", role),
             SettingsError::OtherEvidence => catalogue::FORBIDDEN,
             SettingsError::Unavailable(error) => unavailable(&error),
         }
@@ -166,6 +168,7 @@ impl From<AppError> for Problem {
             }),
             AppError::NotFound => catalogue::NOT_FOUND,
             AppError::OwnSession => catalogue::SIGN_IN_UNFINISHED,
+            AppError::SessionOver => catalogue::UNAUTHENTICATED,
             AppError::OtherEvidence => catalogue::FORBIDDEN,
             AppError::Unavailable(cause) => unavailable(&*cause),
         }

@@ -7,7 +7,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use carekeep_identity::storage::ProvisioningToken;
-use carekeep_vault::{Authorized, Caller, catalogue::ManageTenant};
+use carekeep_vault::{
+    Authorized, Caller,
+    catalogue::{ManageTenant, ReadSettings},
+};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -92,7 +95,7 @@ async fn leave(caller: &Caller, visit: &Visit, deed: &str) -> Result<Authorized<
 
 /// `GET /api/v1/provisioning-tokens`
 pub(super) async fn list(SignedIn(caller): SignedIn, visit: Visit) -> Result<Response, Problem> {
-    let leave = leave(&caller, &visit, "list provisioning tokens").await?;
+    let leave = visit.api.vault.authorize::<ReadSettings>(&caller, None).await?;
     let tokens = visit.identity.repository().provisioning_tokens(leave).await?;
     Ok(Json(Tokens { tokens: tokens.into_iter().map(Token::from).collect() }).into_response())
 }

@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::{answer::stepped, visit::Visit};
+use super::{answer::effected, visit::Visit};
 use crate::{
     api::SignedIn,
     problem::{self, Path, Problem, catalogue},
@@ -188,10 +188,10 @@ pub(super) async fn own(_: SignedIn, visit: Visit) -> Result<Response, Problem> 
 pub(super) async fn cancel(_: SignedIn, visit: Visit) -> Result<Response, Problem> {
     let live = visit.live().await?;
     let people = visit.identity.repository();
-    if people.own_recovery(&live).await?.is_none() {
-        return Err(catalogue::NOT_FOUND);
-    }
-    visit.record(AccountEvent::CancelRecovery, &live.session).await?;
+    let recovery = people.own_recovery(&live).await?.ok_or(catalogue::NOT_FOUND)?;
+    visit
+        .record_about(AccountEvent::CancelRecovery, &live.session, &format!("recovery {}", recovery.id))
+        .await?;
     if people.cancel_recovery(&live).await? {
         Ok(StatusCode::NO_CONTENT.into_response())
     } else {
@@ -207,7 +207,6 @@ pub(super) async fn redeem(
     let (token, code) = (Zeroizing::new(body.token), Zeroizing::new(body.code));
     // Token and code have 256 and 120 random bits; each attempt looks one up.
     visit.count_address().await?;
-    let signed_in = visit.identity.redeem_recovery(&token, &code, None).await?;
-    visit.end_previous().await?;
-    stepped(&visit, AccountEvent::RedeemRecovery, &signed_in).await
+    let ready = visit.identity.redeem_recovery(&token, &code, None).await?;
+    effected(&visit, AccountEvent::RedeemRecovery, ready).await
 }

@@ -4,7 +4,12 @@ use axum::{
     Json,
     response::{IntoResponse, Response},
 };
-use carekeep_identity::{FactorKind, flow::SessionState};
+use carekeep_identity::{
+    FactorKind,
+    flow::SessionState,
+    service::{Live, Repository},
+};
+use carekeep_kernel::SessionId;
 use carekeep_vault::AccountEvent;
 use http::StatusCode;
 use serde::Serialize;
@@ -131,7 +136,11 @@ const fn name(kind: FactorKind) -> &'static str {
 /// `DELETE /api/v1/sessions/{id}`
 pub(super) async fn revoke(_: SignedIn, visit: Visit, Path(id): Path<String>) -> Result<Response, Problem> {
     let id = id.parse().map_err(|_| catalogue::NOT_FOUND)?;
-    visit.record(AccountEvent::EndSessions, &visit.live().await?.session).await?;
+    let live = visit.live().await?;
+    // What has ended is ended no more.
+    if own(&visit, &live).await?.contains(&id) {
+        visit.record_about(AccountEvent::EndSessions, &live.session, &format!("session {id}")).await?;
+    }
     if visit.identity.revoke_session(visit.token()?, id).await? {
         Ok(StatusCode::NO_CONTENT.into_response())
     } else {
@@ -141,7 +150,21 @@ pub(super) async fn revoke(_: SignedIn, visit: Visit, Path(id): Path<String>) ->
 
 /// `POST /api/v1/sessions/revoke-others`
 pub(super) async fn revoke_others(_: SignedIn, visit: Visit) -> Result<Response, Problem> {
-    visit.record(AccountEvent::EndSessions, &visit.live().await?.session).await?;
+    let live = visit.live().await?;
+    let others: Vec<String> = own(&visit, &live)
+        .await?
+        .into_iter()
+        .filter(|id| *id != live.session.id)
+        .map(|id| id.to_string())
+        .collect();
+    let said = format!("sessions {}", others.join(" "));
+    visit.record_about(AccountEvent::EndSessions, &live.session, &said).await?;
     let revoked = visit.identity.revoke_other_sessions(visit.token()?).await?;
     Ok(Json(Revoked { revoked }).into_response())
+}
+
+/// The person's sessions that were not ended.
+async fn own(visit: &Visit, live: &Live) -> Result<Vec<SessionId>, Problem> {
+    let sessions = visit.identity.repository().sessions(live.person.id).await?;
+    Ok(sessions.into_iter().map(|session| session.id).collect())
 }

@@ -8,7 +8,7 @@ use carekeep_identity::{
     passkey::{PasskeyError, RelyingParty},
     service::{Identity, IdentityError, Live, TenantSettings},
     session::{Activity, SessionRecord},
-    storage::{Bound, PgRepository, Presented},
+    storage::{PgRepository, Presented, Recognised, Shown},
 };
 use carekeep_kernel::TenantId;
 use carekeep_policy::Aal;
@@ -164,29 +164,34 @@ impl Visit {
         self.note(&self.live().await?.session, (event, true), Some(said)).await
     }
 
-    /// Finds out from which device a session is that has reached two factors; `None` for one that has not, that knows, or of a
+    /// As [`Visit::record`], and what it is about: an id, sealed with the entry.
+    pub(super) async fn record_about(
+        &self,
+        event: AccountEvent,
+        session: &SessionRecord,
+        said: &str,
+    ) -> Result<(), Problem> {
+        self.note(session, (event, true), Some(said)).await
+    }
+
+    /// Finds out from which device a session is that reaches two factors; `None` for one that does not, that knows, or of a
     /// program that does not want to be recognised.
-    pub(super) async fn bind_device(
+    pub(super) async fn recognise_device(
         &self,
         session: &SessionRecord,
-        enrolled: bool,
-    ) -> Result<Option<Bound>, Problem> {
+        shown: Shown,
+    ) -> Result<Option<Recognised>, Problem> {
         let active = matches!(session.state, SessionState::Active { .. });
         let Some(token) = self.device.as_deref().filter(|_| active && session.device.is_none()) else {
             return Ok(None);
         };
-        let presented = Presented { token: Some(token), name: &self.device_name, enrolled };
-        Ok(Some(self.identity.repository().bind_device(session, presented).await?))
+        let presented = Presented { token: Some(token), name: &self.device_name, shown };
+        Ok(Some(self.identity.repository().recognise_device(session, presented).await?))
     }
 
     /// What the browser keeps to be recognised by.
     pub(super) fn device(&self) -> Option<&str> {
         self.device.as_deref()
-    }
-
-    /// What the device is called until its person says otherwise.
-    pub(super) fn device_name(&self) -> &str {
-        &self.device_name
     }
 
     /// Whether policy counts two factors: whoever came in by a recovery code has one.

@@ -1,4 +1,8 @@
 //! One connection, from its first byte to its last.
+//!
+//! Invariant: a request that may change something runs to its end, whatever its client does: what it did and what is
+//! recorded about it do not depend on whether somebody waits for the answer. Until then the connection's place is taken,
+//! so that hanging up makes room for nothing more.
 
 use std::{convert::Infallible, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
@@ -70,7 +74,7 @@ impl Connection {
         Arc::new(ConnInfo { peer: self.peer, local: self.shared.local, sni, protocol, tls })
     }
 
-    async fn serve<I>(self, io: I, info: Arc<ConnInfo>)
+    async fn serve<I>(mut self, io: I, info: Arc<ConnInfo>)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -78,32 +82,56 @@ impl Connection {
         let protocol = info.protocol;
         let service = Requests { router: self.shared.router.clone(), info, activity: Arc::clone(&activity) };
         let io = TokioIo::new(io);
-        match protocol {
+        let deadline = match protocol {
             Protocol::Http1 => {
                 let conn = http1_server(&self.shared.limits).serve_connection(io, service);
-                self.drive(conn, &activity).await;
+                self.drive(conn, &activity).await
             }
             Protocol::Http2 => {
                 let conn = http2_server(&self.shared.limits).serve_connection(io, service);
-                self.drive(conn, &activity).await;
+                self.drive(conn, &activity).await
             }
+        };
+        self.outlast(&activity, deadline).await;
+    }
+
+    /// Waits for the requests that outlive the connection; after the order to stop only for what remains of the drain time.
+    async fn outlast(&mut self, activity: &Activity, deadline: Option<Instant>) {
+        let drain = self.shared.limits.drain;
+        let stopped = async {
+            match deadline {
+                Some(deadline) => sleep_until(deadline).await,
+                None => {
+                    self.shutdown.fired().await;
+                    sleep_until(Instant::now() + drain).await;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            () = activity.over() => {}
+            () = stopped => {}
         }
     }
 
     /// Lets the connection run until it ends, is idle for too long, is too old, or the order to stop comes; then lets its
-    /// requests end, and drops it when that takes too long.
-    async fn drive<C: Graceful>(mut self, conn: C, activity: &Activity) {
+    /// requests end, and drops it when that takes too long. Gives until when everything has to end, if it was told to stop.
+    async fn drive<C: Graceful>(&mut self, conn: C, activity: &Activity) -> Option<Instant> {
         let limits = self.shared.limits.clone();
         let born = Instant::now();
         let end_of_life = born + limits.max_age;
         let mut conn = std::pin::pin!(conn);
         let wake = sleep_until(end_of_life.min(born + limits.idle_timeout));
         let mut wake = std::pin::pin!(wake);
+        let mut deadline = None;
         let grace = loop {
             tokio::select! {
                 biased;
-                _ = conn.as_mut() => return,
-                () = self.shutdown.fired() => break limits.drain,
+                _ = conn.as_mut() => return None,
+                () = self.shutdown.fired() => {
+                    deadline = Some(Instant::now() + limits.drain);
+                    break limits.drain;
+                }
                 () = wake.as_mut() => {
                     let now = Instant::now();
                     let idle = activity.idle_for();
@@ -121,6 +149,7 @@ impl Connection {
         if timeout(grace, conn).await.is_err() {
             self.slot.stats().count_cut();
         }
+        deadline
     }
 }
 
@@ -193,7 +222,21 @@ impl Service<Request<Incoming>> for Requests {
         let in_flight = self.activity.begin();
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Arc::clone(&self.info));
+        let changes_nothing = request.method().is_safe();
         let answer = self.router.clone().oneshot(request);
-        Box::pin(async move { Ok(answer.await?.map(|body| Tracked { body, _in_flight: in_flight })) })
+        let answer = async move { Ok(answer.await?.map(|body| Tracked { body, _in_flight: in_flight })) };
+        if changes_nothing { Box::pin(answer) } else { Box::pin(to_its_end(answer)) }
+    }
+}
+
+/// Runs a request in a task of its own: dropping what is returned, as hyper does when the client is gone, ends it not.
+async fn to_its_end<T: Send + 'static>(request: impl Future<Output = T> + Send + 'static) -> T {
+    match tokio::spawn(request).await {
+        Ok(answer) => answer,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The process is about to end, and takes this task with it.
+            Err(_) => std::future::pending().await,
+        },
     }
 }

@@ -13,18 +13,20 @@ use std::{
 use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 /// Shared by a connection's driver and its requests.
 #[derive(Debug)]
 pub(super) struct Activity {
     in_flight: AtomicU32,
     idle_since: Mutex<Instant>,
+    became_idle: Notify,
 }
 
 impl Activity {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { in_flight: AtomicU32::new(0), idle_since: Mutex::new(Instant::now()) })
+        let idle_since = Mutex::new(Instant::now());
+        Arc::new(Self { in_flight: AtomicU32::new(0), idle_since, became_idle: Notify::new() })
     }
 
     pub(super) fn begin(self: &Arc<Self>) -> InFlight {
@@ -39,6 +41,18 @@ impl Activity {
         }
         self.idle_since.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
+
+    /// Resolves when there is no request in flight.
+    pub(super) async fn over(&self) {
+        loop {
+            let mut notified = std::pin::pin!(self.became_idle.notified());
+            notified.as_mut().enable();
+            if self.in_flight.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            notified.await;
+        }
+    }
 }
 
 /// One request in flight, until its answer is sent or given up.
@@ -47,8 +61,9 @@ pub(super) struct InFlight(Arc<Activity>);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        if self.0.in_flight.fetch_sub(1, Ordering::Relaxed) == 1 {
+        if self.0.in_flight.fetch_sub(1, Ordering::Release) == 1 {
             *self.0.idle_since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+            self.0.became_idle.notify_waiters();
         }
     }
 }

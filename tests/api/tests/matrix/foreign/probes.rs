@@ -214,6 +214,7 @@ pub(super) fn members(stage: &Stage, ids: &Ids) -> Vec<Probe> {
         probe("suspend somebody", post(format!("/api/v1/people/{person}/suspend"))),
         probe("reinstate somebody", post(format!("/api/v1/people/{person}/reinstate"))),
         probe("remove somebody", delete(format!("/api/v1/people/{person}"))),
+        probe("clear somebody's devices", delete(format!("/api/v1/people/{person}/devices"))),
         probe("approve a role", post(format!("/api/v1/role-requests/{request}/approve"))),
         probe("reject a role", post(format!("/api/v1/role-requests/{request}/reject"))),
         probe("take somebody off a team", delete(format!("/api/v1/patients/{own}/care-team/{person}"))),
