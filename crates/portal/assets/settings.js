@@ -71,7 +71,7 @@ onSubmit("settings-form", () => sensitive(async () => {
   at("done").scrollIntoView();
 }));
 
-sensitive(() => Promise.all([load(), loadTokens()])).then(loadService).then(watchSession).catch((error) => {
+sensitive(() => Promise.all([load(), loadTokens(), loadService()])).then(watchSession).catch((error) => {
   if (error.status === 401) location.assign("/sign-in");
   else say(error.message);
 });

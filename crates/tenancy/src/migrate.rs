@@ -38,10 +38,10 @@ const OPERATIONS: &[&str] = &[
     include_str!("../migrations/operations/0010_account_recovery.sql"),
     include_str!("../migrations/operations/0011_forget_sessions.sql"),
     include_str!("../migrations/operations/0012_provisioning.sql"),
-    include_str!("../migrations/operations/0013_federation.sql"),
     include_str!("../migrations/operations/0014_devices_cleared.sql"),
     include_str!("../migrations/operations/0015_recovery_hold.sql"),
     include_str!("../migrations/operations/0016_passwords.sql"),
+    include_str!("../migrations/operations/0017_federation.sql"),
 ];
 const CLINICAL: &[&str] = &[include_str!("../migrations/clinical/0001_records.sql")];
 

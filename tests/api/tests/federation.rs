@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     provider::{CLIENT, Provider},
-    support::{Clinic, Member, Program},
+    support::{Clinic, Member, Program, settings},
 };
 
 const SETTINGS: &str = "/api/v1/settings/identity-provider";
@@ -248,11 +248,11 @@ async fn i12_a_role_that_demands_more_of_passkeys_is_not_got_around_by_the_provi
     scene.linked("nurse.costa", &["nurse"]).await;
     assert_eq!(scene.sign_in().await.1, IN);
     scene.admin.program = scene.clinic.sign_in(&scene.admin).await;
-    let demand = json!({"passkeys": {"nurse": "device-bound"}});
+    let demand = settings(&json!({"passkeys": {"nurse": "device-bound"}}));
     let path = "/api/v1/settings/sign-in";
     scene.admin.program.send(Method::PUT, path, &demand).await.expect(StatusCode::NO_CONTENT);
     assert_eq!(scene.sign_in().await.1, "/sign-in#second=totp");
-    scene.admin.program.send(Method::PUT, path, &json!({})).await.expect(StatusCode::NO_CONTENT);
+    scene.admin.program.send(Method::PUT, path, &settings(&json!({}))).await.expect(StatusCode::NO_CONTENT);
     assert_eq!(scene.sign_in().await.1, IN);
     scene.clinic.close().await;
 }

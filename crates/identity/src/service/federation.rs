@@ -79,7 +79,8 @@ impl<R: Repository> Identity<R> {
             return Err(IdentityError::Refused);
         }
         let who = Who { tenant: person.tenant, person: person.id, device: None };
-        self.begin(who, Event::VouchedFor { two_factors }).await
+        let begun = self.begin(who, Event::VouchedFor { two_factors }).await?;
+        self.keep_if(Ok(()), begun).await
     }
 
     /// The session in which a link was begun, if it is this one and still in.

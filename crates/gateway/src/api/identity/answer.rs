@@ -107,7 +107,21 @@ pub(super) async fn stepped_with(
     step: Step,
 ) -> Result<Response, Problem> {
     let device = record(visit, event, &signed_in.session, None).await?;
+    federation::confirmed(visit, &signed_in.session).await?;
     answer(visit, signed_in, device, step).await
+}
+
+/// As [`stepped`], for a browser that was sent here from elsewhere and goes on to a page.
+pub(super) async fn arrived(
+    visit: &Visit,
+    event: AccountEvent,
+    signed_in: &SignedIn,
+    mut page: Response,
+) -> Result<Response, Problem> {
+    let device = record(visit, event, &signed_in.session, None).await?;
+    let device = remembered(visit, signed_in, device).await?;
+    keep(&mut page, &signed_in.token, device)?;
+    Ok(page)
 }
 
 /// Puts a step on record, lets it take effect, and answers.
@@ -153,7 +167,6 @@ async fn record(
         Some(said) => visit.record_about(event, &session, said).await?,
         None => visit.record(event, &session).await?,
     }
-    federation::confirmed(visit, &session).await?;
     if let Some(first) = device.as_ref().filter(|device| device.confirms) {
         visit
             .record_about(AccountEvent::ConfirmDevice, &session, &format!("device {}", first.device))
@@ -168,35 +181,27 @@ async fn answer(
     device: Option<Recognised>,
     mut step: Step,
 ) -> Result<Response, Problem> {
-    let told = remembered(visit, signed_in, device).await?;
+    let device = remembered(visit, signed_in, device).await?;
     if let Some(enrolled) = &mut step.enrolled {
         enrolled.passwords = visit.identity.takes_passwords().await?;
     }
-    deliver(visit.delivery, &signed_in.token, told, step)
+    deliver(visit.delivery, &signed_in.token, device, step)
 }
 
-/// As [`stepped`], for a browser that was sent here from elsewhere and goes on to a page.
-pub(super) async fn arrived(
-    visit: &Visit,
-    event: AccountEvent,
-    signed_in: &SignedIn,
-    mut page: Response,
-) -> Result<Response, Problem> {
-    let device = record(visit, event, &signed_in.session, None).await?;
-    let told = remembered(visit, signed_in, device).await?;
-    keep(&mut page, &signed_in.token, told)?;
-    Ok(page)
-}
-
-/// Remembers the device; gives what it is to be told, anew each time, so that a browser that is in use does not forget it.
+/// Stores which device a session is from; what the browser is to keep of it.
 async fn remembered(
     visit: &Visit,
     signed_in: &SignedIn,
     device: Option<Recognised>,
 ) -> Result<Option<String>, Problem> {
-    let Some(device) = device else { return Ok(None) };
-    visit.identity.repository().keep_device(&signed_in.session, &device).await?;
-    Ok(device.token.as_ref().map(PlainToken::reveal).or(visit.device()).map(str::to_owned))
+    if let Some(device) = &device {
+        visit.identity.repository().keep_device(&signed_in.session, device).await?;
+    }
+    // Told anew each time, so that a browser that is in use does not forget it.
+    let told = |known: &Recognised| {
+        known.token.as_ref().map(PlainToken::reveal).or(visit.device()).map(str::to_owned)
+    };
+    Ok(device.as_ref().and_then(told))
 }
 
 fn deliver(

@@ -40,6 +40,6 @@ ALTER TABLE :schema.notice DROP CONSTRAINT notice_kind_check;
 ALTER TABLE :schema.notice ADD CONSTRAINT notice_kind_check
   CHECK (kind IN ('new_device', 'factor_added', 'factor_removed', 'recovery_codes_made', 'recovery_code_used',
     'app_allowed', 'role_given', 'role_taken', 'recovery_begun', 'recovery_approved', 'recovery_ended',
-    'provider_linked', 'provider_changed'));
+    'devices_cleared', 'settings_changed', 'provider_linked', 'provider_changed'));
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON :schema.identity_provider, :schema.federated_account TO :role;
