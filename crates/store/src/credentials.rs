@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use crate::{
     Answer, Store, StoreError,
     columns::{Digest, Phc},
-    entity::{passkey, password, recovery_code, totp},
+    entity::{passkey, password, recovery_code, sign_in_settings, totp},
     sessions::{is_live, revoke_sessions},
 };
 
@@ -175,8 +175,11 @@ impl Store {
             .filter(totp::Column::ConfirmedAt.is_not_null())
             .one(&transaction)
             .await?;
+        // Where the tenant takes no passwords, one that is left from before lets nobody in.
+        let decided = sign_in_settings::Entity::find().one(&transaction).await?;
+        let by_password = decided.is_none_or(|decided| decided.passwords) && password.is_some();
         let has = passkeys.iter().any(|passkey| passkey.id == id.as_uuid());
-        let others = passkeys.len() > 1 || (password.is_some() && totp.is_some());
+        let others = passkeys.len() > 1 || (by_password && totp.is_some());
         if !has || !others {
             transaction.rollback().await?;
             return Ok(if has { Removed::LastFactors } else { Removed::Absent });

@@ -3,7 +3,7 @@
 use carekeep_kernel::{PersonId, SessionId, Timestamp};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
-    sea_query::{Expr, ExprTrait, OnConflict, extension::postgres::PgExpr},
+    sea_query::{Expr, ExprTrait, OnConflict, SimpleExpr, extension::postgres::PgExpr},
 };
 use time::OffsetDateTime;
 
@@ -52,7 +52,7 @@ impl Store {
             .on_conflict(replace)
             .exec_without_returning(&transaction)
             .await?;
-        end_federated(&transaction, but, now).await?;
+        end_federated(&transaction, session::Column::Id.is_not_null(), but, now).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -64,7 +64,7 @@ impl Store {
         let transaction = self.begin().await?;
         identity_provider::Entity::delete_many().exec(&transaction).await?;
         federated_account::Entity::delete_many().exec(&transaction).await?;
-        end_federated(&transaction, but, now.into()).await?;
+        end_federated(&transaction, session::Column::Id.is_not_null(), but, now.into()).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -143,21 +143,38 @@ impl Store {
         }
     }
 
-    /// Forgets who a person is at the provider; `false` when nothing was known.
+    /// Forgets who a person is at the provider, and ends their sessions that began there, all but one: whoever linked themselves in
+    /// the person's place may be in one. `false` when nothing was known.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn remove_federated_account(&self, person: PersonId) -> Answer<bool> {
-        let removed = federated_account::Entity::delete_by_id(person.as_uuid()).exec(&self.database).await?;
+    pub async fn remove_federated_account(
+        &self,
+        person: PersonId,
+        but: SessionId,
+        now: Timestamp,
+    ) -> Answer<bool> {
+        let transaction = self.begin().await?;
+        let removed = federated_account::Entity::delete_by_id(person.as_uuid()).exec(&transaction).await?;
+        let theirs = session::Column::Person.eq(person.as_uuid());
+        end_federated(&transaction, theirs, but, now.into()).await?;
+        transaction.commit().await?;
         Ok(removed.rows_affected > 0)
     }
 }
 
-async fn end_federated(database: &impl ConnectionTrait, but: SessionId, now: OffsetDateTime) -> Answer<()> {
+/// Ends the sessions that began at the provider, of all those whom `whose` is about.
+async fn end_federated(
+    database: &impl ConnectionTrait,
+    whose: SimpleExpr,
+    but: SessionId,
+    now: OffsetDateTime,
+) -> Answer<()> {
     let federated = serde_json::json!([{"kind": "federated"}]);
     session::Entity::update_many()
         .col_expr(session::Column::RevokedAt, Expr::value(now))
         .filter(session::Column::RevokedAt.is_null())
+        .filter(whose)
         .filter(session::Column::Id.ne(but.as_uuid()))
         .filter(Expr::col(session::Column::Factors).contains(Expr::value(federated)))
         .exec(database)

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::{
     Answer, Store,
     columns::Digest,
-    entity::{invite, passkey, password, recovery_code, session, totp},
+    entity::{federated_account, invite, passkey, password, recovery_code, session, totp},
 };
 
 impl Store {
@@ -87,7 +87,7 @@ async fn clear_factors(database: &impl ConnectionTrait, person: Uuid) -> Answer<
     Ok(())
 }
 
-/// Deletes all factors of a person.
+/// Deletes all factors of a person, and who they are at the provider: whoever linked themselves in their place is out, too.
 pub(crate) async fn delete_factors(database: &impl ConnectionTrait, person: Uuid) -> Answer<()> {
     password::Entity::delete_many().filter(password::Column::Person.eq(person)).exec(database).await?;
     totp::Entity::delete_many().filter(totp::Column::Person.eq(person)).exec(database).await?;
@@ -96,5 +96,6 @@ pub(crate) async fn delete_factors(database: &impl ConnectionTrait, person: Uuid
         .filter(recovery_code::Column::Person.eq(person))
         .exec(database)
         .await?;
+    federated_account::Entity::delete_by_id(person).exec(database).await?;
     Ok(())
 }

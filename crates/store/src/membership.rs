@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::{
     Answer, Store,
     connection::Transaction,
-    entity::{invite, person, role_grant, role_request},
+    entity::{federated_account, invite, person, role_grant, role_request},
     people::insert_grant,
     recoveries::end_recoveries_of,
     sessions::revoke_sessions,
@@ -108,6 +108,8 @@ impl Store {
             .exec(&transaction)
             .await?;
         revoke_sessions(&transaction, id, None, now).await?;
+        // Whoever comes back is a new person, who may be the same at the provider.
+        federated_account::Entity::delete_by_id(id.as_uuid()).exec(&transaction).await?;
         role_grant::Entity::update_many()
             .col_expr(role_grant::Column::RevokedAt, at())
             .filter(role_grant::Column::Person.eq(id.as_uuid()))
@@ -202,6 +204,15 @@ pub(crate) async fn suspend_in(
         .filter(person::Column::SuspendedAt.is_null())
         .exec(transaction)
         .await?;
+    if suspended.rows_affected == 0 {
+        // Who suspended last decides who may end it: an identity provider does not undo what an administrator did on top.
+        person::Entity::update_many()
+            .col_expr(person::Column::SuspendedBy, Expr::value(by.as_uuid()))
+            .filter(person::Column::Id.eq(id.as_uuid()))
+            .filter(person::Column::SuspendedAt.is_not_null())
+            .exec(transaction)
+            .await?;
+    }
     revoke_sessions(transaction, id, None, now).await?;
     end_what_was_begun(transaction, id, now).await?;
     Ok(Changed::of(suspended.rows_affected))

@@ -245,7 +245,7 @@ async fn i12_what_the_tenant_did_not_list_is_one_factor_and_the_persons_own_is_t
 #[tokio::test]
 async fn i12_a_role_that_demands_more_of_passkeys_is_not_got_around_by_the_provider() {
     let mut scene = Scene::open().await;
-    scene.linked("nurse.costa", &["nurse"]).await;
+    let mut nurse = scene.linked("nurse.costa", &["nurse"]).await;
     assert_eq!(scene.sign_in().await.1, IN);
     scene.admin.program = scene.clinic.sign_in(&scene.admin).await;
     let demand = settings(&json!({"passkeys": {"nurse": "device-bound"}}));
@@ -253,7 +253,16 @@ async fn i12_a_role_that_demands_more_of_passkeys_is_not_got_around_by_the_provi
     scene.admin.program.send(Method::PUT, path, &demand).await.expect(StatusCode::NO_CONTENT);
     assert_eq!(scene.sign_in().await.1, "/sign-in#second=totp");
     scene.admin.program.send(Method::PUT, path, &settings(&json!({}))).await.expect(StatusCode::NO_CONTENT);
-    assert_eq!(scene.sign_in().await.1, IN);
+    let (there, end) = scene.sign_in().await;
+    assert_eq!(end, IN);
+    // Whoever unlinks themselves ends what began there: somebody may have linked themselves in their place.
+    nurse.program = scene.clinic.sign_in(&nurse).await;
+    nurse.program.send(Method::DELETE, OWN, &NONE).await.expect(StatusCode::NO_CONTENT);
+    there.program(&scene.clinic).within_a_second("/api/v1/me", StatusCode::UNAUTHORIZED).await;
+    nurse.program.get("/api/v1/me").await.expect(StatusCode::OK);
+    // One administrator sets the provider: for whoever decides about the others its word is one factor.
+    scene.linked("officer", &["privacy_officer"]).await;
+    assert_eq!(scene.sign_in().await.1, "/sign-in#second=totp");
     scene.clinic.close().await;
 }
 

@@ -248,7 +248,11 @@ async fn i5_a_tenant_may_do_without_passwords() {
             "{login}"
         );
     }
-    sign_in(&clinic, &doctor.id, &other).await.unwrap();
+    let mut again = sign_in(&clinic, &doctor.id, &other).await.unwrap();
+    // The password that is still kept is no other way in: the only passkey stays.
+    let kept = again.get("/api/v1/passkeys").await.expect(StatusCode::OK)["passkeys"][0]["id"].clone();
+    let path = format!("/api/v1/passkeys/{}", kept.as_str().unwrap());
+    assert_eq!(again.send(Method::DELETE, &path, &Value::Null).await.code(), "last-factors");
 
     // A newcomer sets up a passkey and nothing else.
     let body = json!({"login": "nurse.new", "name": "Nora Costa", "roles": ["nurse"]});

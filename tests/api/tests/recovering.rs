@@ -88,9 +88,20 @@ async fn i6_two_administrators_let_in_who_lost_everything_after_the_hold() {
     let mut live = scene.clinic.sign_in_from(&scene.doctor, scene.doctor.program.device.as_deref()).await;
     live.get("/api/v1/me").await.expect(StatusCode::OK);
 
+    // Whoever had the factors linked an account of their own at the provider.
+    let linked = format!(
+        "INSERT INTO {{s}}.federated_account (person, subject_token, sealed_subject, linked_at, confirmed_at)
+         VALUES ('{}', 1, '', now(), now())",
+        scene.doctor.id
+    );
+    scene.clinic.as_superuser("operations", &linked).await;
+    let links = "SELECT count(*)::text FROM {s}.federated_account";
+    assert_eq!(scene.clinic.text("operations", links).await, "1");
+
     scene.clinic.clock.advance(HOUR);
     let (mut program, opened) = scene.redeem(&token, &code).await;
     let step = opened.expect(StatusCode::OK);
+    assert_eq!(scene.clinic.text("operations", links).await, "0", "it went with the factors");
     assert_eq!((&step["next"], &step["enrolled"]["passkey"]), (&json!("enrol"), &json!(false)));
     // Every session is over, every old factor is gone, and the new session may do nothing but enrol.
     live.within_a_second("/api/v1/me", StatusCode::UNAUTHORIZED).await;

@@ -423,6 +423,10 @@ async fn i12_a_suspension_by_an_administrator_is_an_administrators_to_end() {
     site.admin.program.post(&format!("{person}/reinstate"), &NONE).await.expect(StatusCode::NO_CONTENT);
     site.patch(&place, active(false)).await.expect(StatusCode::OK);
     assert_eq!(site.patch(&place, active(true)).await.expect(StatusCode::OK)["active"], true);
+    // Also one on top of the provider's own.
+    site.patch(&place, active(false)).await.expect(StatusCode::OK);
+    site.admin.program.post(&format!("{person}/suspend"), &NONE).await.expect(StatusCode::NO_CONTENT);
+    refused(&site.patch(&place, active(true)).await, StatusCode::FORBIDDEN, None);
     site.clinic.close().await;
 }
 

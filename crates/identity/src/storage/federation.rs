@@ -14,7 +14,7 @@ use carekeep_vault::{
 };
 use zeroize::Zeroizing;
 
-use super::{NoticeKind, PgRepository, rows};
+use super::{NoticeKind, PgRepository, rows, settings::NEEDED};
 use crate::{
     federation::{Asserted, Provider, ProviderError, SecretText},
     passkey::PasskeyPolicy,
@@ -197,13 +197,15 @@ impl PgRepository {
         Ok(staff.map(|staff| rows::person(self.tenant, &staff.person)))
     }
 
-    /// Whether what the tenant demands of the passkeys of somebody leaves room for two factors that a provider asked for: it is no
-    /// passkey.
+    /// Whether two factors that a provider asked for are two for this person. They are no passkey, so not where the tenant demands
+    /// something of theirs; and one administrator sets the provider, so not for those who decide about each other.
     ///
     /// # Errors
     /// When the storage does not answer.
     pub async fn leaves_factors_to_providers(&self, person: &PersonRecord) -> Result<bool, RepositoryError> {
-        Ok(self.demand(person).await?.policy() == PasskeyPolicy::Any)
+        let roles = self.store.roles_of(person.id).await?;
+        let decides = roles.iter().any(|role| NEEDED.contains(&role.as_str()));
+        Ok(!decides && self.demand(person).await?.policy() == PasskeyPolicy::Any)
     }
 
     /// Notes whom the provider says this session is of, to be confirmed in it.
@@ -248,12 +250,13 @@ impl PgRepository {
         if self.store.put_federated_account(row).await? { Ok(()) } else { Err(FederationError::Taken) }
     }
 
-    /// Unlinks the person of a session; `false` when nothing was linked.
+    /// Unlinks the person of a session; their other sessions that began at the provider end with it. `false` when nothing was linked.
     ///
     /// # Errors
     /// When the storage does not answer.
     pub async fn unlink_subject(&self, live: &Live) -> Result<bool, RepositoryError> {
-        Ok(self.store.remove_federated_account(live.person.id).await?)
+        let now = self.vault.clock().now();
+        Ok(self.store.remove_federated_account(live.person.id, live.session.id, now).await?)
     }
 
     /// Whether a person may have an account at the provider at all: whoever works here may.

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The roles of those who run a tenant and who watch over it: somebody with either must always be able to sign in.
-const NEEDED: [&str; 2] = ["tenant_admin", "privacy_officer"];
+pub(super) const NEEDED: [&str; 2] = ["tenant_admin", "privacy_officer"];
 
 /// Why settings were not read or changed.
 #[derive(Debug, thiserror::Error)]
@@ -166,11 +166,11 @@ impl PgRepository {
     }
 
     pub(super) async fn demand_of(&self, person: &PersonRecord) -> Result<Demand, RepositoryError> {
-        let roles = if person.activated.is_some() {
-            self.store.roles_of(person.id).await?
-        } else {
-            self.store.promised_roles(person.id).await?
-        };
+        // Whoever an identity provider added has roles before they have joined.
+        let mut roles = self.store.roles_of(person.id).await?;
+        if person.activated.is_none() {
+            roles.extend(self.store.promised_roles(person.id).await?);
+        }
         let demand = self.settings().await?.demand(roles.iter().map(String::as_str));
         demand.map_err(|_| rows::malformed())
     }
