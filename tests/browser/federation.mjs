@@ -9,7 +9,7 @@ import { nextStep, totp } from "./shared.mjs";
 import { perform } from "./stage.mjs";
 
 const [path, artefacts] = process.argv.slice(2);
-const { base, issuer, client, admin, nurse } = JSON.parse(readFileSync(path, "utf8"));
+const { base, issuer, client, admin, nurse, officer } = JSON.parse(readFileSync(path, "utf8"));
 
 await perform("federation", artefacts, async ({ visitor, picture }) => {
   const tell = async (context, what, data) => assert.ok((await context.request.post(`${issuer}/${what}`, { data })).ok());
@@ -47,11 +47,23 @@ await perform("federation", artefacts, async ({ visitor, picture }) => {
   await office.page.getByLabel("Words of the service that mean two factors (amr)").fill("mfa");
   await office.page.getByRole("button", { name: "Set the sign-in service" }).click();
   await office.page.getByRole("status").filter({ hasText: "The sign-in service is set." }).waitFor();
-  await office.page.getByText(`Staff may sign in by ${issuer}. It knows the organisation by its key.`).waitFor();
+  await office.page.getByText(`Staff may sign in by ${issuer}. It knows the organisation by its key. Until another`).waitFor();
   await picture(office.page, "settings-service");
   const keys = await office.page.locator("#service-keys").innerText();
   const jwks = await office.page.evaluate(async (address) => (await fetch(address)).json(), keys);
   await tell(office.context, "set", JSON.stringify({ jwks }));
+
+  // A privacy officer agrees that its two factors count.
+  const watch = await visitor();
+  await watch.page.goto(`${base}/sign-in`);
+  await signIn(watch.page, officer);
+  await watch.page.goto(`${base}/people`);
+  await watch.page.getByText(`Sign-in by ${issuer}, as ${client}: set by`).waitFor();
+  await picture(watch.page, "people-service");
+  await watch.page.getByRole("button", { name: `Agree: Two factors of ${issuer}` }).click();
+  await watch.page.getByRole("status").filter({ hasText: "done." }).waitFor();
+  await office.page.reload();
+  await office.page.getByText("That its two factors count here was agreed to on").waitFor();
 
   const { context, page } = await visitor();
   await page.goto(`${base}/sign-in`);

@@ -48,6 +48,8 @@ pub enum Action {
     ManagePolicy,
     /// Change the tenant's settings.
     ManageTenant,
+    /// Agree to what an administrator set, where one alone does not decide.
+    ApproveSettings,
     /// See the accounts of staff, as an identity provider.
     ProvisionList,
     /// Add somebody, or change names, as an identity provider.
@@ -81,6 +83,7 @@ named!("action", Action {
     ExportAudit = "export_audit",
     ManagePolicy = "manage_policy",
     ManageTenant = "manage_tenant",
+    ApproveSettings = "approve_settings",
     ProvisionList = "provision_list",
     ProvisionPerson = "provision_person",
     ProvisionSuspend = "provision_suspend",

@@ -190,13 +190,14 @@ fn vary(situation: &mut Situation, cast: &Cast, name: &str) -> Result<(), String
         "no_id" => situation.resource.id = None,
         "outside" => situation.resource.account.outside = true,
         "last_in_role" => situation.resource.account.last_in_role = true,
+        "token_maker" => situation.resource.account.token_maker = true,
         "own_account" => {
             situation.resource.id = Some(carekeep_kernel::ResourceId::from_uuid(cast.person.as_uuid()));
         }
         other => {
             return Err(format!(
                 "unknown circumstance {other:?}: use own_chart, another_chart, other_tenant, suspended, inactive_tenant, \
-                 unknown_device, device_required, no_patient, no_id, own_account, outside, last_in_role"
+                 unknown_device, device_required, no_patient, no_id, own_account, outside, last_in_role, token_maker"
             ));
         }
     }

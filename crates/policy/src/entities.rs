@@ -69,6 +69,7 @@ fn resource(words: &Vocabulary, resource: &Resource) -> Result<Entity, Unaskable
         account.and_then(|account| account.role).map(|role| ("role", entity(words.role(role).clone()))),
         account.map(|account| ("outside", Expr::new_bool(account.outside))),
         account.map(|account| ("lastInRole", Expr::new_bool(account.last_in_role))),
+        account.map(|account| ("tokenMaker", Expr::new_bool(account.token_maker))),
     ];
     build(uid, attributes, std::iter::empty())
 }

@@ -44,6 +44,8 @@ pub struct AccountFacts {
     pub outside: bool,
     /// Nobody else could run the tenant, or watch over that.
     pub last_in_role: bool,
+    /// The person made the provisioning token with which it is asked.
+    pub token_maker: bool,
 }
 
 /// What is acted on.

@@ -19,6 +19,9 @@ const WORDS = {
   settings_changed: "Another administrator changed how people sign in",
   provider_linked: "This account was linked to the organisation's sign-in service",
   provider_changed: "An administrator set another sign-in service for the organisation",
+  provider_agreed: "Somebody agreed that two factors of the sign-in service count here",
+  provisioning_token_made: "An administrator made a token with which an identity provider keeps accounts",
+  provisioning_token_stopped: "Tokens of an identity provider work no more: whoever made them does not run the organisation any more. Make new ones",
 };
 
 const FACTORS = { password: "password", totp: "authenticator app", passkey: "passkey", provider: "sign-in service" };

@@ -1,6 +1,7 @@
 // Letting an app in: what it asks for, whose chart it is about, yes or no.
 
 import { get, post } from "./api.js";
+import { sensitive } from "./confirm.js";
 import { watchSession } from "./logoff.js";
 import { at, onClick, onSubmit, say, show } from "./page.js";
 import { leaveForSignIn } from "./return.js";
@@ -67,10 +68,11 @@ async function decide(body) {
   location.replace(address);
 }
 
-onSubmit("consent-form", async () => {
+// The app may ask that the person has just confirmed that it is them.
+onSubmit("consent-form", () => sensitive(async () => {
   const [patient] = chosen("patient");
   await decide({ allow: true, scopes: chosen("scope"), ...(picks && patient ? { patient } : {}) });
-});
+}));
 
 onClick("refuse", () => decide({ allow: false }));
 

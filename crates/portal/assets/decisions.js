@@ -1,20 +1,24 @@
-// What one administrator asked for and another one decides on: roles, and recoveries of accounts.
+// What one administrator asked for and another one decides on: roles, recoveries of accounts, whose word counts at sign-in.
 
 import { get, post } from "./api.js";
 import { sensitive } from "./confirm.js";
 import { at, button, done, line } from "./page.js";
 
+const PROVIDER = "/api/v1/settings/identity-provider";
 const when = (time) => new Date(time).toLocaleString();
 
 /** Shows all of it. `page`: what people and roles are called, handing something over, showing everything anew. */
 export async function loadDecisions(page) {
-  const [requests, recoveries] = await Promise.all([
+  const [requests, recoveries, provider] = await Promise.all([
     get("/api/v1/role-requests").then((answer) => answer.requests),
     get("/api/v1/recoveries").then((answer) => answer.recoveries, none),
+    get(PROVIDER).then((answer) => answer.provider, none),
   ]);
   at("requests").replaceChildren(...requests.map((request) => requestItem(request, page)));
   at("recoveries").replaceChildren(...recoveries.map((recovery) => recoveryItem(recovery, page)));
-  at("no-decisions").hidden = requests.length + recoveries.length > 0;
+  const waiting = provider?.id && !provider.agreed ? [providerItem(provider, page)] : [];
+  at("provider").replaceChildren(...waiting);
+  at("no-decisions").hidden = requests.length + recoveries.length + waiting.length > 0;
 }
 
 /** Whoever may not see them sees none. */
@@ -42,6 +46,17 @@ function requestItem(request, page) {
     decision("Agree", about, page, () => post(`${path}/approve`)),
     decision("Refuse", about, page, () => post(`${path}/reject`)),
   );
+  return element;
+}
+
+function providerItem(provider, page) {
+  const element = document.createElement("li");
+  const words = [...provider.amr, ...provider.acr].join(", ") || "no words";
+  element.append(line(`Sign-in by ${provider.issuer}, as ${provider.client_id}: set by ${page.name(provider.set_by)} on ${when(provider.set)}. If somebody else agrees, its word that it asked for two factors (${words}) counts here.`));
+  if (provider.set_by !== page.me) {
+    element.append(document.createElement("br"), decision("Agree", `Two factors of ${provider.issuer}`, page, () =>
+      post(`${PROVIDER}/agree`, { id: provider.id })));
+  }
   return element;
 }
 

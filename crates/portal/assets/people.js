@@ -20,6 +20,7 @@ let next = null;
 let weakNext = null;
 /** Whether whoever looks may change something; the API decides anyway. */
 let administers = false;
+let myself = null;
 
 const name = (id) => shown.get(id)?.name ?? `somebody (${id})`;
 
@@ -159,7 +160,7 @@ async function load() {
   next = null;
   do await page(); while (next && shown.size < wanted);
   showPeople();
-  await Promise.all([loadWeak(null), loadDecisions({ name, title, hand, reload: load })]);
+  await Promise.all([loadWeak(null), loadDecisions({ name, title, hand, me: myself, reload: load })]);
 }
 
 async function page() {
@@ -203,6 +204,7 @@ onClick("more-weak", () => loadWeak(weakNext));
 async function begin() {
   const me = await get("/api/v1/me");
   administers = me.roles.includes("tenant_admin");
+  myself = me.person;
   for (const id of ["invite", "weak-title"]) at(id).closest("section").hidden = !administers;
   await sensitive(load);
 }

@@ -19,7 +19,8 @@ function item(token) {
   const element = document.createElement("li");
   const used = token.last_used ? `last used ${when(token.last_used)}` : "not used yet";
   const over = Date.parse(token.expires) < Date.now() ? "is over since" : "is good until";
-  element.append(line(`${token.name}: ${used}; ${over} ${when(token.expires)}.`), document.createElement("br"));
+  const stopped = token.works ? "" : " It does not work: whoever made it does not run the organisation any more. Make another one.";
+  element.append(line(`${token.name}: ${used}; ${over} ${when(token.expires)}.${stopped}`), document.createElement("br"));
   element.append(button("Revoke it", `Revoke the token ${token.name}`, () => sensitive(async () => {
     await call("DELETE", `${ADDRESS}/${token.id}`);
     await loadTokens();

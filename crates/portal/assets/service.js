@@ -12,9 +12,7 @@ export async function loadService() {
   const { provider, redirect_uri, jwks_uri } = await get(ADDRESS);
   at("service-redirect").textContent = redirect_uri;
   at("service-keys").textContent = jwks_uri;
-  at("service-state").textContent = provider
-    ? `Staff may sign in by ${provider.issuer}. It knows the organisation by ${provider.authentication === "private_key_jwt" ? "its key" : "a shared secret"}.`
-    : "There is none.";
+  at("service-state").textContent = provider ? state(provider) : "There is none.";
   at("service-issuer").value = provider?.issuer ?? "";
   at("service-client").value = provider?.client_id ?? "";
   at("service-label").value = provider?.label ?? "";
@@ -25,6 +23,14 @@ export async function loadService() {
   at("service-remove").hidden = !provider;
   // Not before: whatever somebody typed meanwhile would be lost.
   at("service").hidden = false;
+}
+
+function state(provider) {
+  const by = provider.authentication === "private_key_jwt" ? "its key" : "a shared secret";
+  const worth = provider.agreed
+    ? `That its two factors count here was agreed to on ${new Date(provider.agreed).toLocaleString()}.`
+    : "Until another administrator or a privacy officer agrees, on the page for people, everybody gives a second factor here.";
+  return `Staff may sign in by ${provider.issuer}. It knows the organisation by ${by}. ${worth}`;
 }
 
 /** What the page says, as the API takes it: the whole of it. */

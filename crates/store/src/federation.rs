@@ -2,16 +2,38 @@
 
 use carekeep_kernel::{PersonId, SessionId, Timestamp};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
+    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
     sea_query::{Expr, ExprTrait, OnConflict, SimpleExpr, extension::postgres::PgExpr},
 };
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::{
     Answer, Store,
-    entity::{federated_account, identity_provider, session},
+    connection::Transaction,
+    entity::{federated_account, identity_provider, notice, session},
+    notices::{insert_notice, insert_notices},
     people::is_taken,
 };
+
+/// What became of a link to an account of the provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Linked {
+    /// It is there.
+    Done,
+    /// Somebody else confirmed to be that.
+    Taken,
+    /// The provider is not the one any more that said it.
+    OtherProvider,
+}
+
+/// Who is told of a change of the provider.
+pub struct Told<F> {
+    /// What those who run the tenant and watch over it are told.
+    pub deciders: Vec<notice::Model>,
+    /// What somebody is told whose link is forgotten.
+    pub forgotten: F,
+}
 
 impl Store {
     /// The provider, if there is one.
@@ -23,16 +45,26 @@ impl Store {
     }
 
     /// Sets the provider, and ends every session but one that began by the one before: what was trusted then may be trusted no more.
-    /// Who somebody was at another issuer is forgotten.
+    /// Who somebody was at another issuer is forgotten. What a second person agreed to of the one before stays agreed to where `keeps` says that
+    /// no more is believed now.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn put_identity_provider(&self, new: identity_provider::Model, but: SessionId) -> Answer<()> {
+    pub async fn put_identity_provider(
+        &self,
+        mut new: identity_provider::Model,
+        keeps: impl Fn(&identity_provider::Model) -> bool + Send,
+        but: SessionId,
+        told: Told<impl Fn(PersonId) -> notice::Model + Send>,
+    ) -> Answer<()> {
         use identity_provider::Column;
         let (transaction, now) = (self.begin().await?, new.changed_at);
-        let before = identity_provider::Entity::find().one(&transaction).await?;
-        if before.is_none_or(|before| before.issuer != new.issuer) {
-            federated_account::Entity::delete_many().exec(&transaction).await?;
+        let before = identity_provider::Entity::find().lock_exclusive().one(&transaction).await?;
+        if before.as_ref().is_none_or(|before| before.issuer != new.issuer) {
+            forget_everybody(&transaction, &told.forgotten).await?;
+        }
+        if let Some(before) = before.filter(keeps) {
+            (new.agreed_by, new.agreed_at) = (before.agreed_by, before.agreed_at);
         }
         let replace = OnConflict::column(Column::Single)
             .update_columns([
@@ -46,12 +78,15 @@ impl Store {
                 Column::SealedSecret,
                 Column::ChangedBy,
                 Column::ChangedAt,
+                Column::AgreedBy,
+                Column::AgreedAt,
             ])
             .to_owned();
         identity_provider::Entity::insert(new.into_active_model())
             .on_conflict(replace)
             .exec_without_returning(&transaction)
             .await?;
+        insert_notices(&transaction, told.deciders).await?;
         end_federated(&transaction, session::Column::Id.is_not_null(), but, now).await?;
         Ok(transaction.commit().await?)
     }
@@ -60,12 +95,60 @@ impl Store {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn remove_identity_provider(&self, but: SessionId, now: Timestamp) -> Answer<()> {
+    pub async fn remove_identity_provider(
+        &self,
+        but: SessionId,
+        told: Told<impl Fn(PersonId) -> notice::Model + Send>,
+        now: Timestamp,
+    ) -> Answer<()> {
         let transaction = self.begin().await?;
         identity_provider::Entity::delete_many().exec(&transaction).await?;
-        federated_account::Entity::delete_many().exec(&transaction).await?;
+        forget_everybody(&transaction, &told.forgotten).await?;
+        insert_notices(&transaction, told.deciders).await?;
         end_federated(&transaction, session::Column::Id.is_not_null(), but, now.into()).await?;
         Ok(transaction.commit().await?)
+    }
+
+    /// Notes that somebody agrees to the provider as it is set under this id, and tells of it; `false` when it is set otherwise by now,
+    /// was agreed to, or was set by the very person.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn agree_to_identity_provider(
+        &self,
+        (id, by): (Uuid, PersonId),
+        told: Vec<notice::Model>,
+        now: Timestamp,
+    ) -> Answer<bool> {
+        use identity_provider::Column;
+        let transaction = self.begin().await?;
+        let agreed = identity_provider::Entity::update_many()
+            .col_expr(Column::AgreedBy, Expr::value(by.as_uuid()))
+            .col_expr(Column::AgreedAt, Expr::value(OffsetDateTime::from(now)))
+            .filter(Column::Id.eq(id))
+            .filter(Column::AgreedBy.is_null())
+            .filter(Column::ChangedBy.ne(by.as_uuid()))
+            .exec(&transaction)
+            .await?;
+        if agreed.rows_affected == 0 {
+            transaction.rollback().await?;
+            return Ok(false);
+        }
+        insert_notices(&transaction, told).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Whether the provider is still the one that is set under this id. Waits for whoever is changing it: what was stored before this was
+    /// asked is seen by a change that comes after.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn is_identity_provider(&self, id: Uuid) -> Answer<bool> {
+        let transaction = self.begin().await?;
+        let stands = is_set(&transaction, id).await?;
+        transaction.commit().await?;
+        Ok(stands)
     }
 
     /// Who a subject is, by its blind token: those who confirmed it.
@@ -88,12 +171,21 @@ impl Store {
         Ok(federated_account::Entity::find_by_id(person.as_uuid()).one(&self.database).await?)
     }
 
-    /// Says who a person is at the provider, in place of whatever was said before; `false` when somebody else confirmed to be that.
+    /// Says who a person is at the provider that is set under this id, in place of whatever was said before.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn put_federated_account(&self, new: federated_account::Model) -> Answer<bool> {
+    pub async fn put_federated_account(
+        &self,
+        new: federated_account::Model,
+        provider: Uuid,
+    ) -> Answer<Linked> {
         use federated_account::Column;
+        let transaction = self.begin().await?;
+        if !is_set(&transaction, provider).await? {
+            transaction.rollback().await?;
+            return Ok(Linked::OtherProvider);
+        }
         let replace = OnConflict::column(Column::Person)
             .update_columns([
                 Column::SubjectToken,
@@ -111,12 +203,14 @@ impl Store {
             .to_owned();
         let put = federated_account::Entity::insert(new.into_active_model())
             .on_conflict(replace)
-            .exec_without_returning(&self.database)
+            .exec_without_returning(&transaction)
             .await;
         match put {
-            Err(error) if is_taken(&error) => Ok(false),
-            put => put.map(|_| true).map_err(Into::into),
-        }
+            Err(error) if is_taken(&error) => return Ok(Linked::Taken),
+            put => put?,
+        };
+        transaction.commit().await?;
+        Ok(Linked::Done)
     }
 
     /// Confirms what is to be confirmed in this session; `false` when there is nothing, or somebody else was faster.
@@ -161,6 +255,24 @@ impl Store {
         transaction.commit().await?;
         Ok(removed.rows_affected > 0)
     }
+}
+
+/// Whether the provider is set under this id, which nobody changes until the transaction ends.
+async fn is_set(transaction: &Transaction, id: Uuid) -> Answer<bool> {
+    let row = identity_provider::Entity::find().filter(identity_provider::Column::Id.eq(id));
+    Ok(row.lock_shared().one(transaction).await?.is_some())
+}
+
+async fn forget_everybody(
+    transaction: &Transaction,
+    told: &(impl Fn(PersonId) -> notice::Model + Send),
+) -> Answer<()> {
+    for account in federated_account::Entity::delete_many().exec_with_returning(transaction).await? {
+        if account.confirmed_at.is_some() {
+            insert_notice(transaction, told(PersonId::from_uuid(account.person))).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Ends the sessions that began at the provider, of all those whom `whose` is about.

@@ -43,6 +43,7 @@ pub use devices::Confirmed;
 pub use enrolment::{FactorChange, NewFactor, Written};
 pub use error::StoreError;
 pub use factors::FactorCount;
+pub use federation::{Linked, Told};
 pub use forget_apps::Over;
 pub use membership::{Changed, NewGrant};
 pub use oauth::{Granted, Once};

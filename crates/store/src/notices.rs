@@ -19,6 +19,16 @@ impl Store {
         insert_notice(&self.database, new).await
     }
 
+    /// Adds notices, all or none.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn add_notices(&self, new: Vec<notice::Model>) -> Answer<()> {
+        let transaction = self.begin().await?;
+        insert_notices(&transaction, new).await?;
+        Ok(transaction.commit().await?)
+    }
+
     /// The notices of a person, the newest first, at most `limit`.
     ///
     /// # Errors
@@ -50,5 +60,15 @@ impl Store {
 
 pub(crate) async fn insert_notice(database: &impl ConnectionTrait, new: notice::Model) -> Answer<()> {
     notice::Entity::insert(new.into_active_model()).exec_without_returning(database).await?;
+    Ok(())
+}
+
+pub(crate) async fn insert_notices(
+    database: &impl ConnectionTrait,
+    new: impl IntoIterator<Item = notice::Model>,
+) -> Answer<()> {
+    for notice in new {
+        insert_notice(database, notice).await?;
+    }
     Ok(())
 }

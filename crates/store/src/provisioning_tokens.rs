@@ -1,6 +1,6 @@
 //! Tokens of a tenant's identity provider.
 
-use carekeep_kernel::Timestamp;
+use carekeep_kernel::{PersonId, Timestamp};
 use sea_orm::{
     ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::Expr,
@@ -10,12 +10,13 @@ use uuid::Uuid;
 
 use crate::{
     Answer, NewGrant, Store,
-    entity::{person, provisioning_token as token},
+    entity::{notice, person, provisioning_token as token},
+    notices::insert_notices,
     people::insert_grant,
 };
 
 impl Store {
-    /// Adds a token with the account that acts with it; `false` when there are `most` live ones already.
+    /// Adds a token with the account that acts with it, and tells of it; `false` when there are `most` live ones already.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -23,7 +24,7 @@ impl Store {
         &self,
         new: token::Model,
         (account, grant): (person::Model, NewGrant),
-        most: u64,
+        (most, told): (u64, Vec<notice::Model>),
     ) -> Answer<bool> {
         let transaction = self.begin().await?;
         // One at a time, or two at once would both find room.
@@ -41,6 +42,7 @@ impl Store {
         person::Entity::insert(account.into_active_model()).exec_without_returning(&transaction).await?;
         insert_grant(&transaction, grant.row()).await?;
         token::Entity::insert(new.into_active_model()).exec_without_returning(&transaction).await?;
+        insert_notices(&transaction, told).await?;
         transaction.commit().await?;
         Ok(true)
     }
@@ -56,6 +58,18 @@ impl Store {
             .limit(100)
             .all(&self.database)
             .await?)
+    }
+
+    /// Whether somebody made tokens that would still be good.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn made_provisioning_tokens(&self, by: PersonId, now: Timestamp) -> Answer<bool> {
+        let live = token::Entity::find()
+            .filter(token::Column::CreatedBy.eq(by.as_uuid()))
+            .filter(token::Column::RevokedAt.is_null())
+            .filter(token::Column::ExpiresAt.gt(OffsetDateTime::from(now)));
+        Ok(live.one(&self.database).await?.is_some())
     }
 
     /// Revokes a token; the person of its account, if it was not revoked before.

@@ -5,11 +5,12 @@ use sea_orm::{
     ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
     sea_query::{Expr, OnConflict, SimpleExpr},
 };
+use time::OffsetDateTime;
 
 use crate::{
     Answer, Store,
     entity::{invite, notice, person, role_grant, session, sign_in_settings},
-    notices::insert_notice,
+    notices::insert_notices,
 };
 
 /// Whose sessions end with a decision.
@@ -64,20 +65,29 @@ impl Store {
         Ok(people.into_iter().map(|person| PersonId::from_uuid(person.id)).collect())
     }
 
-    /// Stores what the tenant decided, with the notices about it, and ends the sessions of those for whom less counts than before, all but
-    /// `but`, in one transaction: who is in by what counts no more has to come in anew.
+    /// Stores what the tenant decided in place of what was decided at `before`, with the notices about it, and ends the sessions of those
+    /// for whom less counts than before, all but `but`, in one transaction: who is in by what counts no more has to come in anew. `false`
+    /// when somebody else decided meanwhile: who is signed out was worked out from what counts no more.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn put_sign_in_settings(
         &self,
-        settings: sign_in_settings::Model,
+        (before, settings): (Option<OffsetDateTime>, sign_in_settings::Model),
         out: SignedOut<'_>,
         but: SessionId,
         notices: Vec<notice::Model>,
-    ) -> Answer<()> {
+    ) -> Answer<bool> {
         use sign_in_settings::Column;
         let (transaction, now) = (self.begin().await?, settings.changed_at);
+        // The founder's row is there before the first decision is.
+        let founder = person::Entity::find().filter(person::Column::Founder.eq(true));
+        founder.lock_exclusive().one(&transaction).await?;
+        let stands = sign_in_settings::Entity::find().one(&transaction).await?;
+        if stands.map(|stands| stands.changed_at) != before {
+            transaction.rollback().await?;
+            return Ok(false);
+        }
         let replace = OnConflict::column(Column::Single)
             .update_columns([
                 Column::Passkeys,
@@ -95,9 +105,7 @@ impl Store {
             .on_conflict(replace)
             .exec_without_returning(&transaction)
             .await?;
-        for told in notices {
-            insert_notice(&transaction, told).await?;
-        }
+        insert_notices(&transaction, notices).await?;
         session::Entity::update_many()
             .col_expr(session::Column::RevokedAt, Expr::value(now))
             .filter(out.condition())
@@ -105,7 +113,8 @@ impl Store {
             .filter(session::Column::Id.ne(but.as_uuid()))
             .exec(&transaction)
             .await?;
-        Ok(transaction.commit().await?)
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// Names of the roles that a person holds.

@@ -90,20 +90,22 @@ impl Platform {
         AppToken { person: Person { token, ..person.clone() }, client, grant }
     }
 
-    /// A provisioning token of a day that acts as this account; its id and text. An account has one at most.
-    pub async fn provisioning_token(&self, account: &Person) -> (Uuid, String) {
+    /// A provisioning token of a day that acts as this account; its id and text. An account has one at most. It works while its maker runs
+    /// the tenant.
+    pub async fn provisioning_token(&self, account: &Person, maker: &Person) -> (Uuid, String) {
         let id = SessionId::generate(&*self.clock, &*self.random).as_uuid();
         let token = format!("ckp_test_{:x?}", random::bytes::<16>(&*self.random));
         let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes());
         sqlx::query(AssertSqlSafe(format!(
             "INSERT INTO {}.provisioning_token (id, person, name, token_hash, created_by, created_at, expires_at)
-             VALUES ($1, $2, 'Provider', $3, $2, $4, $4 + interval '1 day')",
+             VALUES ($1, $2, 'Provider', $3, $5, $4, $4 + interval '1 day')",
             account.tenant.schema()
         )))
         .bind(id)
         .bind(account.id.as_uuid())
         .bind(hash.as_ref())
         .bind(OffsetDateTime::from(self.clock.now()))
+        .bind(maker.id.as_uuid())
         .execute(&self.people)
         .await
         .unwrap();

@@ -89,6 +89,8 @@ account_events! {
     LaunchApp = "launch_app",
     /// An app was let in.
     AllowApp = "allow_app",
+    /// An app got an access token.
+    IssueToken = "issue_token",
     /// What an app was allowed was withdrawn.
     WithdrawApp = "withdraw_app",
     /// The person was linked to an account of the tenant's identity provider.

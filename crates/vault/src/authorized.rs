@@ -191,7 +191,7 @@ impl Vault {
     }
 }
 
-/// Whose account it is; to an identity provider, whoever left is nobody ($2). The last in a role is the one without whom
+/// Whose account it is; to an identity provider, whoever left is nobody ($2). Who asks is $3. The last in a role is the one without whom
 /// nobody could sign in who runs the tenant, or who watches over that.
 const FACTS: &str = "SELECT p.audience <> 'staff' OR p.patient IS NOT NULL OR EXISTS (
          SELECT FROM role_grant g WHERE g.person = p.id AND g.role IN ('service_account', 'provisioner')),
@@ -199,17 +199,20 @@ const FACTS: &str = "SELECT p.audience <> 'staff' OR p.patient IS NOT NULL OR EX
          WHERE g.person = p.id AND g.role IN ('tenant_admin', 'privacy_officer') AND g.revoked_at IS NULL
            AND NOT EXISTS (SELECT FROM role_grant a JOIN person o ON o.id = a.person
              WHERE a.role = g.role AND a.person <> p.id AND a.revoked_at IS NULL
-               AND o.activated_at IS NOT NULL AND o.suspended_at IS NULL AND o.left_at IS NULL))
+               AND o.activated_at IS NOT NULL AND o.suspended_at IS NULL AND o.left_at IS NULL)),
+       EXISTS (SELECT FROM provisioning_token t WHERE t.person = $3 AND t.created_by = p.id)
   FROM person p WHERE p.id = $1 AND (p.left_at IS NULL OR NOT $2)";
 
 /// Attributes are loaded, never asserted: the person must be one of this tenant's.
 async fn facts(cell: &Cell, caller: &Caller, person: PersonId) -> Result<Option<AccountFacts>, AccessError> {
     let unavailable = |error: sqlx::Error| AccessError::unavailable("people", sqlstate(&error));
-    let query = sqlx::query(FACTS).bind(person.as_uuid()).bind(caller.is_provisioner());
+    let asking = caller.person().as_uuid();
+    let query = sqlx::query(FACTS).bind(person.as_uuid()).bind(caller.is_provisioner()).bind(asking);
     let Some(row) = cell.operations().first_row(query).await.map_err(unavailable)? else { return Ok(None) };
     let outside = row.try_get(0).map_err(unavailable)?;
     let last_in_role = row.try_get(1).map_err(unavailable)?;
-    Ok(Some(AccountFacts { role: None, outside, last_in_role }))
+    let token_maker = row.try_get(2).map_err(unavailable)?;
+    Ok(Some(AccountFacts { role: None, outside, last_in_role, token_maker }))
 }
 
 async fn record<A: Administers>(

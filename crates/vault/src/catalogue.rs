@@ -96,6 +96,8 @@ actions! {
     ReadSettings => Read, rows Read;
     /// Change the tenant's settings.
     ManageTenant => ManageTenant, rows ManageTenant;
+    /// Agree to what an administrator set.
+    ApproveSettings => ApproveSettings, rows ApproveSettings;
     /// See the accounts of staff, as an identity provider.
     ProvisionList => ProvisionList, rows ProvisionList;
     /// Add somebody, or change names, as an identity provider.
@@ -125,6 +127,7 @@ administers! {
     ManagePolicy: PolicySet,
     ReadSettings: Tenant,
     ManageTenant: Tenant,
+    ApproveSettings: Tenant,
     ProvisionList: Account,
     ProvisionPerson: Account,
     ProvisionSuspend: Account,

@@ -192,7 +192,9 @@ async fn i12_people_link_themselves_and_sign_in_by_the_organisations_service_in_
     let provider = clinic.provider();
     let mut admin = clinic.admin().await;
     let nurse = clinic.member(&mut admin, "nurse.costa", &["nurse"]).await;
+    let officer = clinic.member(&mut admin, "olga.officer", &["privacy_officer"]).await;
     let knows = json!({
+        "officer": person("privacy_officer", &officer),
         "base": clinic.origin("acme"), "issuer": provider.issuer, "client": CLIENT,
         "admin": person("tenant_admin", &admin), "nurse": person("nurse", &nurse),
     });

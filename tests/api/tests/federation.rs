@@ -8,11 +8,16 @@ use reqwest::{Client, Method, StatusCode, Url, header::HeaderMap};
 use serde_json::{Value, json};
 
 use crate::{
+    hanging_up::{hold, until_waiting},
+    passkey_rules::register,
     provider::{CLIENT, Provider},
+    soft_keys::Key,
     support::{Clinic, Member, Program, settings},
 };
 
 const SETTINGS: &str = "/api/v1/settings/identity-provider";
+const AGREE: &str = "/api/v1/settings/identity-provider/agree";
+const SIGN_IN: &str = "/api/v1/settings/sign-in";
 const OWN: &str = "/api/v1/federation";
 /// Where a browser ends that is signed in with two factors: the page goes on to what was asked for.
 const IN: &str = "/sign-in#in";
@@ -24,6 +29,7 @@ struct Scene {
     clinic: Clinic,
     provider: Provider,
     admin: Member,
+    officer: Member,
 }
 
 impl Scene {
@@ -37,12 +43,23 @@ impl Scene {
         let clinic = Clinic::open_with(&rates).await;
         let provider = clinic.provider();
         let mut admin = clinic.admin().await;
+        let officer = clinic.member(&mut admin, "privacy.officer", &["privacy_officer"]).await;
         let settings =
             json!({"issuer": provider.issuer, "client_id": CLIENT, "label": "Acme account", "amr": ["mfa"]});
         put(&mut admin, &settings).await;
         let keys = clinic.program("acme").get("/oauth/jwks").await.expect(StatusCode::OK);
         provider.set(json!({"jwks": keys})).await;
-        Self { clinic, provider, admin }
+        let mut scene = Self { clinic, provider, admin, officer };
+        scene.agree().await;
+        scene
+    }
+
+    /// The privacy officer agrees to the provider as it is set.
+    async fn agree(&mut self) {
+        self.officer.program = self.clinic.sign_in(&self.officer).await;
+        let set = self.officer.program.get(SETTINGS).await.expect(StatusCode::OK);
+        let id = json!({"id": set["provider"]["id"]});
+        self.officer.program.post(AGREE, &id).await.expect(StatusCode::NO_CONTENT);
     }
 
     /// Somebody of these roles who has linked themselves to the subject of their login name.
@@ -232,6 +249,12 @@ async fn i12_what_the_tenant_did_not_list_is_one_factor_and_the_persons_own_is_t
         json!({"issuer": scene.provider.issuer, "client_id": CLIENT, "label": "Acme", "acr": ["gold"]});
     scene.admin.program = scene.clinic.sign_in(&scene.admin).await;
     put(&mut scene.admin, &by_acr).await;
+    // Other words than those that somebody agreed to: one factor, whatever it says, until somebody agrees to these.
+    assert_eq!(
+        scene.ends(json!({"claims": {"sub": "nurse.costa", "acr": "gold"}})).await,
+        "/sign-in#second=totp"
+    );
+    scene.agree().await;
     before.program(&scene.clinic).within_a_second("/api/v1/me", StatusCode::UNAUTHORIZED).await;
     assert_eq!(before.me().await, None);
     assert_eq!(
@@ -249,10 +272,14 @@ async fn i12_a_role_that_demands_more_of_passkeys_is_not_got_around_by_the_provi
     assert_eq!(scene.sign_in().await.1, IN);
     scene.admin.program = scene.clinic.sign_in(&scene.admin).await;
     let demand = settings(&json!({"passkeys": {"nurse": "device-bound"}}));
-    let path = "/api/v1/settings/sign-in";
-    scene.admin.program.send(Method::PUT, path, &demand).await.expect(StatusCode::NO_CONTENT);
+    scene.admin.program.send(Method::PUT, SIGN_IN, &demand).await.expect(StatusCode::NO_CONTENT);
     assert_eq!(scene.sign_in().await.1, "/sign-in#second=totp");
-    scene.admin.program.send(Method::PUT, path, &settings(&json!({}))).await.expect(StatusCode::NO_CONTENT);
+    scene
+        .admin
+        .program
+        .send(Method::PUT, SIGN_IN, &settings(&json!({})))
+        .await
+        .expect(StatusCode::NO_CONTENT);
     let (there, end) = scene.sign_in().await;
     assert_eq!(end, IN);
     // Whoever unlinks themselves ends what began there: somebody may have linked themselves in their place.
@@ -260,9 +287,231 @@ async fn i12_a_role_that_demands_more_of_passkeys_is_not_got_around_by_the_provi
     nurse.program.send(Method::DELETE, OWN, &NONE).await.expect(StatusCode::NO_CONTENT);
     there.program(&scene.clinic).within_a_second("/api/v1/me", StatusCode::UNAUTHORIZED).await;
     nurse.program.get("/api/v1/me").await.expect(StatusCode::OK);
-    // One administrator sets the provider: for whoever decides about the others its word is one factor.
+    // Two of those who decide about the others set the provider: for them its word is one factor.
     scene.linked("officer", &["privacy_officer"]).await;
     assert_eq!(scene.sign_in().await.1, "/sign-in#second=totp");
+    scene.clinic.close().await;
+}
+
+#[tokio::test]
+async fn i12_one_alone_does_not_decide_whose_two_factors_are_two_here() {
+    let mut scene = Scene::open().await;
+    scene.linked("nurse.costa", &["nurse"]).await;
+    let mut second = scene.clinic.member(&mut scene.admin, "second", &["tenant_admin"]).await;
+    let set = async |scene: &mut Scene, more: Value| {
+        let mut said =
+            json!({"issuer": scene.provider.issuer, "client_id": CLIENT, "label": "Acme", "amr": ["mfa"]});
+        said.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        scene.admin.program = scene.clinic.sign_in(&scene.admin).await;
+        put(&mut scene.admin, &said).await;
+        scene.provider.knows("nurse.costa").await;
+        let end = scene.sign_in().await.1;
+        let shown = scene.admin.program.get(SETTINGS).await.expect(StatusCode::OK)["provider"].clone();
+        (end, json!({"id": shown["id"]}), shown)
+    };
+    let half = "/sign-in#second=totp";
+    let (end, _, shown) = set(&mut scene, json!({})).await;
+    assert_eq!((end.as_str(), &shown["agreed_by"]), (IN, &json!(scene.officer.id)), "as it was agreed to");
+    // Fewer words, another label and a secret are nothing to agree to.
+    assert_eq!(
+        set(&mut scene, json!({"label": "New", "client_secret": "a secret of the provider"})).await.0,
+        IN
+    );
+    for more in [
+        json!({"amr": ["mfa", "pwd"]}),
+        json!({"acr": ["0"]}),
+        json!({"client_id": "another"}),
+        json!({"subject_claim": "oid"}),
+    ] {
+        let (_, id, shown) = set(&mut scene, more.clone()).await;
+        assert_eq!(shown["agreed_by"], NONE, "{more}");
+        // Not by the one who set it, nor what nobody was shown.
+        let own = scene.admin.program.post(AGREE, &id).await;
+        assert_eq!((own.status, own.code()), (StatusCode::CONFLICT, "not-yours-to-decide"));
+        let (_, anew, _) = set(&mut scene, more.clone()).await;
+        second.program = scene.clinic.sign_in(&second).await;
+        assert_eq!(second.program.post(AGREE, &id).await.code(), "not-yours-to-decide", "set anew since");
+        second.program.post(AGREE, &anew).await.expect(StatusCode::NO_CONTENT);
+        assert_eq!(second.program.post(AGREE, &anew).await.code(), "not-yours-to-decide", "agreed to");
+        let shown = scene.admin.program.get(SETTINGS).await.expect(StatusCode::OK)["provider"].clone();
+        assert_eq!(shown["agreed_by"], json!(second.id));
+    }
+    // What counts at once, for whom: half, then whole.
+    scene.admin.program = scene.clinic.sign_in(&scene.admin).await;
+    scene.admin.program.send(Method::DELETE, SETTINGS, &NONE).await.expect(StatusCode::NO_CONTENT);
+    let mut nurse = scene.clinic.member(&mut scene.admin, "nurse.diaz", &["nurse"]).await;
+    let (_, id, _) = set(&mut scene, json!({})).await;
+    scene.provider.knows("nurse.diaz").await;
+    assert_eq!(scene.link(&mut nurse).await, "/#linked");
+    assert_eq!(scene.sign_in().await.1, half);
+    for refused in [nurse.program.post(AGREE, &id).await, scene.clinic.program("acme").post(AGREE, &id).await]
+    {
+        assert!(
+            matches!(refused.status, StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED),
+            "{}",
+            refused.status
+        );
+    }
+    scene.agree().await;
+    assert_eq!(scene.sign_in().await.1, IN);
+    // Everybody is told who decides or whom it concerns.
+    let told = async |member: &mut Member| {
+        member.program = scene.clinic.sign_in(member).await;
+        member.program.get("/api/v1/notices").await.expect(StatusCode::OK).to_string()
+    };
+    let (officers, seconds) = (told(&mut scene.officer).await, told(&mut second).await);
+    assert!(
+        officers.contains("provider_changed") && seconds.contains("provider_agreed"),
+        "{officers} {seconds}"
+    );
+    scene.clinic.close().await;
+}
+
+#[tokio::test]
+async fn i12_whose_link_is_forgotten_is_told() {
+    let mut scene = Scene::open().await;
+    let mut nurse = scene.linked("nurse.costa", &["nurse"]).await;
+    let mut other = scene.clinic.member(&mut scene.admin, "nurse.diaz", &["nurse"]).await;
+    scene.admin.program = scene.clinic.sign_in(&scene.admin).await;
+    let elsewhere = json!({"issuer": "https://id.example", "client_id": CLIENT, "label": "Acme"});
+    put(&mut scene.admin, &elsewhere).await;
+    for (member, forgotten) in [(&mut nurse, true), (&mut other, false)] {
+        member.program = scene.clinic.sign_in(member).await;
+        let notices = member.program.get("/api/v1/notices").await.expect(StatusCode::OK);
+        let told = notices["notices"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|notice| notice["kind"] == "factor_removed" && notice["about"] == "provider");
+        assert_eq!(told, forgotten, "{notices}");
+    }
+    scene.clinic.close().await;
+}
+
+#[tokio::test]
+async fn i12_without_passwords_a_code_completes_no_sign_in_that_the_provider_alone_would_not() {
+    let mut scene = Scene::open().await;
+    let mut nurse = scene.linked("nurse.costa", &["nurse"]).await;
+    for member in [&mut nurse, &mut scene.officer, &mut scene.admin] {
+        member.program = scene.clinic.sign_in(member).await;
+        register(&scene.clinic, &mut member.program, &Key::bound()).await.unwrap();
+    }
+    let one = json!({"claims": {"sub": "nurse.costa", "amr": ["pwd"]}});
+    let decide = async |scene: &mut Scene, said: Value| {
+        scene.admin.program.send(Method::PUT, SIGN_IN, &settings(&said)).await.expect(StatusCode::NO_CONTENT);
+    };
+    let code = async |scene: &Scene, browser: &Browser| {
+        let code = json!({"code": scene.clinic.next_code(&nurse.secret)});
+        browser.program(&scene.clinic).post("/api/v1/sign-in/totp", &code).await
+    };
+    decide(&mut scene, json!({"passwords": false})).await;
+    // Of a role whose passkeys may be any, both together are two.
+    scene.provider.set(one.clone()).await;
+    let (browser, end) = scene.sign_in().await;
+    assert_eq!(end, "/sign-in#second=totp,passkey");
+    code(&scene, &browser).await.expect(StatusCode::OK);
+    // Of one that demands more, a passkey is the second, and would have been enough.
+    decide(&mut scene, json!({"passwords": false, "passkeys": {"nurse": "device-bound"}})).await;
+    let (browser, end) = scene.sign_in().await;
+    assert_eq!(end, "/sign-in#second=passkey");
+    let refused = code(&scene, &browser).await;
+    assert_eq!((refused.status, refused.code()), (StatusCode::FORBIDDEN, "passwords-not-used"));
+    assert!(browser.program(&scene.clinic).get("/api/v1/me").await.status != StatusCode::OK);
+    // The control: the same with passwords.
+    decide(&mut scene, json!({"passkeys": {"nurse": "device-bound"}})).await;
+    let (browser, end) = scene.sign_in().await;
+    assert_eq!(end, "/sign-in#second=totp,passkey");
+    code(&scene, &browser).await.expect(StatusCode::OK);
+    scene.clinic.close().await;
+}
+
+#[tokio::test]
+async fn i12_what_is_under_way_when_the_provider_is_changed_comes_to_nothing() {
+    let mut scene = Scene::open().await;
+    let mut nurse = scene.linked("nurse.costa", &["nurse"]).await;
+    let (mut browser, back) = scene.on_the_way_back().await;
+    let same = json!({"issuer": scene.provider.issuer, "client_id": CLIENT, "label": "Acme", "amr": ["mfa"]});
+    scene.admin.program = scene.clinic.sign_in(&scene.admin).await;
+    put(&mut scene.admin, &same).await;
+    assert_eq!(browser.follow(&back).await, stopped("stale"), "set anew, and be it the same");
+    assert_eq!(scene.sign_in().await.1, IN);
+    // What the provider publishes is read anew too.
+    assert_eq!(scene.provider.asked("/.well-known/openid-configuration").await, 2);
+
+    // Somebody changes it while a session begins by it: the one waits for the other, and sees it.
+    let anew = "UPDATE {s}.identity_provider SET id = gen_random_uuid()";
+    let federated = "SELECT count(*)::text FROM {s}.session WHERE revoked_at IS NULL AND factors @> '[{\"kind\": \"federated\"}]'";
+    let began = scene.clinic.text("operations", federated).await;
+    let (mut browser, back) = scene.on_the_way_back().await;
+    let mut blocker = hold(&scene.clinic, "operations", anew).await;
+    let (end, ()) = tokio::join!(browser.follow(&back), async {
+        until_waiting(&scene.clinic, "operations", 1).await;
+        sqlx::raw_sql("COMMIT").execute(&mut blocker).await.unwrap();
+    });
+    assert_eq!((end, browser.me().await), (stopped("stale"), None));
+    assert_eq!(scene.clinic.text("operations", federated).await, began);
+    // So does a link.
+    nurse.program = scene.clinic.sign_in(&nurse).await;
+    let links = "SELECT string_agg(t::text, ' ') FROM {s}.federated_account t";
+    let linked = scene.clinic.text("operations", links).await;
+    let mut blocker = hold(&scene.clinic, "operations", anew).await;
+    let (end, ()) = tokio::join!(scene.link(&mut nurse), async {
+        until_waiting(&scene.clinic, "operations", 1).await;
+        sqlx::raw_sql("COMMIT").execute(&mut blocker).await.unwrap();
+    });
+    assert_eq!(end, stopped("stale"));
+    assert_eq!(scene.clinic.text("operations", links).await, linked);
+    assert_eq!(scene.link(&mut nurse).await, "/#linked");
+    scene.clinic.close().await;
+}
+
+#[tokio::test]
+async fn i12_another_sites_link_sends_nobody_to_the_provider() {
+    let scene = Scene::open().await;
+    for (site, there) in [("cross-site", false), ("same-site", false), ("same-origin", true), ("none", true)]
+    {
+        let browser = Browser::of(&scene.clinic);
+        let start = browser.http.get(format!("{}/federation/start", browser.base));
+        let sent = start
+            .header("sec-fetch-site", site)
+            .header("sec-fetch-mode", "navigate")
+            .header("sec-fetch-dest", "document")
+            .send()
+            .await
+            .unwrap();
+        let end = sent.headers()["location"].to_str().unwrap();
+        assert_eq!(end.starts_with(&scene.provider.issuer), there, "{site}: {end}");
+        assert_eq!(end == "/sign-in", !there, "{site}: {end}");
+    }
+    scene.clinic.close().await;
+}
+
+#[tokio::test]
+async fn i12_whoever_hangs_up_on_the_way_back_leaves_the_session_before_whole_or_ended_on_record() {
+    let mut scene = Scene::open().await;
+    let nurse = scene.linked("nurse.costa", &["nurse"]).await;
+    let before = scene.clinic.sign_in(&nurse).await;
+    let (mut browser, back) = scene.on_the_way_back().await;
+    browser.keep("__Host-carekeep", before.token.as_deref().unwrap());
+    let signed_out =
+        async |scene: &Scene| scene.actions().await.into_iter().filter(|action| action == "sign_out").count();
+    let ended = signed_out(&scene).await;
+    let mut blocker =
+        hold(&scene.clinic, "clinical", "LOCK TABLE {s}.audit_entry IN ACCESS EXCLUSIVE MODE").await;
+    let path = format!("{}?{}", back.path(), back.query().unwrap());
+    let gone = async {
+        until_waiting(&scene.clinic, "clinical", 1).await;
+    };
+    tokio::select! {
+        seen = browser.send(Method::GET, &path) => panic!("{}", seen.status),
+        () = gone => {}
+    }
+    // When this is answered the gateway knows that nobody waits.
+    before.http.get(format!("{}/api/v1/openapi.json", before.base)).send().await.unwrap();
+    sqlx::raw_sql("ROLLBACK").execute(&mut blocker).await.unwrap();
+    let mut before = before;
+    before.within_a_second("/api/v1/me", StatusCode::UNAUTHORIZED).await;
+    assert_eq!(signed_out(&scene).await, ended + 1);
     scene.clinic.close().await;
 }
 
@@ -572,6 +821,26 @@ async fn i12_without_its_entry_in_the_ledger_a_sign_in_gives_no_session() {
     assert!(!browser.has("__Host-carekeep"));
     scene.clinic.as_superuser("clinical", "GRANT INSERT ON {s}.audit_entry TO {s}_c").await;
     assert_eq!(scene.sign_in().await.1, IN);
+    scene.clinic.close().await;
+}
+
+#[tokio::test]
+async fn i12_without_its_entry_in_the_ledger_nobody_agrees() {
+    let mut scene = Scene::open().await;
+    scene.admin.program = scene.clinic.sign_in(&scene.admin).await;
+    let other =
+        json!({"issuer": scene.provider.issuer, "client_id": CLIENT, "label": "Acme", "amr": ["otp"]});
+    put(&mut scene.admin, &other).await;
+    scene.officer.program = scene.clinic.sign_in(&scene.officer).await;
+    let shown = scene.officer.program.get(SETTINGS).await.expect(StatusCode::OK)["provider"].clone();
+    scene.clinic.as_superuser("clinical", "REVOKE INSERT ON {s}.audit_entry FROM {s}_c").await;
+    let refused = scene.officer.program.post(AGREE, &json!({"id": shown["id"]})).await;
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{}", refused.text);
+    scene.clinic.as_superuser("clinical", "GRANT INSERT ON {s}.audit_entry TO {s}_c").await;
+    let still = scene.officer.program.get(SETTINGS).await.expect(StatusCode::OK)["provider"].clone();
+    assert_eq!(still, shown);
+    scene.agree().await;
+    assert!(scene.actions().await.contains(&"approve_settings".to_owned()));
     scene.clinic.close().await;
 }
 

@@ -24,7 +24,7 @@ async fn settle(
 }
 
 /// Registers `key` in a session; answers with the code of a refusal.
-async fn register(clinic: &Clinic, program: &mut Program, key: &Key) -> Result<(), String> {
+pub(crate) async fn register(clinic: &Clinic, program: &mut Program, key: &Key) -> Result<(), String> {
     let begun = program.post("/api/v1/enrol/passkey/begin", &Value::Null).await.expect(StatusCode::OK);
     let answer = key.register(&begun, &clinic.origin("acme"));
     let done = program.post("/api/v1/enrol/passkey/finish", &answer).await;

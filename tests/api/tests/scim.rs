@@ -520,6 +520,68 @@ async fn i12_a_token_needs_an_administrator_with_a_fresh_factor_and_its_role_is_
 }
 
 #[tokio::test]
+async fn i12_whoever_made_a_token_gives_themselves_no_role_by_it() {
+    let mut site = Site::open().await;
+    let mut second = site.clinic.member(&mut site.admin, "second", &["tenant_admin"]).await;
+    let own = token(&mut second, json!({"name": "Second"})).await;
+    let own = Program { token: Some(text(&own["token"])), ..site.idp.clone() };
+    let add = |id: &str| {
+        json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+            "Operations": [{"op": "add", "path": "members", "value": [{"value": id}]}]})
+    };
+    let members = |id: &str| json!({"displayName": "nurse", "members": [{"value": id}]});
+    refused(&scim(&own, Method::PATCH, NURSES, &add(&second.id), &[]).await, StatusCode::FORBIDDEN, None);
+    refused(&scim(&own, Method::PUT, NURSES, &members(&second.id), &[]).await, StatusCode::FORBIDDEN, None);
+    assert_eq!(
+        second.program.get("/api/v1/me").await.expect(StatusCode::OK)["roles"],
+        json!(["tenant_admin"])
+    );
+    // The control: by the token of the other one, who answers for it.
+    let given = scim(&site.idp, Method::PATCH, NURSES, &add(&second.id), &[]).await;
+    assert!(given.status.is_success(), "{}", given.body);
+    site.clinic.close().await;
+}
+
+#[tokio::test]
+async fn i12_a_token_works_while_whoever_made_it_runs_the_tenant_and_the_others_are_told() {
+    let mut site = Site::open().await;
+    let mut second = site.clinic.member(&mut site.admin, "second", &["tenant_admin"]).await;
+    let mut officer = site.clinic.member(&mut site.admin, "officer", &["privacy_officer"]).await;
+    let made = token(&mut second, json!({"name": "Second"})).await;
+    let mut own = Program { token: Some(text(&made["token"])), ..site.idp.clone() };
+    let works = async |site: &mut Site| {
+        let listed = site.admin.program.get(TOKENS).await.expect(StatusCode::OK);
+        let is = |token: &&Value| token["id"] == made["id"];
+        listed["tokens"].as_array().unwrap().iter().find(is).unwrap()["works"].clone()
+    };
+    let told = async |member: &mut Member, kind: &str| {
+        let notices = member.program.get("/api/v1/notices").await.expect(StatusCode::OK);
+        notices["notices"].as_array().unwrap().iter().filter(|notice| notice["kind"] == kind).count()
+    };
+    assert_eq!(told(&mut officer, "provisioning_token_made").await, 1);
+    assert_eq!(told(&mut second, "provisioning_token_made").await, 0);
+    own.get(USERS).await.expect(StatusCode::OK);
+
+    let person = format!("/api/v1/people/{}", second.id);
+    let role = format!("{person}/roles/tenant_admin");
+    site.admin.program.post(&format!("{person}/suspend"), &NONE).await.expect(StatusCode::NO_CONTENT);
+    own.within_a_second(USERS, StatusCode::UNAUTHORIZED).await;
+    assert_eq!(
+        (works(&mut site).await, told(&mut officer, "provisioning_token_stopped").await),
+        (json!(false), 1)
+    );
+    site.admin.program.post(&format!("{person}/reinstate"), &NONE).await.expect(StatusCode::NO_CONTENT);
+    own.within_a_second(USERS, StatusCode::OK).await;
+    assert_eq!(works(&mut site).await, json!(true));
+    site.admin.program.send(Method::DELETE, &role, &NONE).await.expect(StatusCode::NO_CONTENT);
+    own.within_a_second(USERS, StatusCode::UNAUTHORIZED).await;
+    assert_eq!(told(&mut officer, "provisioning_token_stopped").await, 2);
+    // The control: the token of somebody who does.
+    site.get(USERS).await;
+    site.clinic.close().await;
+}
+
+#[tokio::test]
 async fn i12_every_step_is_in_the_ledger_with_the_token_as_actor() {
     let mut site = Site::open().await;
     let before = site.clinic.entries().await.len();

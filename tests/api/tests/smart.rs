@@ -157,6 +157,7 @@ async fn i11_a_request_that_does_not_hold_together_reaches_nobody() {
         ([("launch", "x")], "invalid_request"),
         ([("scope", "launch patient/*.rs")], "invalid_scope"),
         ([("prompt", "none")], "interaction_required"),
+        ([("max_age", "-1")], "invalid_request"),
         ([("request", "x")], "request_not_supported"),
         ([("request_uri", "https://app.example/r")], "request_uri_not_supported"),
         ([("response_mode", "form_post")], "invalid_request"),
@@ -196,6 +197,60 @@ async fn i11_a_request_that_does_not_hold_together_reaches_nobody() {
     assert_eq!(hidden.status, StatusCode::NOT_FOUND);
     assert_eq!(hidden.without_instance(), absent.without_instance());
     ward.code().await;
+    ward.clinic.close().await;
+}
+
+#[tokio::test]
+async fn i11_an_app_may_ask_that_the_person_has_just_presented_a_factor() {
+    let mut ward = Ward::open().await;
+    ward.approve().await;
+    for (asked, seconds) in [
+        ([("prompt", "login")], 60),
+        ([("prompt", "consent login")], 60),
+        ([("max_age", "90")], 90),
+        ([("max_age", "0")], 60),
+    ] {
+        let (query, about) = (ward.query(&asked), json!({"patient": ward.own}));
+        ward.doctor.program = ward.clinic.sign_in(&ward.doctor).await;
+        ward.clinic.clock.advance(Duration::from_secs(seconds));
+        ward.decide(&query, about.clone()).await.expect(StatusCode::OK);
+        ward.clinic.clock.advance(Duration::from_secs(1));
+        let refused = ward.decide(&query, about.clone()).await;
+        assert_eq!(
+            (refused.status, refused.code()),
+            (StatusCode::FORBIDDEN, "fresh-factor-needed"),
+            "{asked:?}"
+        );
+        // Others are let in as they were, and so is this one once the person has confirmed that it is them.
+        ward.code().await;
+        ward.doctor.program = ward.clinic.sign_in(&ward.doctor).await;
+        ward.decide(&query, about).await.expect(StatusCode::OK);
+    }
+    ward.clinic.close().await;
+}
+
+#[tokio::test]
+async fn i11_a_token_that_is_not_on_record_is_not_given_and_uses_nothing_up() {
+    let mut ward = Ward::open().await;
+    ward.approve().await;
+    let code = ward.code().await;
+    let audit = async |ward: &Ward, works: bool| {
+        let sql = if works {
+            "GRANT INSERT ON {s}.audit_entry TO {s}_c"
+        } else {
+            "REVOKE INSERT ON {s}.audit_entry FROM {s}_c"
+        };
+        ward.clinic.as_superuser("clinical", sql).await;
+    };
+    audit(&ward, false).await;
+    assert_eq!(ward.exchange(&code).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    audit(&ward, true).await;
+    let first = ward.exchange(&code).await.expect(StatusCode::OK);
+    let refresh = first["refresh_token"].as_str().unwrap();
+    audit(&ward, false).await;
+    assert_eq!(ward.refresh(refresh).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    audit(&ward, true).await;
+    ward.refresh(refresh).await.expect(StatusCode::OK);
     ward.clinic.close().await;
 }
 
@@ -247,7 +302,7 @@ async fn i11_tokens_are_refreshed_told_about_revoked_and_withdrawn() {
     ends_within_a_second(ward.app(&fourth), &path).await;
     let entries = ward.clinic.entries().await;
     // What is not there was not withdrawn either.
-    for (action, times) in [("allow_app", 2), ("withdraw_app", 1)] {
+    for (action, times) in [("allow_app", 2), ("issue_token", 4), ("withdraw_app", 1)] {
         let entries: Vec<_> = entries.iter().filter(|entry| entry.action == action).collect();
         assert_eq!(entries.len(), times, "{action}");
         assert!(entries.iter().all(|entry| entry.detail.is_some()), "which app it was");

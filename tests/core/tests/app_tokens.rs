@@ -97,12 +97,22 @@ impl Desk {
     }
 
     async fn exchange(&self, client: &Client, code: &str) -> Result<Issued, AppError> {
-        self.people.exchange_code(client, code, (REDIRECT, VERIFIER)).await
+        self.exchange_with(client, code, (REDIRECT, VERIFIER)).await
+    }
+
+    async fn exchange_with(
+        &self,
+        client: &Client,
+        code: &str,
+        proof: (&str, &str),
+    ) -> Result<Issued, AppError> {
+        self.people.give_tokens(self.people.exchange_code(client, code, proof).await?).await
     }
 
     async fn refresh(&self, client: &Client, issued: &Issued) -> Result<Issued, AppError> {
         let token = issued.refresh.as_ref().unwrap().reveal().to_owned();
-        self.people.refresh(client, &token, &|granted| Some(granted.to_owned())).await
+        let prepared = self.people.refresh(client, &token, &|granted| Some(granted.to_owned())).await?;
+        self.people.give_tokens(prepared).await
     }
 
     async fn opens(&self, issued: &Issued) -> bool {
@@ -178,7 +188,7 @@ async fn i11_a_code_is_for_its_app_its_address_its_verifier_and_a_minute() {
         (REDIRECT, ""),
     ] {
         let code = good().await;
-        let tried = desk.people.exchange_code(&client, code.reveal(), (redirect, verifier)).await;
+        let tried = desk.exchange_with(&client, code.reveal(), (redirect, verifier)).await;
         assert_eq!(refused(tried), "invalid_grant", "{redirect} {verifier}");
         assert_eq!(refused(desk.exchange(&client, code.reveal()).await), "invalid_grant", "it is spent");
     }
@@ -198,7 +208,12 @@ async fn i11_of_fifty_at_once_one_gets_tokens_for_a_code() {
     let code = desk.code(&client, "openid").await;
     let tried = (0..50).map(|_| {
         let (people, client, code) = (desk.people.clone(), client.clone(), code.reveal().to_owned());
-        tokio::spawn(async move { people.exchange_code(&client, &code, (REDIRECT, VERIFIER)).await.is_ok() })
+        tokio::spawn(async move {
+            match people.exchange_code(&client, &code, (REDIRECT, VERIFIER)).await {
+                Ok(prepared) => people.give_tokens(prepared).await.is_ok(),
+                Err(_) => false,
+            }
+        })
     });
     let mut won = 0;
     for one in tried.collect::<Vec<_>>() {
@@ -293,6 +308,7 @@ async fn i11_a_refresh_token_is_its_apps_narrows_and_ends_in_time() {
         assert_eq!(refused(tried), "invalid_grant");
     }
     let narrowed = desk.people.refresh(&client, token, &|_| Some("patient/*.r".to_owned())).await.unwrap();
+    let narrowed = desk.people.give_tokens(narrowed).await.unwrap();
     assert_eq!(narrowed.scopes, "patient/*.r");
     desk.clock.advance(Duration::from_secs(30 * 24 * 3600));
     assert_eq!(refused(desk.refresh(&client, &narrowed).await), "invalid_grant");

@@ -27,6 +27,7 @@ pub use host::{HostDirectory, HostEntry, NormalisedHost, TenantRoute};
 pub use internal::internal;
 pub use request_id::RequestId;
 pub use routes::{BodyKinds, RoutePolicy, RouteTable};
+pub(crate) use server::to_its_end;
 pub use server::{BindError, Listener, ServeHandle, serve};
 pub use shutdown::{Shutdown, ShutdownTrigger};
 pub use stack::{EdgeDeps, layers};

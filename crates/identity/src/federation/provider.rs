@@ -73,6 +73,18 @@ impl Provider {
         if known { Ok(()) } else { Err(ProviderError::Claim) }
     }
 
+    /// Whether whoever agreed to believe `before` agreed to believe this: the same issuer about the same people and for the same client,
+    /// in no other words. What the button says and how the tenant authenticates is nothing to agree to.
+    #[must_use]
+    pub fn believes_no_more_than(&self, before: &Self) -> bool {
+        let within = |new: &[String], old: &[String]| new.iter().all(|word| old.contains(word));
+        self.issuer == before.issuer
+            && self.client_id == before.client_id
+            && self.subject_claim == before.subject_claim
+            && within(&self.amr, &before.amr)
+            && within(&self.acr, &before.acr)
+    }
+
     /// Whether the provider says that it asked for two factors, in the tenant's own terms: nothing that is not listed counts.
     #[must_use]
     pub fn vouches_for_two(&self, asserted: &Asserted) -> bool {

@@ -7,6 +7,7 @@ use carekeep_kernel::{Random, SessionId, Timestamp, random};
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{Metadata, Provider};
 
@@ -18,6 +19,8 @@ const ASSERTION_LIFE: Duration = Duration::from_secs(60);
 pub struct Round {
     /// The issuer that was asked: an answer of another one is none (RFC 9207).
     pub issuer: String,
+    /// Under which id the provider was set: one that was set anew since is another one.
+    pub provider: Uuid,
     /// What the id token must repeat.
     pub nonce: String,
     /// The PKCE verifier (RFC 7636).
@@ -40,9 +43,9 @@ pub struct Answer<'a> {
 impl Round {
     /// Begins a round.
     #[must_use]
-    pub fn begin(issuer: &str, link: Option<SessionId>, source: &dyn Random) -> Self {
+    pub fn begin((issuer, provider): (&str, Uuid), link: Option<SessionId>, source: &dyn Random) -> Self {
         let fresh = || BASE64URL_NOPAD.encode(&random::bytes::<32>(source));
-        Self { issuer: issuer.to_owned(), nonce: fresh(), verifier: fresh(), link }
+        Self { issuer: issuer.to_owned(), provider, nonce: fresh(), verifier: fresh(), link }
     }
 
     /// Where the browser is sent, to come back to `redirect_uri` with `state` (OpenID Connect Core 1.0 section 3.1.2.1). Only
@@ -67,6 +70,10 @@ impl Round {
                 .append_pair("nonce", &self.nonce)
                 .append_pair("code_challenge", &challenge)
                 .append_pair("code_challenge_method", "S256");
+            if self.link.is_some() {
+                // Whoever links chooses whom: the browser may be signed in there as somebody else.
+                query.append_pair("prompt", "select_account");
+            }
             if !provider.acr.is_empty() {
                 query.append_pair("acr_values", &provider.acr.join(" "));
             }
@@ -122,6 +129,7 @@ mod tests {
     fn round() -> Round {
         Round {
             issuer: "https://id.example".to_owned(),
+            provider: Uuid::nil(),
             nonce: "n".to_owned(),
             // RFC 7636, appendix B.
             verifier: "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk".to_owned(),
@@ -146,6 +154,10 @@ mod tests {
              &redirect_uri=https%3A%2F%2Fa.example%2Fcb&scope=openid&state=s&nonce=n\
              &code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256&acr_values=gold+silver"
         );
+        // Whoever links an account is asked which one.
+        let link = Round { link: Some(SessionId::from_uuid(Uuid::nil())), ..round() };
+        let address = link.address(&provider, &metadata(false), ("https://a.example/cb", "s"));
+        assert!(address.contains("&prompt=select_account&acr_values="), "{address}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use carekeep_kernel::SessionId;
+use uuid::Uuid;
 
 use super::{Audience, Identity, IdentityError, Live, PersonRecord, Repository, SignedIn};
 use crate::{
@@ -28,14 +29,18 @@ pub struct RoundBegun {
 }
 
 impl<R: Repository> Identity<R> {
-    /// Begins a round to the provider.
+    /// Begins a round to the provider: its issuer, and the id under which it is set.
     ///
     /// # Errors
     /// When the storage does not answer.
-    pub async fn begin_round(&self, issuer: &str, link: Option<&Live>) -> Result<RoundBegun, IdentityError> {
+    pub async fn begin_round(
+        &self,
+        provider: (&str, Uuid),
+        link: Option<&Live>,
+    ) -> Result<RoundBegun, IdentityError> {
         let (now, random) = (self.now(), self.random());
         let (holder, hash) = token::issue(TokenKind::Ceremony, random);
-        let round = Round::begin(issuer, link.map(|live| live.session.id), random);
+        let round = Round::begin(provider, link.map(|live| live.session.id), random);
         let record = CeremonyRecord {
             id: CeremonyId::generate(random),
             tenant: self.party.tenant(),
@@ -65,19 +70,20 @@ impl<R: Repository> Identity<R> {
         good.map(|taken| serde_json::from_str(&taken.state).map_err(|_| IdentityError::Corrupt)).transpose()
     }
 
-    /// Signs in somebody whom the provider knows. With less than two factors the session can do nothing but prove one of the
-    /// person's own, as after a password.
+    /// Signs in somebody whom the provider knows. With less than two factors that count for the person, the session can do nothing but
+    /// prove one of the person's own, as after a password.
     ///
     /// # Errors
     /// [`IdentityError::Refused`] for somebody who may not sign in, or does not work here.
     pub async fn sign_in_federated(
         &self,
         person: &PersonRecord,
-        two_factors: bool,
+        vouched_for_two: bool,
     ) -> Result<SignedIn, IdentityError> {
         if !self.may_sign_in(person) || person.audience != Audience::Staff {
             return Err(IdentityError::Refused);
         }
+        let two_factors = vouched_for_two && self.repository.leaves_factors_to_provider(person).await?;
         let who = Who { tenant: person.tenant, person: person.id, device: None };
         let begun = self.begin(who, Event::VouchedFor { two_factors }).await?;
         self.keep_if(Ok(()), begun).await

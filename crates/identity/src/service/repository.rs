@@ -214,6 +214,8 @@ pub trait Repository: Send + Sync {
     /// Uses a step up; `false` when this or a later one was used already.
     fn use_totp_step(&self, id: CredentialId, step: Step) -> impl Future<Output = Answer<bool>> + Send;
 
+    /// Whether two factors that the tenant's identity provider asked for are two for this person.
+    fn leaves_factors_to_provider(&self, person: &PersonRecord) -> impl Future<Output = Answer<bool>> + Send;
     /// What is demanded of the passkeys of a person, for the roles that they hold; of somebody who has not joined yet, for those
     /// that the accepted invitation will grant.
     fn demand(&self, person: &PersonRecord) -> impl Future<Output = Answer<Demand>> + Send;

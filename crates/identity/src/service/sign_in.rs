@@ -130,13 +130,26 @@ impl<R: Repository> Identity<R> {
         if self.takes_passwords().await? { Ok(()) } else { Err(IdentityError::NoPasswords) }
     }
 
-    /// A password that was right when the tenant still took passwords is half of nothing once it takes none.
+    /// Whether a code is the second half of what a session began with. A password that was right when the tenant still took passwords
+    /// is half of nothing once it takes none; and a tenant without passwords lets nobody in by a provider and a code whom it would
+    /// not let in by the provider alone.
     async fn check_first_factor(&self, live: &Live) -> Result<(), IdentityError> {
-        let by_password = live.session.factors.iter().any(|proven| proven.kind == FactorKind::Password);
-        if by_password && live.session.state == SessionState::PendingSecondFactor {
-            self.check_passwords().await?;
+        let began = |kind| live.session.factors.iter().any(|proven| proven.kind == kind);
+        if live.session.state != SessionState::PendingSecondFactor || self.takes_passwords().await? {
+            return Ok(());
         }
-        Ok(())
+        let leaves = began(FactorKind::Federated)
+            && !began(FactorKind::Password)
+            && self.repository.leaves_factors_to_provider(&live.person).await?;
+        if leaves { Ok(()) } else { Err(IdentityError::NoPasswords) }
+    }
+
+    /// Whether a code completes a sign-in of this person that began at the provider.
+    ///
+    /// # Errors
+    /// When the storage does not answer.
+    pub async fn code_follows_provider(&self, person: &PersonRecord) -> Result<bool, IdentityError> {
+        Ok(self.takes_passwords().await? || self.repository.leaves_factors_to_provider(person).await?)
     }
 
     /// Whether a person may sign in here at all.

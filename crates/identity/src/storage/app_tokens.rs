@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use carekeep_kernel::{PersonId, ResourceId, Timestamp};
+use carekeep_kernel::{PersonId, ResourceId, SessionId, Timestamp};
 use carekeep_store::{
     Granted, Once,
     entity::{oauth_assertion, oauth_grant, oauth_signing_key, oauth_token},
@@ -63,6 +63,64 @@ pub struct Issued {
     pub factor_at: Timestamp,
     /// The app's own, from the request for the code.
     pub nonce: Option<String>,
+}
+
+/// Tokens that may be given, and have not been: nothing is used up before [`PgRepository::give_tokens`], and dropped it is as if it
+/// had never been asked for.
+pub struct PreparedTokens {
+    grant: oauth_grant::Model,
+    once: OnceOnly,
+    scopes: String,
+    refreshes: bool,
+    nonce: Option<String>,
+}
+
+/// What is used up by giving tokens.
+enum OnceOnly {
+    Code(TokenHash),
+    Refresh(TokenHash),
+    Nothing,
+}
+
+impl OnceOnly {
+    const fn borrowed(&self) -> Once<'_> {
+        match self {
+            Self::Code(hash) => Once::Code(hash.as_bytes()),
+            Self::Refresh(hash) => Once::Refresh(hash.as_bytes()),
+            Self::Nothing => Once::Nothing,
+        }
+    }
+}
+
+impl PreparedTokens {
+    /// In whose name they act.
+    #[must_use]
+    pub const fn person(&self) -> PersonId {
+        PersonId::from_uuid(self.grant.person)
+    }
+
+    /// The grant, which is to an app what a session is to a person.
+    #[must_use]
+    pub const fn session(&self) -> SessionId {
+        SessionId::from_uuid(self.grant.id)
+    }
+
+    /// Whether the person had two factors when the app was let in.
+    #[must_use]
+    pub const fn two_factors(&self) -> bool {
+        self.grant.aal >= 2
+    }
+
+    /// For the ledger: which app gets what, and for what.
+    #[must_use]
+    pub fn said(&self) -> String {
+        let by = match self.once {
+            OnceOnly::Code(_) => "authorization_code",
+            OnceOnly::Refresh(_) => "refresh_token",
+            OnceOnly::Nothing => "client_credentials",
+        };
+        format!("app {} by {by}: {}", self.grant.client, self.scopes)
+    }
 }
 
 /// What a live token is, for its own app.
@@ -133,7 +191,7 @@ impl PgRepository {
         self.authenticate_app(&grant.client.to_string(), Proof::None).await
     }
 
-    /// Tokens for a code.
+    /// Tokens for a code. One that is wrong in any way ends what it was given for.
     ///
     /// # Errors
     /// [`OAuthError::INVALID_GRANT`] whatever is wrong, [`AppError::Unavailable`].
@@ -142,7 +200,7 @@ impl PgRepository {
         client: &Client,
         code: &str,
         (redirect_uri, verifier): (&str, &str),
-    ) -> Answer<Issued> {
+    ) -> Answer<PreparedTokens> {
         let refused = OAuthError::INVALID_GRANT;
         let hash = TokenHash::of_presented(TokenKind::Code, code).map_err(|_| refused)?;
         let now = self.vault.clock().now();
@@ -156,18 +214,29 @@ impl PgRepository {
             && Challenge::from_bytes(challenge).is_met_by(verifier)
             && is_live(&grant, now)
             && self.still_here(&grant, now).await?;
-        let scopes = grant.scopes.clone();
-        let asked = (scopes.clone(), wants_refresh(&scopes));
-        let issued = match good {
-            true => self.issue_tokens(&grant, Once::Code(hash.as_bytes()), asked, now).await?,
-            false => None,
-        };
-        // A code that is wrong in any way, or comes a second time, ends what it was given for.
-        let Some(issued) = issued else {
+        if !good {
             self.store.revoke_app_grant(grant.id, None, now).await?;
             return Err(refused.into());
+        }
+        let (scopes, refreshes) = (grant.scopes.clone(), wants_refresh(&grant.scopes));
+        let nonce = row.nonce.map(|nonce| nonce.0);
+        Ok(PreparedTokens { grant, once: OnceOnly::Code(hash), scopes, refreshes, nonce })
+    }
+
+    /// Gives the tokens, once that is on record.
+    ///
+    /// # Errors
+    /// [`OAuthError::INVALID_GRANT`] when what they are given for was used up meanwhile, which ends it as a second use does;
+    /// [`AppError::Unavailable`].
+    pub async fn give_tokens(&self, prepared: PreparedTokens) -> Answer<Issued> {
+        let PreparedTokens { grant, once, scopes, refreshes, nonce } = prepared;
+        let now = self.vault.clock().now();
+        let issued = self.issue_tokens(&grant, once.borrowed(), (scopes, refreshes), now).await?;
+        let Some(issued) = issued else {
+            self.store.revoke_app_grant(grant.id, None, now).await?;
+            return Err(OAuthError::INVALID_GRANT.into());
         };
-        Ok(Issued { nonce: row.nonce.map(|nonce| nonce.0), ..issued })
+        Ok(Issued { nonce, ..issued })
     }
 
     /// Tokens for a refresh token. `narrow` gives the scopes to have, of those that were granted, or nothing if others are
@@ -180,7 +249,7 @@ impl PgRepository {
         client: &Client,
         refresh: &str,
         narrow: &(dyn Fn(&str) -> Option<String> + Sync),
-    ) -> Answer<Issued> {
+    ) -> Answer<PreparedTokens> {
         let refused = OAuthError::INVALID_GRANT;
         let hash = TokenHash::of_presented(TokenKind::Refresh, refresh).map_err(|_| refused)?;
         let now = self.vault.clock().now();
@@ -192,21 +261,15 @@ impl PgRepository {
         let over = now >= Timestamp::from(row.expires_at)
             || !is_live(&grant, now)
             || !self.still_here(&grant, now).await?;
-        if row.used_at.is_none() && over {
+        if row.used_at.is_some() {
+            // It comes a second time: the family ends.
+            self.store.revoke_app_grant(grant.id, None, now).await?;
             return Err(refused.into());
         }
-        let issued = match row.used_at {
-            None => self.issue_tokens(&grant, Once::Refresh(hash.as_bytes()), (scopes, true), now).await?,
-            Some(_) => None,
-        };
-        match issued {
-            Some(issued) => Ok(issued),
-            // It comes a second time: the family ends.
-            None => {
-                self.store.revoke_app_grant(grant.id, None, now).await?;
-                Err(refused.into())
-            }
+        if over {
+            return Err(refused.into());
         }
+        Ok(PreparedTokens { grant, once: OnceOnly::Refresh(hash), scopes, refreshes: true, nonce: None })
     }
 
     /// The name that colleagues see.
@@ -246,7 +309,7 @@ impl PgRepository {
     ///
     /// # Errors
     /// `unauthorized_client` for an app with people, [`AppError::Unavailable`].
-    pub async fn backend_token(&self, client: &Client, scopes: String) -> Answer<Issued> {
+    pub async fn backend_token(&self, client: &Client, scopes: String) -> Answer<PreparedTokens> {
         let person = client.person.ok_or(OAuthError::new(
             "unauthorized_client",
             "this app is not registered as a program without people",
@@ -281,7 +344,7 @@ impl PgRepository {
                 }
             }
         };
-        self.issue_tokens(&grant, Once::Nothing, (scopes, false), now).await?.ok_or_else(malformed)
+        Ok(PreparedTokens { grant, once: OnceOnly::Nothing, scopes, refreshes: false, nonce: None })
     }
 
     /// Tokens for what is used up by that; nothing when it was used up before.

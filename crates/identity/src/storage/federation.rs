@@ -3,15 +3,16 @@
 //! Invariant: who somebody is at the provider counts by itself once they confirmed it with a factor of their own. What SCIM says of it
 //! is half of a sign-in until then: whoever can say it could otherwise come in as anybody.
 
-use carekeep_kernel::{CredentialId, PersonId, SessionId};
+use carekeep_kernel::{CredentialId, PersonId, SessionId, Timestamp};
 use carekeep_store::{
-    StoreError, Which,
-    entity::{federated_account, identity_provider},
+    Linked, StoreError, Told, Which,
+    entity::{federated_account, identity_provider, notice},
 };
 use carekeep_vault::{
     Authorized, Caller, SecretColumn,
-    catalogue::{Act, ManageTenant, ReadSettings},
+    catalogue::{Act, ApproveSettings, ManageTenant, ReadSettings},
 };
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::{NoticeKind, PgRepository, rows, settings::NEEDED};
@@ -34,6 +35,12 @@ pub enum FederationError {
     /// Somebody else confirmed to be that account of the provider. 409.
     #[error("somebody else here is linked to this account: they unlink it first")]
     Taken,
+    /// It was set anew since, was agreed to, or was set by the very person. 409.
+    #[error("this is not yours to agree to: somebody else set it, and as it is now")]
+    NotYours,
+    /// It was set anew while somebody was there. 409.
+    #[error("the sign-in service was changed meanwhile: begin again")]
+    OtherProvider,
     /// The evidence is for another tenant. 403.
     #[error("not allowed: the permission is for something else")]
     OtherEvidence,
@@ -45,6 +52,45 @@ pub enum FederationError {
 impl From<StoreError> for FederationError {
     fn from(error: StoreError) -> Self {
         Self::Unavailable(error.into())
+    }
+}
+
+/// The provider as it is set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetProvider {
+    /// Another one each time that it is set.
+    pub id: Uuid,
+    /// The provider.
+    pub provider: Provider,
+    /// Whether a secret is shared with it; without one the tenant signs with its own key.
+    pub secret: bool,
+    /// Who set it.
+    pub set_by: PersonId,
+    /// When.
+    pub set: Timestamp,
+    /// Who agreed, and when: until then its word is one factor at most.
+    pub agreed: Option<(PersonId, Timestamp)>,
+}
+
+impl TryFrom<identity_provider::Model> for SetProvider {
+    type Error = RepositoryError;
+
+    fn try_from(row: identity_provider::Model) -> Result<Self, RepositoryError> {
+        Ok(Self {
+            id: row.id,
+            secret: row.sealed_secret.is_some(),
+            set_by: PersonId::from_uuid(row.changed_by),
+            set: row.changed_at.into(),
+            agreed: row.agreed_by.map(PersonId::from_uuid).zip(row.agreed_at.map(Timestamp::from)),
+            provider: Provider {
+                issuer: row.issuer,
+                client_id: row.client_id,
+                label: row.label,
+                subject_claim: row.subject_claim,
+                amr: rows::from_json(row.amr)?,
+                acr: rows::from_json(row.acr)?,
+            },
+        })
     }
 }
 
@@ -65,14 +111,15 @@ impl PgRepository {
     /// # Errors
     /// When the storage does not answer.
     pub async fn provider(&self) -> Result<Option<Provider>, RepositoryError> {
-        self.store.identity_provider().await?.map(provider).transpose()
+        let set = self.store.identity_provider().await?.map(SetProvider::try_from).transpose()?;
+        Ok(set.map(|set| set.provider))
     }
 
     /// The provider with the secret that is shared with it, if there is one; without one the tenant signs with its own key.
     ///
     /// # Errors
     /// [`FederationError::NoProvider`], [`FederationError::Unavailable`].
-    pub async fn provider_with_secret(&self) -> Answer<(Provider, Option<SecretText>)> {
+    pub async fn provider_with_secret(&self) -> Answer<(SetProvider, Option<SecretText>)> {
         let row = self.store.identity_provider().await?.ok_or(FederationError::NoProvider)?;
         let secret = match &row.sealed_secret {
             None => None,
@@ -83,21 +130,21 @@ impl PgRepository {
                 Some(Zeroizing::new(text))
             }
         };
-        Ok((provider(row)?, secret))
+        Ok((row.try_into()?, secret))
     }
 
-    /// The provider as it is set, and whether there is a secret.
+    /// The provider as it is set.
     ///
     /// # Errors
     /// [`FederationError::OtherEvidence`], [`FederationError::Unavailable`].
-    pub async fn read_provider(&self, leave: Authorized<ReadSettings>) -> Answer<Option<(Provider, bool)>> {
+    pub async fn read_provider(&self, leave: Authorized<ReadSettings>) -> Answer<Option<SetProvider>> {
         self.is_here(&leave)?;
-        let Some(row) = self.store.identity_provider().await? else { return Ok(None) };
-        let secret = row.sealed_secret.is_some();
-        Ok(Some((provider(row)?, secret)))
+        Ok(self.store.identity_provider().await?.map(SetProvider::try_from).transpose()?)
     }
 
-    /// Sets the provider. Every session that began by the one before ends, but the caller's; the other administrators are told.
+    /// Sets the provider. Every session that began by the one before ends, but the caller's; those who run the tenant and watch over it are
+    /// told, and whose link is forgotten. Its word is one factor at most until a second person agrees; who agreed to the one before
+    /// agreed to this one if it is believed no more than that.
     ///
     /// # Errors
     /// [`FederationError::Provider`], [`FederationError::OtherEvidence`], [`FederationError::Unavailable`].
@@ -130,27 +177,52 @@ impl PgRepository {
             sealed_secret,
             changed_by: leave.by().as_uuid(),
             changed_at: clock.now().into(),
+            agreed_by: None,
+            agreed_at: None,
         };
-        self.store.put_identity_provider(row, caller.session()).await?;
-        self.tell_administrators(leave.by()).await
+        let keeps = |before: &identity_provider::Model| {
+            SetProvider::try_from(before.clone())
+                .is_ok_and(|before| new.believes_no_more_than(&before.provider))
+        };
+        let told = self.told(leave.by()).await?;
+        Ok(self.store.put_identity_provider(row, keeps, caller.session(), told).await?)
     }
 
-    /// Takes the provider away, with every session that began by it but the caller's; the other administrators are told.
+    /// Agrees to the provider as it is set under this id: from now on the words that it lists mean two factors.
+    ///
+    /// # Errors
+    /// [`FederationError::NotYours`], [`FederationError::OtherEvidence`], [`FederationError::Unavailable`].
+    pub async fn agree_to_provider(&self, leave: Authorized<ApproveSettings>, id: Uuid) -> Answer<()> {
+        self.is_here(&leave)?;
+        let told = self.tell_deciders(leave.by(), NoticeKind::ProviderAgreed).await?;
+        let now = self.vault.clock().now();
+        let agreed = self.store.agree_to_identity_provider((id, leave.by()), told, now).await?;
+        if agreed { Ok(()) } else { Err(FederationError::NotYours) }
+    }
+
+    /// Whether the provider is still set as it was when it got this id.
+    ///
+    /// # Errors
+    /// When the storage does not answer.
+    pub async fn provider_stands(&self, id: Uuid) -> Result<bool, RepositoryError> {
+        Ok(self.store.is_identity_provider(id).await?)
+    }
+
+    /// Takes the provider away, with every session that began by it but the caller's; those who run the tenant and watch over it are told,
+    /// and whose link is forgotten.
     ///
     /// # Errors
     /// [`FederationError::OtherEvidence`], [`FederationError::Unavailable`].
     pub async fn remove_provider(&self, leave: Authorized<ManageTenant>, caller: &Caller) -> Answer<()> {
         self.is_here(&leave)?;
-        self.store.remove_identity_provider(caller.session(), self.vault.clock().now()).await?;
-        self.tell_administrators(leave.by()).await
+        let told = self.told(leave.by()).await?;
+        Ok(self.store.remove_identity_provider(caller.session(), told, self.vault.clock().now()).await?)
     }
 
-    async fn tell_administrators(&self, but: PersonId) -> Answer<()> {
-        let holders = self.store.holders("tenant_admin").await?;
-        for person in holders.into_iter().map(PersonId::from_uuid).filter(|person| *person != but) {
-            self.notify(person, NoticeKind::ProviderChanged, None).await?;
-        }
-        Ok(())
+    async fn told(&self, by: PersonId) -> Answer<Told<impl Fn(PersonId) -> notice::Model + Send>> {
+        let deciders = self.tell_deciders(by, NoticeKind::ProviderChanged).await?;
+        let forgotten = |person| self.notice(person, NoticeKind::FactorRemoved, Some("provider"));
+        Ok(Told { deciders, forgotten })
     }
 
     /// Whose account it is that the provider speaks of: of whoever confirmed it, or else of the one among the staff who has it as
@@ -197,12 +269,16 @@ impl PgRepository {
         Ok(staff.map(|staff| rows::person(self.tenant, &staff.person)))
     }
 
-    /// Whether two factors that a provider asked for are two for this person. They are no passkey, so not where the tenant demands
-    /// something of theirs; and one administrator sets the provider, so not for those who decide about each other.
-    ///
-    /// # Errors
-    /// When the storage does not answer.
-    pub async fn leaves_factors_to_providers(&self, person: &PersonRecord) -> Result<bool, RepositoryError> {
+    /// Whether two factors that the provider asked for are two for this person. Not before a second person agreed to the provider.
+    /// They are no passkey, so not where the tenant demands something of theirs; and two administrators set the provider, so not for
+    /// those who decide about them.
+    pub(super) async fn leaves_factors_to_provider(
+        &self,
+        person: &PersonRecord,
+    ) -> Result<bool, RepositoryError> {
+        if self.store.identity_provider().await?.is_none_or(|row| row.agreed_by.is_none()) {
+            return Ok(false);
+        }
         let roles = self.store.roles_of(person.id).await?;
         let decides = roles.iter().any(|role| NEEDED.contains(&role.as_str()));
         Ok(!decides && self.demand(person).await?.policy() == PasskeyPolicy::Any)
@@ -215,10 +291,10 @@ impl PgRepository {
     pub async fn note_subject(
         &self,
         session: &SessionRecord,
-        (issuer, subject): (&str, &str),
+        (set, subject): (&SetProvider, &str),
     ) -> Result<(), RepositoryError> {
-        let row = self.account_row(session.person, (issuer, subject), Some(session.id)).await?;
-        self.store.put_federated_account(row).await?;
+        let row = self.account_row(session.person, (&set.provider.issuer, subject), Some(session.id)).await?;
+        self.store.put_federated_account(row, set.id).await?;
         Ok(())
     }
 
@@ -244,10 +320,14 @@ impl PgRepository {
     /// Links the person of a session to an account of the provider, in place of an earlier one.
     ///
     /// # Errors
-    /// [`FederationError::Taken`], [`FederationError::Unavailable`].
-    pub async fn link_subject(&self, live: &Live, (issuer, subject): (&str, &str)) -> Answer<()> {
-        let row = self.account_row(live.person.id, (issuer, subject), None).await?;
-        if self.store.put_federated_account(row).await? { Ok(()) } else { Err(FederationError::Taken) }
+    /// [`FederationError::Taken`], [`FederationError::OtherProvider`], [`FederationError::Unavailable`].
+    pub async fn link_subject(&self, live: &Live, (set, subject): (&SetProvider, &str)) -> Answer<()> {
+        let row = self.account_row(live.person.id, (&set.provider.issuer, subject), None).await?;
+        match self.store.put_federated_account(row, set.id).await? {
+            Linked::Done => Ok(()),
+            Linked::Taken => Err(FederationError::Taken),
+            Linked::OtherProvider => Err(FederationError::OtherProvider),
+        }
     }
 
     /// Unlinks the person of a session; their other sessions that began at the provider end with it. `false` when nothing was linked.
@@ -303,15 +383,4 @@ impl PgRepository {
 /// Both, told apart whatever is in them.
 fn subject(issuer: &str, subject: &str) -> Result<Zeroizing<Vec<u8>>, RepositoryError> {
     serde_json::to_vec(&[issuer, subject]).map(Zeroizing::new).map_err(|_| rows::malformed())
-}
-
-fn provider(row: identity_provider::Model) -> Result<Provider, RepositoryError> {
-    Ok(Provider {
-        issuer: row.issuer,
-        client_id: row.client_id,
-        label: row.label,
-        subject_claim: row.subject_claim,
-        amr: rows::from_json(row.amr)?,
-        acr: rows::from_json(row.acr)?,
-    })
 }

@@ -25,11 +25,11 @@ use carekeep_store::{Store, StoreError, columns::Sealed, entity};
 use carekeep_vault::{AccessError, SecretColumn, SecretPlace, Vault};
 use zeroize::Zeroizing;
 
-pub use app_tokens::{Introspection, Issued, Proof};
+pub use app_tokens::{Introspection, Issued, PreparedTokens, Proof};
 pub use apps::{AppError, AppGrant, Client, Consent, Prepared};
 pub use carekeep_store::{Compare, Which};
 pub use devices::{DEVICE_LIFETIME, DeviceView, Presented, Recognised, Shown};
-pub use federation::{FederationError, Known};
+pub use federation::{FederationError, Known, SetProvider};
 pub use launches::{Chart, Launched};
 pub use notices::{NoticeKind, NoticeView, WeakFactors};
 pub use people::{
@@ -207,6 +207,10 @@ impl Repository for PgRepository {
 
     async fn use_totp_step(&self, id: CredentialId, step: Step) -> Answer<bool> {
         Ok(self.store.use_totp_step(id, step.0).await?)
+    }
+
+    async fn leaves_factors_to_provider(&self, person: &PersonRecord) -> Answer<bool> {
+        PgRepository::leaves_factors_to_provider(self, person).await
     }
 
     async fn demand(&self, person: &PersonRecord) -> Answer<Demand> {

@@ -2,12 +2,14 @@
 //!
 //! Invariant: a notice holds words of the product and ids. Nothing is sent anywhere yet: a person sees it when signed in.
 
+use std::collections::BTreeSet;
+
 use carekeep_kernel::{CredentialId, PersonId, Timestamp};
 use carekeep_store::{FactorCount, entity::notice};
 use carekeep_vault::{Authorized, catalogue::ListPeople};
 use uuid::Uuid;
 
-use super::{PersonStatus, PgRepository, Profile, people::PeopleError, people::status};
+use super::{PersonStatus, PgRepository, Profile, people::PeopleError, people::status, settings::NEEDED};
 use crate::service::{Live, RepositoryError};
 
 /// Notices in one answer.
@@ -48,6 +50,12 @@ pub enum NoticeKind {
     ProviderLinked,
     /// An administrator set another identity provider, or none.
     ProviderChanged,
+    /// A second person agreed that the identity provider's word is worth two factors.
+    ProviderAgreed,
+    /// An administrator made a token with which an identity provider keeps accounts.
+    TokenMade,
+    /// Such tokens stopped working, because whoever made them runs the tenant no more.
+    TokenStopped,
 }
 
 impl NoticeKind {
@@ -70,6 +78,9 @@ impl NoticeKind {
             Self::SettingsChanged => "settings_changed",
             Self::ProviderLinked => "provider_linked",
             Self::ProviderChanged => "provider_changed",
+            Self::ProviderAgreed => "provider_agreed",
+            Self::TokenMade => "provisioning_token_made",
+            Self::TokenStopped => "provisioning_token_stopped",
         }
     }
 }
@@ -132,6 +143,20 @@ impl PgRepository {
             at: clock.now().into(),
             seen_at: None,
         }
+    }
+
+    /// What those who run the tenant and those who watch over it are told of what one of them did.
+    pub(super) async fn tell_deciders(
+        &self,
+        but: PersonId,
+        kind: NoticeKind,
+    ) -> Result<Vec<notice::Model>, RepositoryError> {
+        let mut told = BTreeSet::new();
+        for role in NEEDED {
+            told.extend(self.store.active_holders(role).await?);
+        }
+        told.remove(&but);
+        Ok(told.into_iter().map(|one| self.notice(one, kind, None)).collect())
     }
 
     /// The notices of a person, the newest first, 100 at most.

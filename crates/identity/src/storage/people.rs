@@ -15,7 +15,7 @@ use super::{PgRepository, rows};
 use crate::{
     PlainToken,
     invite::{self, Invitation, InviteRecord},
-    service::{Audience, Live, LoginName},
+    service::{Audience, Live, LoginName, RepositoryError},
 };
 
 /// The longest list in one answer.
@@ -79,6 +79,12 @@ pub enum PeopleError {
 
 impl From<StoreError> for PeopleError {
     fn from(error: StoreError) -> Self {
+        Self::Unavailable(Box::new(error))
+    }
+}
+
+impl From<RepositoryError> for PeopleError {
+    fn from(error: RepositoryError) -> Self {
         Self::Unavailable(Box::new(error))
     }
 }

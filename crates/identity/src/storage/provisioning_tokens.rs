@@ -17,7 +17,7 @@ use carekeep_vault::{
 use uuid::Uuid;
 
 use super::{
-    PgRepository,
+    NoticeKind, PgRepository,
     people::{PeopleError, check_name},
 };
 use crate::{PlainToken, TokenKind, token};
@@ -45,6 +45,8 @@ pub struct ProvisioningToken {
     pub expires: Timestamp,
     /// When it was last used, to half a minute.
     pub last_used: Option<Timestamp>,
+    /// Whether whoever made it still runs the tenant: otherwise it does not work.
+    pub works: bool,
 }
 
 impl From<provisioning_token::Model> for ProvisioningToken {
@@ -57,6 +59,7 @@ impl From<provisioning_token::Model> for ProvisioningToken {
             created: row.created_at.into(),
             expires: row.expires_at.into(),
             last_used: row.last_used_at.map(Timestamp::from),
+            works: true,
         }
     }
 }
@@ -97,8 +100,20 @@ impl PgRepository {
             last_used_at: None,
             revoked_at: None,
         };
-        let added = self.store.add_provisioning_token(row.clone(), (account, grant), MOST_TOKENS).await?;
-        if added { Ok((row.into(), plain)) } else { Err(PeopleError::TooManyTokens) }
+        let told = self.tell_deciders(leave.by(), NoticeKind::TokenMade).await?;
+        let added =
+            self.store.add_provisioning_token(row.clone(), (account, grant), (MOST_TOKENS, told)).await?;
+        if added { Ok((ProvisioningToken::from(row), plain)) } else { Err(PeopleError::TooManyTokens) }
+    }
+
+    /// Tells those who run the tenant and watch over it that tokens work no more, if this person made some: whoever made one and does
+    /// not run the tenant any more still knows it.
+    pub(super) async fn tell_of_tokens(&self, maker: PersonId) -> Answer<()> {
+        if self.store.made_provisioning_tokens(maker, self.vault.clock().now()).await? {
+            let told = self.tell_deciders(maker, NoticeKind::TokenStopped).await?;
+            self.store.add_notices(told).await?;
+        }
+        Ok(())
     }
 
     /// The tokens that were not revoked, the oldest first.
@@ -110,8 +125,13 @@ impl PgRepository {
         leave: Authorized<ReadSettings>,
     ) -> Answer<Vec<ProvisioningToken>> {
         self.check(&leave)?;
-        let rows = self.store.provisioning_tokens().await?;
-        Ok(rows.into_iter().map(ProvisioningToken::from).collect())
+        let (rows, running) =
+            (self.store.provisioning_tokens().await?, self.store.active_holders("tenant_admin").await?);
+        let token = |row| {
+            let token = ProvisioningToken::from(row);
+            ProvisioningToken { works: running.contains(&token.created_by), ..token }
+        };
+        Ok(rows.into_iter().map(token).collect())
     }
 
     /// Revokes a token: it is dead within a second everywhere.

@@ -13,7 +13,6 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{NoticeKind, PgRepository, people::PeopleError};
-use crate::service::RepositoryError;
 
 type Answer<T> = Result<T, PeopleError>;
 
@@ -195,6 +194,9 @@ impl PgRepository {
         let taken = done(self.store.revoke_role(person, role, self.vault.clock().now()).await?)?;
         if taken {
             self.tell(person, NoticeKind::RoleTaken, role).await?;
+            if role == "tenant_admin" {
+                self.tell_of_tokens(person).await?;
+            }
         }
         Ok(taken)
     }
@@ -205,7 +207,9 @@ impl PgRepository {
     /// [`PeopleError::LastInRole`], [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
     pub async fn suspend(&self, leave: Authorized<SuspendPerson>) -> Answer<bool> {
         let person = self.target(&leave)?;
-        done(self.store.suspend(person, leave.by(), self.vault.clock().now()).await?)
+        let suspended = done(self.store.suspend(person, leave.by(), self.vault.clock().now()).await?)?;
+        self.tell_of_tokens(person).await?;
+        Ok(suspended)
     }
 
     /// Ends a suspension; `false` when there is none.
@@ -223,21 +227,21 @@ impl PgRepository {
     /// [`PeopleError::LastInRole`], [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
     pub async fn remove(&self, leave: Authorized<RemovePerson>) -> Answer<bool> {
         let person = self.target(&leave)?;
-        done(self.store.leave(person, self.vault.clock().now()).await?)
+        let left = done(self.store.leave(person, self.vault.clock().now()).await?)?;
+        self.tell_of_tokens(person).await?;
+        Ok(left)
     }
 
     /// Signs out who got a role that restricts passkeys: the session may rest on one that counts no more.
     pub(super) async fn come_in_anew(&self, person: PersonId, role: &str) -> Answer<()> {
-        let unavailable = |error: RepositoryError| PeopleError::Unavailable(Box::new(error));
-        if self.restricts(role).await.map_err(unavailable)? {
+        if self.restricts(role).await? {
             self.store.revoke_sessions(person, None, self.vault.clock().now()).await?;
         }
         Ok(())
     }
 
     pub(super) async fn tell(&self, person: PersonId, kind: NoticeKind, role: &str) -> Answer<()> {
-        let told = self.notify(person, kind, Some(role)).await;
-        told.map_err(|error| PeopleError::Unavailable(Box::new(error)))
+        Ok(self.notify(person, kind, Some(role)).await?)
     }
 
     /// Roles are for those who work here and have not left; a patient's account is for the chart that it was made for.

@@ -34,6 +34,9 @@ pub enum SettingsError {
         "nobody with this role could sign in any more: have one of them register a passkey that counts first"
     )]
     LocksOut(&'static str),
+    /// Somebody else decided at the same time. 409.
+    #[error("somebody else decided at the same time: look at what counts now, and decide again")]
+    Meanwhile,
     /// The evidence is for another tenant. 403.
     #[error("not allowed: the permission is for something else")]
     OtherEvidence,
@@ -65,8 +68,8 @@ impl PgRepository {
     /// still counts: a tenant does not shut its administrators out by a slip.
     ///
     /// # Errors
-    /// [`SettingsError::Makers`], [`SettingsError::Hold`], [`SettingsError::LocksYouOut`], [`SettingsError::LocksOut`], [`SettingsError::OtherEvidence`],
-    /// [`SettingsError::Unavailable`].
+    /// [`SettingsError::Makers`], [`SettingsError::Hold`], [`SettingsError::LocksYouOut`], [`SettingsError::LocksOut`], [`SettingsError::Meanwhile`],
+    /// [`SettingsError::OtherEvidence`], [`SettingsError::Unavailable`].
     pub async fn put_sign_in_settings(
         &self,
         leave: Authorized<ManageTenant>,
@@ -78,7 +81,9 @@ impl PgRepository {
         if !(1..=720).contains(&new.recovery_hold_hours) {
             return Err(SettingsError::Hold);
         }
-        let (before, roles) = (self.settings().await?, self.store.roles_of(leave.by()).await?);
+        let stands = self.store.sign_in_settings().await?;
+        let version = stands.as_ref().map(|row| row.changed_at);
+        let (before, roles) = (from_row(stands)?, self.store.roles_of(leave.by()).await?);
         let no_more = before.passwords && !new.passwords;
         if no_more || roles.iter().any(|role| new.tightens(&before, role)) {
             let demand = new.demand(roles.iter().map(String::as_str))?;
@@ -94,9 +99,7 @@ impl PgRepository {
         }
         let now = self.vault.clock().now();
         let new = &new.clone().after(&before, now);
-        let others =
-            self.store.active_holders("tenant_admin").await?.into_iter().filter(|one| *one != leave.by());
-        let told = others.map(|one| self.notice(one, NoticeKind::SettingsChanged, None)).collect();
+        let told = self.tell_deciders(leave.by(), NoticeKind::SettingsChanged).await?;
         let row = sign_in_settings::Model {
             single: true,
             passkeys: rows::to_json(&new.passkeys)?,
@@ -112,7 +115,8 @@ impl PgRepository {
         let named = new.passkeys.keys().chain(before.passkeys.keys());
         let tightened: Vec<String> = named.filter(|role| new.tightens(&before, role)).cloned().collect();
         let out = if no_more { SignedOut::Everybody } else { SignedOut::Holders(&tightened) };
-        Ok(self.store.put_sign_in_settings(row, out, caller.session(), told).await?)
+        let put = self.store.put_sign_in_settings((version, row), out, caller.session(), told).await?;
+        if put { Ok(()) } else { Err(SettingsError::Meanwhile) }
     }
 
     /// Whether a role restricts the passkeys of whoever holds it.
@@ -121,20 +125,7 @@ impl PgRepository {
     }
 
     pub(super) async fn settings(&self) -> Result<SignInSettings, RepositoryError> {
-        let Some(row) = self.store.sign_in_settings().await? else { return Ok(SignInSettings::default()) };
-        Ok(SignInSettings {
-            passkeys: rows::from_json(row.passkeys)?,
-            makers: rows::from_json(row.makers)?,
-            confirmed_devices: row.confirmed_devices,
-            passwords: row.passwords,
-            recovery_hold_hours: hours(row.recovery_hold_hours)?,
-            longer_hold: match (row.longer_hold_hours, row.longer_hold_until) {
-                (Some(longer), Some(until)) => {
-                    Some(LongerHold { hours: hours(longer)?, until: until.into() })
-                }
-                _ => None,
-            },
-        })
+        from_row(self.store.sign_in_settings().await?)
     }
 
     /// Whether somebody who holds a role can sign in before a change, and nobody after it.
@@ -178,6 +169,21 @@ impl PgRepository {
     fn of_this_tenant<A: Act>(&self, leave: &Authorized<A>) -> Result<(), SettingsError> {
         if leave.tenant() == self.tenant { Ok(()) } else { Err(SettingsError::OtherEvidence) }
     }
+}
+
+fn from_row(row: Option<sign_in_settings::Model>) -> Result<SignInSettings, RepositoryError> {
+    let Some(row) = row else { return Ok(SignInSettings::default()) };
+    Ok(SignInSettings {
+        passkeys: rows::from_json(row.passkeys)?,
+        makers: rows::from_json(row.makers)?,
+        confirmed_devices: row.confirmed_devices,
+        passwords: row.passwords,
+        recovery_hold_hours: hours(row.recovery_hold_hours)?,
+        longer_hold: match (row.longer_hold_hours, row.longer_hold_until) {
+            (Some(longer), Some(until)) => Some(LongerHold { hours: hours(longer)?, until: until.into() }),
+            _ => None,
+        },
+    })
 }
 
 fn hours(stored: i32) -> Result<u16, RepositoryError> {

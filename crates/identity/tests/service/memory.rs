@@ -48,6 +48,8 @@ pub(crate) struct State {
     ceremonies: Vec<CeremonyRecord>,
     /// Whether there are no passwords at this tenant.
     pub(crate) without_passwords: bool,
+    /// Whether two factors of the tenant's identity provider are two here, for everybody.
+    pub(crate) leaves_to_provider: bool,
     /// What is demanded of everybody's passkeys.
     pub(crate) demand: Demand,
 }
@@ -234,6 +236,10 @@ impl Repository for Memory {
         let mut state = self.state();
         let totp = state.totps.iter_mut().find(|totp| totp.id == id && totp.last < Some(step));
         Ok(totp.is_some_and(|totp| totp.last.replace(step) < Some(step)))
+    }
+
+    async fn leaves_factors_to_provider(&self, _: &PersonRecord) -> Answer<bool> {
+        Ok(self.state().leaves_to_provider)
     }
 
     async fn demand(&self, _: &PersonRecord) -> Answer<Demand> {

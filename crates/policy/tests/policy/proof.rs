@@ -84,6 +84,7 @@ async fn without_the_platforms_forbids_exactly_their_invariants_fall() {
             "inv.own_role",
             "inv.provisioned_last",
             "inv.provisioned_outside",
+            "inv.provisioned_own_role",
             "inv.provisioned_role",
             "inv.provisioner_administration",
             "inv.provisioner_elsewhere",

@@ -66,8 +66,13 @@ fn resource(
 }
 
 fn account() -> impl Strategy<Value = AccountFacts> {
-    (proptest::option::weighted(0.8, select(Role::ALL)), weighted(0.1), weighted(0.2))
-        .prop_map(|(role, outside, last_in_role)| AccountFacts { role, outside, last_in_role })
+    (proptest::option::weighted(0.8, select(Role::ALL)), weighted(0.1), weighted(0.2), weighted(0.2))
+        .prop_map(|(role, outside, last_in_role, token_maker)| AccountFacts {
+            role,
+            outside,
+            last_in_role,
+            token_maker,
+        })
 }
 
 fn context() -> impl Strategy<Value = Context> {
@@ -101,6 +106,7 @@ fn target() -> impl Strategy<Value = (Action, ResourceKind)> {
         (Action::ExportAudit, ResourceKind::AuditLog),
         (Action::ManagePolicy, ResourceKind::PolicySet),
         (Action::ManageTenant, ResourceKind::Tenant),
+        (Action::ApproveSettings, ResourceKind::Tenant),
         (Action::Read, ResourceKind::Tenant),
     ];
     let provisioning = vec![

@@ -72,7 +72,7 @@ fn exists(action: Action, class: Class) -> bool {
         Action::InvitePatient | Action::AssignCareTeam => class == Class::Patient,
         Action::ReadAudit | Action::ExportAudit => class == Class::AuditLog,
         Action::ManagePolicy => class == Class::PolicySet,
-        Action::ManageTenant => class == Class::Tenant,
+        Action::ManageTenant | Action::ApproveSettings => class == Class::Tenant,
     }
 }
 
@@ -93,6 +93,7 @@ fn is_sensitive(action: Action) -> bool {
             | Action::ExportAudit
             | Action::ManagePolicy
             | Action::ManageTenant
+            | Action::ApproveSettings
     )
 }
 
@@ -109,10 +110,10 @@ fn provisions(action: Action) -> bool {
 
 /// What an identity provider may not do, and what nobody else may do in its place.
 fn out_of_reach(ask: &Ask) -> bool {
-    let AccountFacts { role, outside, last_in_role } = ask.resource.account;
+    let AccountFacts { role, outside, last_in_role, token_maker } = ask.resource.account;
     let ends = matches!(ask.action, Action::ProvisionSuspend | Action::ProvisionEnd);
     (ask.principal.roles.contains(Role::Provisioner) && !provisions(ask.action))
-        || (ask.action == Action::ProvisionRole && !role.is_some_and(Role::is_provisionable))
+        || (ask.action == Action::ProvisionRole && (token_maker || !role.is_some_and(Role::is_provisionable)))
         || (provisions(ask.action) && outside)
         || (ends && last_in_role)
 }
@@ -224,6 +225,7 @@ fn grant(role: Role, ask: &Ask) -> Option<Projection> {
         Role::PrivacyOfficer => match class {
             Class::AuditLog => full(operations),
             Class::Account => full(operations && matches!(action, Action::ListPeople | Action::ApproveRole)),
+            Class::Tenant => full(operations && action != Action::ManageTenant),
             Class::Patient => (operations && action == Action::Delete).then_some(Projection::Metadata),
             _ => None,
         },

@@ -19,6 +19,8 @@ pub struct Model {
     pub sealed_secret: Option<Sealed>,
     pub changed_by: Uuid,
     pub changed_at: TimeDateTimeWithTimeZone,
+    pub agreed_by: Option<Uuid>,
+    pub agreed_at: Option<TimeDateTimeWithTimeZone>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

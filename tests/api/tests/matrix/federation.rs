@@ -20,10 +20,13 @@ pub(super) const ROUTES: &[(&str, &[&str])] = &[
     ("federation.unlink", &[""]),
     ("settings.identity_provider", &[""]),
     ("settings.put_identity_provider", &[""]),
+    ("settings.agree_identity_provider", &[""]),
     ("settings.remove_identity_provider", &[""]),
 ];
 
 const SETTINGS: &str = "/api/v1/settings/identity-provider";
+
+const AGREE: &str = "/api/v1/settings/identity-provider/agree";
 
 fn put(provider: &Provider) -> Call {
     let body = json!({"issuer": provider.issuer, "client_id": CLIENT, "label": "Acme account"});
@@ -58,6 +61,13 @@ pub(super) async fn call(stage: &Stage, provider: &Provider, name: &str, credent
         }
         "settings.identity_provider" => Call::get(SETTINGS),
         "settings.put_identity_provider" => put(provider),
+        "settings.agree_identity_provider" => {
+            // What somebody agreed to stays agreed to: another one.
+            stage.done(&stage.boss, Call::new(Method::DELETE, SETTINGS, Body::None)).await;
+            stage.done(&stage.boss, put(provider)).await;
+            let set = stage.done(&stage.boss, Call::get(SETTINGS)).await;
+            Call::new(Method::POST, AGREE, Body::Json(json!({"id": set["provider"]["id"]})))
+        }
         "settings.remove_identity_provider" => Call::new(Method::DELETE, SETTINGS, Body::None),
         other => panic!("{other} has no request"),
     }

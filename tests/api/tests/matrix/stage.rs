@@ -288,7 +288,11 @@ impl Stage {
     /// An identity provider's account, with the id and the text of its token.
     pub(super) async fn identity_provider(&self, tenant: TenantId) -> (Person, String, String) {
         let account = self.somebody(tenant, &[Role::Provisioner]).await;
-        let (id, token) = self.clinic.platform.provisioning_token(&account).await;
+        let maker = match self.boss.person() {
+            boss if boss.tenant == tenant => boss.clone(),
+            _ => self.somebody(tenant, &[Role::TenantAdmin]).await,
+        };
+        let (id, token) = self.clinic.platform.provisioning_token(&account, &maker).await;
         (account, id.to_string(), token)
     }
 

@@ -48,7 +48,8 @@ struct Notice {
     id: String,
     /// `new_device`, `factor_added`, `factor_removed`, `recovery_codes_made`, `recovery_code_used`, `app_allowed`,
     /// `role_given`, `role_taken`, `recovery_begun`, `recovery_approved`, `recovery_ended`, `devices_cleared`,
-    /// `settings_changed`, `provider_linked` or `provider_changed`.
+    /// `settings_changed`, `provider_linked`, `provider_changed`, `provider_agreed`, `provisioning_token_made` or
+    /// `provisioning_token_stopped`.
     kind: String,
     /// Which factor, role, app or device.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -111,6 +111,9 @@ impl From<SettingsError> for Problem {
             }
             SettingsError::LocksYouOut => catalogue::LOCKS_YOU_OUT,
             SettingsError::LocksOut(role) => catalogue::LOCKS_ROLE_OUT.member("role", role),
+            SettingsError::Meanwhile => catalogue::CONFLICT
+                .detail("Somebody else decided at the same time.")
+                .advice("Read the settings, change what you want to change, and send all of it."),
             SettingsError::OtherEvidence => catalogue::FORBIDDEN,
             SettingsError::Unavailable(error) => unavailable(&error),
         }
@@ -122,7 +125,9 @@ impl From<FederationError> for Problem {
         match error {
             FederationError::Provider(error) => catalogue::PROVIDER_NOT_VALID.detail(said(error)),
             FederationError::NoProvider => catalogue::NOT_FOUND,
-            FederationError::Taken => catalogue::CONFLICT,
+            FederationError::Taken | FederationError::OtherProvider => catalogue::CONFLICT,
+            FederationError::NotYours => catalogue::NOT_YOURS_TO_DECIDE
+                .detail("You set it yourself, or it was set anew or agreed to since you looked at it."),
             FederationError::OtherEvidence => catalogue::FORBIDDEN,
             FederationError::Unavailable(error) => unavailable(&error),
         }

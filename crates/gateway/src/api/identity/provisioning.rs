@@ -64,6 +64,8 @@ pub(super) struct Token {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = "date-time")]
     last_used: Option<String>,
+    /// Whether it works: whoever made it must still run the tenant.
+    works: bool,
 }
 
 impl From<ProvisioningToken> for Token {
@@ -77,6 +79,7 @@ impl From<ProvisioningToken> for Token {
             created: token.created.to_string(),
             expires: token.expires.to_string(),
             last_used: token.last_used.map(|at| at.to_string()),
+            works: token.works,
         }
     }
 }

@@ -8,7 +8,7 @@ use carekeep_identity::{
     passkey::{PasskeyError, RelyingParty},
     service::{Identity, IdentityError, Live, TenantSettings},
     session::{Activity, SessionRecord},
-    storage::{PgRepository, Presented, Recognised, Shown},
+    storage::{PgRepository, PreparedTokens, Presented, Recognised, Shown},
 };
 use carekeep_kernel::TenantId;
 use carekeep_policy::Aal;
@@ -124,13 +124,15 @@ impl Visit {
     /// Ends the session that the request came with, because another one has begun in its place (ASVS 5.0 section 7.2.4).
     pub(super) async fn end_previous(&self) -> Result<(), Problem> {
         let Ok(token) = self.token() else { return Ok(()) };
-        let ended = match self.identity.authenticate(token, Activity::Background).await {
-            Ok(live) => self.identity.sign_out(token).await.map(|()| live),
-            Err(error) => Err(error),
+        let live = match self.identity.authenticate(token, Activity::Background).await {
+            Ok(live) => live,
+            Err(IdentityError::NoSession) => return Ok(()),
+            Err(error) => return Err(error.into()),
         };
-        match ended {
-            Ok(live) => self.record(AccountEvent::SignOut, &live.session).await,
-            Err(IdentityError::NoSession) => Ok(()),
+        // On record first: an entry of a session that goes on may be, one that ended without may not.
+        self.record(AccountEvent::SignOut, &live.session).await?;
+        match self.identity.sign_out(token).await {
+            Ok(()) | Err(IdentityError::NoSession) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
@@ -162,6 +164,20 @@ impl Visit {
     /// As [`Visit::record`] for the session of the request, with which app it is about.
     pub(super) async fn record_about_app(&self, event: AccountEvent, said: &str) -> Result<(), Problem> {
         self.note(&self.live().await?.session, (event, true), Some(said)).await
+    }
+
+    /// Records that an app gets tokens.
+    pub(super) async fn record_token(&self, tokens: &PreparedTokens) -> Result<(), Problem> {
+        let holder = AccountHolder {
+            tenant: self.tenant,
+            person: tokens.person(),
+            session: tokens.session(),
+            aal: if tokens.two_factors() { Aal::Two } else { Aal::One },
+            device: None,
+        };
+        let (what, said) = ((AccountEvent::IssueToken, true), tokens.said());
+        self.api.vault.record_account_event(holder, self.from, what, Some(&said)).await?;
+        Ok(())
     }
 
     /// As [`Visit::record`], and what it is about: an id, sealed with the entry.

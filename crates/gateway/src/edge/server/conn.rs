@@ -229,8 +229,9 @@ impl Service<Request<Incoming>> for Requests {
     }
 }
 
-/// Runs a request in a task of its own: dropping what is returned, as hyper does when the client is gone, ends it not.
-async fn to_its_end<T: Send + 'static>(request: impl Future<Output = T> + Send + 'static) -> T {
+/// Runs a request in a task of its own: dropping what is returned, as hyper does when the client is gone, ends it not. For what
+/// changes something, and for a GET that does.
+pub(crate) async fn to_its_end<T: Send + 'static>(request: impl Future<Output = T> + Send + 'static) -> T {
     match tokio::spawn(request).await {
         Ok(answer) => answer,
         Err(error) => match error.try_into_panic() {

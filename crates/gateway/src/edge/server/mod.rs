@@ -17,6 +17,7 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
+pub(crate) use conn::to_its_end;
 pub use slots::ConnStats;
 
 use self::{conn::Connection, slots::Slots};

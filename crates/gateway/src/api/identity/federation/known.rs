@@ -2,13 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use carekeep_identity::federation::{
-    Asserted, Expected, KeySet, Metadata, NotBelieved, Provider, discovery_url, verify,
+use carekeep_identity::{
+    federation::{Asserted, Expected, KeySet, Metadata, NotBelieved, discovery_url, verify},
+    storage::SetProvider,
 };
 use carekeep_kernel::{TenantId, Timestamp};
 use moka::future::Cache;
 use serde_json::Value;
 use url::Url;
+use uuid::Uuid;
 
 use crate::outward::{NoAnswer, NoAuthority, Outward, OutwardOptions};
 
@@ -52,13 +54,17 @@ struct Published {
     read: Timestamp,
 }
 
-/// The providers of all tenants, by tenant and issuer: what one tenant says of an address is nothing to another.
+/// Which setting of whose provider.
+type Place = (TenantId, Uuid);
+
+/// The providers of all tenants, by tenant and setting: what one tenant says of an address is nothing to another, and whoever sets a
+/// provider anew has everything read anew.
 #[derive(Clone)]
 pub struct Providers {
     outward: Outward,
-    metadata: Cache<(TenantId, String, bool), Arc<Published>>,
-    keys: Cache<(TenantId, String), Arc<Keys>>,
-    away: Cache<(TenantId, String), Timestamp>,
+    metadata: Cache<Place, Arc<Published>>,
+    keys: Cache<Place, Arc<Keys>>,
+    away: Cache<Place, Timestamp>,
 }
 
 impl Providers {
@@ -71,33 +77,32 @@ impl Providers {
         Ok(Self { outward, metadata: Cache::new(MOST), keys: Cache::new(MOST), away: Cache::new(MOST) })
     }
 
-    /// The metadata of a provider; `secret`: how the tenant authenticates there.
+    /// The metadata of a provider.
     pub(crate) async fn metadata(
         &self,
         tenant: TenantId,
-        (provider, secret): (&Provider, bool),
+        set: &SetProvider,
         now: Timestamp,
     ) -> Result<Metadata, Failed> {
-        let key = (tenant, provider.issuer.clone(), secret);
-        if let Some(known) = self.metadata.get(&key).await.filter(|known| now.since(known.read) < KEPT) {
+        let place = (tenant, set.id);
+        if let Some(known) = self.metadata.get(&place).await.filter(|known| now.since(known.read) < KEPT) {
             return Ok(known.metadata.clone());
         }
-        let place = (tenant, provider.issuer.clone());
         if self.away.get(&place).await.is_some_and(|since| now.since(since) < LEFT_ALONE) {
             return Err(Failed::Away);
         }
-        let read = self.read(provider, secret).await;
+        let read = self.read(set).await;
         if read.is_err() {
             self.away.insert(place, now).await;
         }
         let metadata = read?;
-        self.metadata.insert(key, Arc::new(Published { metadata: metadata.clone(), read: now })).await;
+        self.metadata.insert(place, Arc::new(Published { metadata: metadata.clone(), read: now })).await;
         Ok(metadata)
     }
 
-    async fn read(&self, provider: &Provider, secret: bool) -> Result<Metadata, Failed> {
-        let url = discovery_url(&provider.issuer).ok_or(Failed::Away)?;
-        Metadata::read(provider, self.outward.get(&url).await?, secret).map_err(|error| {
+    async fn read(&self, set: &SetProvider) -> Result<Metadata, Failed> {
+        let url = discovery_url(&set.provider.issuer).ok_or(Failed::Away)?;
+        Metadata::read(&set.provider, self.outward.get(&url).await?, set.secret).map_err(|error| {
             tracing::warn!(cause = %error, "an identity provider cannot be used");
             Failed::Away
         })
@@ -117,15 +122,16 @@ impl Providers {
     /// What an id token says. Keys are read again when it names one that is not known, but not all the time.
     pub(crate) async fn verified(
         &self,
-        (tenant, metadata): (TenantId, &Metadata),
+        place: Place,
+        metadata: &Metadata,
         token: &str,
         expected: Expected<'_>,
     ) -> Result<Asserted, Failed> {
-        let place = (tenant, &metadata.jwks_uri);
-        let keys = self.keys(place, expected.now, KEPT).await?;
+        let url = &metadata.jwks_uri;
+        let keys = self.keys((place, url), expected.now, KEPT).await?;
         let verified = match verify(token, &keys.set, expected) {
             Err(NotBelieved::UnknownKey) if expected.now.since(keys.read) >= AT_LEAST => {
-                verify(token, &self.keys(place, expected.now, AT_LEAST).await?.set, expected)
+                verify(token, &self.keys((place, url), expected.now, AT_LEAST).await?.set, expected)
             }
             verified => verified,
         };
@@ -134,16 +140,15 @@ impl Providers {
 
     async fn keys(
         &self,
-        (tenant, url): (TenantId, &Url),
+        (place, url): (Place, &Url),
         now: Timestamp,
         oldest: Duration,
     ) -> Result<Arc<Keys>, Failed> {
-        let key = (tenant, url.as_str().to_owned());
-        if let Some(known) = self.keys.get(&key).await.filter(|known| now.since(known.read) < oldest) {
+        if let Some(known) = self.keys.get(&place).await.filter(|known| now.since(known.read) < oldest) {
             return Ok(known);
         }
         let keys = Arc::new(Keys { set: KeySet::read(&self.outward.get(url).await?), read: now });
-        self.keys.insert(key, Arc::clone(&keys)).await;
+        self.keys.insert(place, Arc::clone(&keys)).await;
         Ok(keys)
     }
 }

@@ -5,8 +5,9 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use carekeep_identity::{
-    federation::{Asserted, Provider},
+    federation::Asserted,
     service::{IdentityError, Live},
+    storage::SetProvider,
 };
 use carekeep_kernel::SessionId;
 use carekeep_vault::AccountEvent;
@@ -70,14 +71,14 @@ pub(super) async fn begin(_: SignedIn, visit: Visit) -> Result<Response, Problem
 pub(super) async fn finish(
     visit: &Visit,
     session: SessionId,
-    (provider, asserted): (&Provider, &Asserted),
+    (set, asserted): (&SetProvider, &Asserted),
 ) -> Result<Response, Stopped> {
     let token = visit.token().map_err(|_| Stopped::Page("stale"))?;
     let live = visit.identity.linking(token, session).await?;
     let people = visit.identity.repository();
     // On record first: an entry without the link may be, the other way round not.
     visit.record(AccountEvent::LinkProvider, &live.session).await?;
-    people.link_subject(&live, (&provider.issuer, &asserted.subject)).await?;
+    people.link_subject(&live, (set, &asserted.subject)).await?;
     Ok(Redirect::to("/#linked").into_response())
 }
 

@@ -14,27 +14,28 @@ use axum::{
 };
 use carekeep_identity::{
     PlainToken,
-    federation::{self, Asserted, Expected, Metadata, Provider, Round, assertion_claims},
+    federation::{self, Asserted, Expected, Metadata, Round, assertion_claims},
     flow::SessionState,
     oauth::assertion::ASSERTION_TYPE,
     passkey::CeremonyId,
     service::{IdentityError, Live, RepositoryError},
     session::SessionRecord,
-    storage::FederationError,
+    storage::{FederationError, SetProvider},
 };
 use carekeep_vault::{AccountEvent, Factor};
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 pub use known::Providers;
 
 use self::{
     known::Failed,
     link::{Federation, Link},
-    settings::{NewProvider, ProviderView},
+    settings::{Agreed, NewProvider, ProviderView},
 };
 use super::{super::Endpoint, answer::arrived, oauth::Parameters, sign_in::factors, visit::Visit};
 use crate::{
     api::session::cookie,
+    edge::to_its_end,
     problem::{Problem, catalogue},
 };
 
@@ -45,6 +46,7 @@ const CALLBACK: &str = "/federation/callback";
 /// The routes.
 pub(super) fn endpoints() -> Vec<Endpoint> {
     const SETTINGS: &str = "/api/v1/settings/identity-provider";
+    const AGREED: &str = "/api/v1/settings/identity-provider/agree";
     const OWN: &str = "/api/v1/federation";
     let done = StatusCode::NO_CONTENT;
     vec![
@@ -63,6 +65,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::new(Method::PUT, SETTINGS, "settings.put_identity_provider", put(settings::put))
             .says("Set the identity provider. Sessions that began by the one before end.")
             .takes::<NewProvider>()
+            .answers(done),
+        Endpoint::new(Method::POST, AGREED, "settings.agree_identity_provider", post(settings::agree))
+            .says("Agree that two factors of the identity provider, as another one set it, are two factors here.")
+            .takes::<Agreed>()
             .answers(done),
         Endpoint::new(Method::DELETE, SETTINGS, "settings.remove_identity_provider", delete(settings::remove))
             .says("Do without the identity provider. Sessions that began by it end.")
@@ -108,6 +114,7 @@ impl From<FederationError> for Stopped {
         match error {
             FederationError::NoProvider => Self::Page("none"),
             FederationError::Taken => Self::Page("taken"),
+            FederationError::OtherProvider => Self::Page("stale"),
             other => Self::Here(other.into()),
         }
     }
@@ -139,8 +146,12 @@ impl Stopped {
 }
 
 /// `GET /federation/start`
-async fn start(visit: Visit) -> Result<Response, Problem> {
+async fn start(visit: Visit, headers: HeaderMap) -> Result<Response, Problem> {
     visit.count_address().await?;
+    // Whoever follows another site's link is not signed in, perhaps as somebody else, without having asked for it.
+    if followed_from_elsewhere(&headers) {
+        return Ok(Redirect::to("/sign-in").into_response());
+    }
     match depart(&visit, None).await {
         Ok((address, holder)) => {
             let mut response = Redirect::to(&address).into_response();
@@ -153,35 +164,36 @@ async fn start(visit: Visit) -> Result<Response, Problem> {
 
 /// Begins a round: where the browser goes, and what it keeps.
 async fn depart(visit: &Visit, link: Option<&Live>) -> Result<(String, PlainToken), Stopped> {
-    let (provider, metadata, _) = provider(visit).await?;
-    let begun = visit.identity.begin_round(&provider.issuer, link).await?;
+    let (set, metadata, _) = provider(visit).await?;
+    let begun = visit.identity.begin_round((&set.provider.issuer, set.id), link).await?;
     let back = format!("{}{CALLBACK}", visit.origin);
     let state = begun.state.as_uuid().to_string();
-    Ok((begun.round.address(&provider, &metadata, (&back, &state)), begun.holder))
+    Ok((begun.round.address(&set.provider, &metadata, (&back, &state)), begun.holder))
 }
 
 type Secret = Option<federation::SecretText>;
 
-async fn provider(visit: &Visit) -> Result<(Provider, Metadata, Secret), Stopped> {
-    let (provider, secret) = visit.identity.repository().provider_with_secret().await?;
+async fn provider(visit: &Visit) -> Result<(SetProvider, Metadata, Secret), Stopped> {
+    let (set, secret) = visit.identity.repository().provider_with_secret().await?;
     let now = visit.api.vault.clock().now();
-    let by = (&provider, secret.is_some());
-    let metadata = visit.api.providers.metadata(visit.tenant, by, now).await?;
-    Ok((provider, metadata, secret))
+    let metadata = visit.api.providers.metadata(visit.tenant, &set, now).await?;
+    Ok((set, metadata, secret))
+}
+
+fn followed_from_elsewhere(headers: &HeaderMap) -> bool {
+    let mut sites = headers.get_all("sec-fetch-site").iter();
+    sites.any(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"))
 }
 
 /// `GET /federation/callback`
-async fn callback(
-    visit: Visit,
-    headers: http::HeaderMap,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Problem> {
+async fn callback(visit: Visit, headers: HeaderMap, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     visit.count_address().await?;
     let holder = cookie(&headers, ROUND_COOKIE).map(str::to_owned);
-    let mut response = match arrive(&visit, holder.as_deref(), &query.unwrap_or_default()).await {
-        Ok(response) => response,
-        Err(stopped) => stopped.answer()?,
-    };
+    // It begins a session and ends another one: whoever hangs up in between leaves no half of it.
+    let arrived = to_its_end(async move {
+        arrive(&visit, holder.as_deref(), &query.unwrap_or_default()).await.or_else(Stopped::answer)
+    });
+    let mut response = arrived.await?;
     hold(&mut response, None)?;
     Ok(response)
 }
@@ -195,26 +207,27 @@ async fn arrive(visit: &Visit, holder: Option<&str>, query: &str) -> Result<Resp
     if asked.get("error").is_some() {
         return Err(Failed::Refused.into());
     }
-    let (provider, metadata, secret) = provider(visit).await?;
-    if provider.issuer != round.issuer {
+    let (set, metadata, secret) = provider(visit).await?;
+    if set.id != round.provider {
         return Err(STALE);
     }
     let answer = federation::Answer { code: asked.get("code"), iss: asked.get("iss"), error: None };
     let code = round.code(&answer, &metadata).ok_or(Failed::NotBelieved)?;
-    let asserted = ask(visit, (&provider, &metadata, &secret), &round, code).await?;
+    let asserted = ask(visit, (&set, &metadata, &secret), &round, code).await?;
     match round.link {
-        Some(session) => link::finish(visit, session, (&provider, &asserted)).await,
-        None => sign_in(visit, &provider, &asserted).await,
+        Some(session) => link::finish(visit, session, (&set, &asserted)).await,
+        None => sign_in(visit, &set, &asserted).await,
     }
 }
 
 /// Exchanges the code for what the provider says (OpenID Connect Core 1.0 section 3.1.3).
 async fn ask(
     visit: &Visit,
-    (provider, metadata, secret): (&Provider, &Metadata, &Secret),
+    (set, metadata, secret): (&SetProvider, &Metadata, &Secret),
     round: &Round,
     code: &str,
 ) -> Result<Asserted, Stopped> {
+    let provider = &set.provider;
     let (vault, people) = (&visit.api.vault, visit.identity.repository());
     let (now, back) = (vault.clock().now(), format!("{}{CALLBACK}", visit.origin));
     let mut form = vec![
@@ -241,24 +254,33 @@ async fn ask(
         claim: &provider.subject_claim,
         now,
     };
-    Ok(visit.api.providers.verified((visit.tenant, metadata), &token, expected).await?)
+    Ok(visit.api.providers.verified((visit.tenant, set.id), metadata, &token, expected).await?)
 }
 
-async fn sign_in(visit: &Visit, provider: &Provider, asserted: &Asserted) -> Result<Response, Stopped> {
-    let people = visit.identity.repository();
-    let known = people.federated_person(provider, asserted).await?.ok_or(Stopped::Page("nobody"))?;
-    let two = known.confirmed
-        && provider.vouches_for_two(asserted)
-        && people.leaves_factors_to_providers(&known.person).await?;
-    let signed_in = visit.identity.sign_in_federated(&known.person, two).await?;
+async fn sign_in(visit: &Visit, set: &SetProvider, asserted: &Asserted) -> Result<Response, Stopped> {
+    let (people, identity) = (visit.identity.repository(), &visit.identity);
+    let known = people.federated_person(&set.provider, asserted).await?.ok_or(Stopped::Page("nobody"))?;
+    let two = known.confirmed && set.provider.vouches_for_two(asserted);
+    let signed_in = identity.sign_in_federated(&known.person, two).await?;
     if !known.confirmed {
-        people.note_subject(&signed_in.session, (&provider.issuer, &asserted.subject)).await?;
+        people.note_subject(&signed_in.session, (set, &asserted.subject)).await?;
+    }
+    // A change of the provider ends what began by it: what it did not see yet is not begun.
+    if !people.provider_stands(set.id).await? {
+        identity.sign_out(signed_in.token.reveal()).await?;
+        return Err(Stopped::Page("stale"));
     }
     visit.end_previous().await?;
     let next = match signed_in.session.state {
         SessionState::Active { .. } => "/sign-in#in".to_owned(),
         // What the person has is told to nobody but the browser, and only after the provider has said who it is.
-        _ => format!("/sign-in#second={}", factors(visit, known.person.id).await?.join(",")),
+        _ => {
+            let mut own = factors(visit, known.person.id).await?;
+            if !identity.code_follows_provider(&known.person).await? {
+                own.retain(|factor| *factor == "passkey");
+            }
+            format!("/sign-in#second={}", own.join(","))
+        }
     };
     let response = Redirect::to(&next).into_response();
     Ok(arrived(visit, AccountEvent::SignIn(Factor::Federated), &signed_in, response).await?)

@@ -4,11 +4,12 @@ use axum::{
     Json,
     response::{IntoResponse, Response},
 };
-use carekeep_identity::federation::Provider;
-use carekeep_vault::catalogue::{ManageTenant, ReadSettings};
+use carekeep_identity::{federation::Provider, storage::SetProvider};
+use carekeep_vault::catalogue::{ApproveSettings, ManageTenant, ReadSettings};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -64,6 +65,9 @@ pub(super) struct ProviderView {
 /// A provider as it is set.
 #[derive(Serialize, ToSchema)]
 struct Shown {
+    /// Another one each time that it is set.
+    #[schema(format = "uuid")]
+    id: String,
     /// The issuer identifier.
     issuer: String,
     /// What the provider calls this organisation.
@@ -78,11 +82,39 @@ struct Shown {
     amr: Vec<String>,
     /// `acr` values that mean two factors.
     acr: Vec<String>,
+    /// Who set it.
+    #[schema(format = "uuid")]
+    set_by: String,
+    /// When.
+    #[schema(format = "date-time")]
+    set: String,
+    /// Who agreed that these words mean two factors; absent until somebody did, and until then everybody gives a second factor here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "uuid")]
+    agreed_by: Option<String>,
+    /// When.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "date-time")]
+    agreed: Option<String>,
 }
 
-impl From<(Provider, bool)> for Shown {
-    fn from((provider, secret): (Provider, bool)) -> Self {
+/// What somebody agrees to.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Agreed {
+    /// The id of the provider as it was shown.
+    #[schema(value_type = String, format = "uuid")]
+    id: Uuid,
+}
+
+impl From<SetProvider> for Shown {
+    fn from(SetProvider { id, provider, secret, set_by, set, agreed }: SetProvider) -> Self {
         Self {
+            id: id.to_string(),
+            set_by: set_by.to_string(),
+            set: set.to_string(),
+            agreed_by: agreed.map(|(by, _)| by.to_string()),
+            agreed: agreed.map(|(_, at)| at.to_string()),
             issuer: provider.issuer,
             client_id: provider.client_id,
             authentication: method(secret),
@@ -139,6 +171,18 @@ pub(super) async fn put(
         people.signing_key().await?;
     }
     people.put_provider(leave, &caller, (&provider, secret.as_ref())).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// `POST /api/v1/settings/identity-provider/agree`
+pub(super) async fn agree(
+    SignedIn(caller): SignedIn,
+    visit: Visit,
+    problem::Json(body): problem::Json<Agreed>,
+) -> Result<Response, Problem> {
+    let deed = format!("agree to identity provider {}", body.id);
+    let leave = visit.api.vault.authorize_deed::<ApproveSettings>(&caller, None, Some(&deed)).await?;
+    visit.identity.repository().agree_to_provider(leave, body.id).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -4,6 +4,8 @@
 //! question and its answer check it again. The answer is a JSON request of the tenant's own page (see Fetch Metadata), so that no
 //! other site can give it.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     extract::RawQuery,
@@ -13,6 +15,7 @@ use carekeep_identity::{
     oauth::{Challenge, OAuthError, redirect},
     storage::{Chart, Client, Consent, Launched},
 };
+use carekeep_kernel::Timestamp;
 use carekeep_policy::smart::{AccessScope, Level, ScopeSet, SmartScope};
 use carekeep_vault::{AccountEvent, Caller};
 use serde::{Deserialize, Serialize};
@@ -39,6 +42,8 @@ pub(super) const PARAMETERS: &[&str] = &[
     "nonce",
     "code_challenge",
     "code_challenge_method",
+    "prompt",
+    "max_age",
 ];
 
 /// A request that may be put to a person.
@@ -50,6 +55,8 @@ struct Request {
     challenge: Challenge,
     launch: Option<String>,
     nonce: Option<String>,
+    /// How long ago the person may have presented a factor, if the app says so.
+    oldest_factor: Option<Duration>,
 }
 
 /// Why a request is not put to a person.
@@ -92,8 +99,15 @@ impl Request {
         };
         let fhir = Addresses(&visit.origin).fhir();
         let (state, scopes, challenge) = rules(&asked, &client, &fhir).map_err(there)?;
+        let oldest_factor = oldest_factor(&asked).map_err(there)?;
         let [launch, nonce] = ["launch", "nonce"].map(|name| asked.get(name).map(str::to_owned));
-        Ok(Self { client, redirect_uri, state, scopes, challenge, launch, nonce })
+        Ok(Self { client, redirect_uri, state, scopes, challenge, launch, nonce, oldest_factor })
+    }
+
+    /// Whether the person presented a factor as lately as the app asks for.
+    fn check_factor(&self, caller: &Caller, now: Timestamp) -> Result<(), Problem> {
+        let fresh = self.oldest_factor.is_none_or(|oldest| now.since(caller.factor_at()) <= oldest);
+        if fresh { Ok(()) } else { Err(catalogue::FRESH_FACTOR_NEEDED) }
     }
 
     /// The chart that the app was opened from in this session, if it was opened from one.
@@ -160,6 +174,19 @@ fn rules(asked: &Parameters, client: &Client, fhir: &str) -> Result<Rules, OAuth
         ));
     }
     Ok((state, scopes, challenge))
+}
+
+/// How long ago the person may have presented a factor: `max_age`, and with `prompt=login` just now (OpenID Connect Core 1.0 section
+/// 3.1.2.1). Nobody presents one and presses a button at the same moment, so it is never less than a minute.
+fn oldest_factor(asked: &Parameters) -> Result<Option<Duration>, OAuthError> {
+    const JUST_NOW: Duration = Duration::from_secs(60);
+    const NOT_A_NUMBER: OAuthError =
+        OAuthError::new("invalid_request", "max_age is a number of seconds, without a sign");
+    let max_age =
+        asked.get("max_age").map(|text| text.parse::<u32>().map_err(|_| NOT_A_NUMBER)).transpose()?;
+    let login = asked.get("prompt").is_some_and(|prompt| prompt.split(' ').any(|word| word == "login"));
+    let max_age = max_age.map(|seconds| Duration::from_secs(seconds.into()).max(JUST_NOW));
+    Ok(if login { Some(JUST_NOW) } else { max_age })
 }
 
 /// `GET /oauth/authorize`
@@ -316,6 +343,7 @@ async fn allow(
     request: &Request,
     decision: &Decision,
 ) -> Result<String, Problem> {
+    request.check_factor(caller, visit.api.vault.clock().now())?;
     let chosen = match &decision.scopes {
         None => Some(request.scopes.clone()),
         Some(chosen) => request.scopes.only(&chosen.iter().map(String::as_str).collect()),

@@ -44,7 +44,7 @@ async fn issue_to(visit: &Visit, headers: &HeaderMap, body: &[u8]) -> Result<Val
     // Before anything is used up: what fails here may be tried again.
     let registered: ScopeSet = client.scopes.parse().unwrap_or_default();
     let key = if registered.has(&SmartScope::OpenId) { Some(people.signing_key().await?) } else { None };
-    let issued = match form.need("grant_type")? {
+    let prepared = match form.need("grant_type")? {
         "authorization_code" => {
             let proof = (form.need("redirect_uri")?, form.need("code_verifier")?);
             people.exchange_code(&client, form.need("code")?, proof).await?
@@ -67,6 +67,9 @@ async fn issue_to(visit: &Visit, headers: &HeaderMap, body: &[u8]) -> Result<Val
             return Err(OTHER.into());
         }
     };
+    // On record first, and before anything is used up: an entry without a token may be, the other way round not.
+    visit.record_token(&prepared).await?;
+    let issued = people.give_tokens(prepared).await?;
     answer(visit, (&client, key.as_ref()), issued).await
 }
 
