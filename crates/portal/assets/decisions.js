@@ -33,9 +33,9 @@ function decision(text, about, page, action) {
 
 function requestItem(request, page) {
   const element = document.createElement("li");
-  const about = `${page.title(request.role)} for ${page.name(request.person)}`;
+  const about = `${page.title(request.role)} for ${request.app ? `the app ${request.app.client_name}` : page.name(request.person)}`;
   const path = `/api/v1/role-requests/${request.id}`;
-  const joined = request.invited_by ? "" : " Only once the person has joined.";
+  const joined = request.app ? ` It may ask for: ${request.app.scope}.` : request.invited_by ? "" : " Only once the person has joined.";
   element.append(
     line(`${about}: asked for by ${page.name(request.requested_by)} on ${when(request.requested)}, until ${when(request.expires)}.${joined}`),
     document.createElement("br"),

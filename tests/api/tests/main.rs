@@ -26,6 +26,7 @@ mod notices;
 mod passkey_rules;
 mod provider;
 mod races;
+mod reading_programs;
 mod recovering;
 mod scim;
 mod searching;

@@ -38,7 +38,7 @@ pub use people::{
 pub use provisioning::{Attributes, NewStaff, StaffView};
 pub use provisioning_tokens::ProvisioningToken;
 pub use recoveries::{BegunRecovery, RecoveryView};
-pub use roles::RoleRequest;
+pub use roles::{Program, RoleRequest};
 pub use settings::SettingsError;
 
 use crate::{

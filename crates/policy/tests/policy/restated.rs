@@ -109,12 +109,21 @@ fn provisions(action: Action) -> bool {
 
 /// What an identity provider may not do, and what nobody else may do in its place.
 fn out_of_reach(ask: &Ask) -> bool {
-    let AccountFacts { role, outside, last_in_role } = ask.resource.account;
+    let AccountFacts { role, outside, last_in_role, .. } = ask.resource.account;
     let ends = matches!(ask.action, Action::ProvisionSuspend | Action::ProvisionEnd);
     (ask.principal.roles.contains(Role::Provisioner) && !provisions(ask.action))
         || (ask.action == Action::ProvisionRole && !role.is_some_and(Role::is_provisionable))
         || (provisions(ask.action) && outside)
         || (ends && last_in_role)
+}
+
+/// Who does not become a records reader: nobody but a program, and that not without a privacy officer.
+fn no_reader(ask: &Ask) -> bool {
+    let AccountFacts { role, program, .. } = ask.resource.account;
+    let decides = ask.action == Action::ApproveRole;
+    (decides || ask.action == Action::GrantRole)
+        && role == Some(Role::RecordsReader)
+        && (!program || (decides && !ask.principal.roles.contains(Role::PrivacyOfficer)))
 }
 
 fn forbidden(ask: &Ask) -> bool {
@@ -123,6 +132,7 @@ fn forbidden(ask: &Ask) -> bool {
     ask.principal.tenant != ask.resource.tenant
         || !ask.context.tenant_active
         || out_of_reach(ask)
+        || no_reader(ask)
         || (own_account
             && matches!(
                 ask.action,
@@ -237,6 +247,13 @@ fn grant(role: Role, ask: &Ask) -> Option<Projection> {
             (operations && stores && (is_chart(class) || class == Class::DirectoryEntry))
                 .then_some(Projection::Metadata)
         }
+        // Nothing by itself: it adds to a program.
+        Role::RecordsReader => full(
+            operations
+                && ask.principal.roles.contains(Role::ServiceAccount)
+                && is_chart(class)
+                && ((looks && ask.resource.patient.is_some()) || open_search),
+        ),
         Role::Provisioner => full(operations && provisions(action)),
     }
 }
