@@ -70,6 +70,7 @@ fn best(
     situation.principal.patient = related.then_some(cast.patient);
     let all = Relation { care_team: true, assigned: true, appointment: true, proxy: true };
     situation.resource.relation = if related { all } else { Relation::default() };
+    situation.resource.account.outside = action == Action::ApproveRecovery;
     situation.resource.account.role = (action == Action::ProvisionRole).then_some(Role::Nurse);
     let decide = |purpose: &Purpose| {
         situation.context.purpose = *purpose;

@@ -1,8 +1,10 @@
-// What one administrator asked for and another one decides on: roles, and recoveries of accounts.
+// What somebody asked for or began and somebody else decides on: roles, and recoveries of accounts.
 
 import { get, post } from "./api.js";
 import { sensitive } from "./confirm.js";
 import { at, button, done, line } from "./page.js";
+
+const IDENTIFIED = { photo_id: "by a document with a photograph", personally_known: "knows them" };
 
 const when = (time) => new Date(time).toLocaleString();
 
@@ -50,12 +52,13 @@ function recoveryItem(recovery, page) {
   const who = page.name(recovery.person);
   const about = `Recovery of ${who}`;
   const path = `/api/v1/recoveries/${recovery.id}`;
-  const stands = recovery.opens ? `both agreed; it can be used from ${when(recovery.opens)} on` : "another administrator has to agree";
-  element.append(line(`${about}: begun by ${page.name(recovery.begun_by)} on ${when(recovery.begun)}; ${stands}. It lapses on ${when(recovery.lapses)}.`), document.createElement("br"));
+  const stands = recovery.opens ? `both agreed; it can be used from ${when(recovery.opens)} on` : "somebody else has to agree";
+  const known = recovery.identified_by ? `, who identified the patient (${IDENTIFIED[recovery.identified_by]}),` : "";
+  element.append(line(`${about}: begun by ${page.name(recovery.begun_by)}${known} on ${when(recovery.begun)}; ${stands}. It lapses on ${when(recovery.lapses)}.`), document.createElement("br"));
   if (!recovery.opens) {
     element.append(decision("Agree", about, page, async () => {
       const approved = await post(`${path}/approve`);
-      page.hand(`Give this link to ${who} yourself, once you know that it is them. With the code that the other administrator has, it works from ${when(approved.recovery.opens)} on. It is not shown again.`, approved.link);
+      page.hand(`Give this link to ${who} yourself, once you know that it is them. With the code that whoever began it has, it works from ${when(approved.recovery.opens)} on. It is not shown again.`, approved.link);
     }));
   }
   element.append(decision("End it", about, page, () => post(`${path}/reject`)));

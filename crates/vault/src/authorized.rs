@@ -185,12 +185,25 @@ impl Vault {
         caller: &Caller,
         patient: ResourceId,
     ) -> Result<Authorized<A>, AccessError> {
+        self.authorize_deed_on_chart(caller, patient, None).await
+    }
+
+    /// As [`Vault::authorize_on_chart`], and the entry says what is to be done, sealed.
+    ///
+    /// # Errors
+    /// As [`Vault::authorize_on_chart`].
+    pub async fn authorize_deed_on_chart<A: ConcernsChart>(
+        &self,
+        caller: &Caller,
+        patient: ResourceId,
+        deed: Option<&str>,
+    ) -> Result<Authorized<A>, AccessError> {
         let sealed = self.fetch::<A>(caller, ResourceKind::Patient, patient).await?;
         let cell = self.cell(caller.tenant()).await?;
         let gate = self.gate(&cell, caller);
         let granted = gate.granted::<A>(&sealed).await?;
         let outcome = if sealed.is_deleted() { Outcome::NotFound } else { Outcome::Permitted };
-        let entry = gate.record_row::<A>(&sealed, outcome, granted.grounds).await?;
+        let entry = gate.record_deed::<A>(&sealed, (outcome, granted.grounds), deed).await?;
         if sealed.is_deleted() {
             return Err(AccessError::Gone);
         }

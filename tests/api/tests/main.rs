@@ -28,6 +28,7 @@ mod provider;
 mod races;
 mod reading_programs;
 mod recovering;
+mod recovering_patients;
 mod scim;
 mod searching;
 mod sessions;

@@ -37,7 +37,7 @@ pub use people::{
 };
 pub use provisioning::{Attributes, NewStaff, StaffView};
 pub use provisioning_tokens::ProvisioningToken;
-pub use recoveries::{BegunRecovery, RecoveryView};
+pub use recoveries::{BegunRecovery, Identified, RecoveryView};
 pub use roles::{Program, RoleRequest};
 pub use settings::SettingsError;
 

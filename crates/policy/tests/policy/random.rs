@@ -101,6 +101,8 @@ fn target() -> impl Strategy<Value = (Action, ResourceKind)> {
         (Action::SuspendPerson, ResourceKind::Account),
         (Action::RemovePerson, ResourceKind::Account),
         (Action::RecoverAccount, ResourceKind::Account),
+        (Action::ApproveRecovery, ResourceKind::Account),
+        (Action::RecoverPatient, ResourceKind::Patient),
         (Action::InvitePatient, ResourceKind::Patient),
         (Action::AssignCareTeam, ResourceKind::Patient),
         (Action::ReadAudit, ResourceKind::AuditLog),

@@ -64,12 +64,13 @@ fn exists(action: Action, class: Class) -> bool {
         | Action::SuspendPerson
         | Action::RemovePerson
         | Action::RecoverAccount
+        | Action::ApproveRecovery
         | Action::ProvisionList
         | Action::ProvisionPerson
         | Action::ProvisionSuspend
         | Action::ProvisionRole
         | Action::ProvisionEnd => class == Class::Account,
-        Action::InvitePatient | Action::AssignCareTeam => class == Class::Patient,
+        Action::InvitePatient | Action::RecoverPatient | Action::AssignCareTeam => class == Class::Patient,
         Action::ReadAudit | Action::ExportAudit => class == Class::AuditLog,
         Action::ManagePolicy => class == Class::PolicySet,
         Action::ManageTenant => class == Class::Tenant,
@@ -90,6 +91,8 @@ fn is_sensitive(action: Action) -> bool {
             | Action::SuspendPerson
             | Action::RemovePerson
             | Action::RecoverAccount
+            | Action::RecoverPatient
+            | Action::ApproveRecovery
             | Action::ExportAudit
             | Action::ManagePolicy
             | Action::ManageTenant
@@ -141,6 +144,7 @@ fn forbidden(ask: &Ask) -> bool {
                     | Action::SuspendPerson
                     | Action::RemovePerson
                     | Action::RecoverAccount
+                    | Action::ApproveRecovery
             ))
 }
 
@@ -183,7 +187,7 @@ fn grant(role: Role, ask: &Ask) -> Option<Projection> {
             let registers = action == Action::Create && class == Class::Patient;
             if ask.context.purpose != Purpose::Treatment {
                 None
-            } else if action == Action::InvitePatient {
+            } else if matches!(action, Action::InvitePatient | Action::RecoverPatient) {
                 in_care.then_some(Projection::Metadata)
             } else {
                 full(is_chart(class) && (may || registers || open_search))
@@ -195,7 +199,7 @@ fn grant(role: Role, ask: &Ask) -> Option<Projection> {
                 writes && matches!(kind, ResourceKind::Observation | ResourceKind::Immunization) && in_care;
             if ask.context.purpose != Purpose::Treatment {
                 None
-            } else if action == Action::InvitePatient {
+            } else if matches!(action, Action::InvitePatient | Action::RecoverPatient) {
                 in_care.then_some(Projection::Metadata)
             } else {
                 full(is_chart(class) && ((looks && in_care) || records || open_search))
@@ -222,6 +226,12 @@ fn grant(role: Role, ask: &Ask) -> Option<Projection> {
             }
             Class::Encounter | Class::Appointment => (operations && finds).then_some(Projection::Schedule),
             Class::DirectoryEntry => full(operations && (writes || action == Action::Delete)),
+            // Recoveries of whoever is looked after here, and which there are.
+            Class::Account => {
+                let AccountFacts { outside, program, .. } = ask.resource.account;
+                let theirs = ask.resource.id.is_none() || (outside && !program);
+                full(operations && action == Action::ApproveRecovery && theirs)
+            }
             _ => None,
         },
         Role::TenantAdmin => match class {
