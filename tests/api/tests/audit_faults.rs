@@ -175,7 +175,7 @@ impl Scene {
         let colleague = clinic.member(&mut admin, "colleague", &["auditor"]).await;
         let leaver = clinic.member(&mut admin, "leaver", &["auditor"]).await;
         let body = json!({"login": "not.yet", "name": CANARY, "roles": ["nurse"]});
-        let made = doctor.program.post("/fhir/R4/Patient", &self::patient(None)).await;
+        let made = doctor.program.post("/fhir/R4/Patient", &json!({"resourceType": "Patient"})).await;
         let joined = made.expect(StatusCode::CREATED)["id"].as_str().unwrap().to_owned();
         let path = format!("/api/v1/patients/{joined}/account");
         let account = json!({"login": "pat", "name": CANARY});
