@@ -2,8 +2,9 @@
 
 use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair};
 use carekeep_identity::storage::{PeopleError, PgRepository};
-use carekeep_kernel::Clock as _;
+use carekeep_kernel::{Clock as _, SessionId};
 use carekeep_ledger::Outcome;
+use carekeep_testkit::{AppSpec, Person};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -269,5 +270,19 @@ async fn i11_reading_is_given_to_no_person_and_by_nobody_who_has_the_key() {
     let me = session.get("/api/v1/me").await.expect(StatusCode::OK);
     assert_eq!(me["roles"], json!(["service_account"]));
     assert_eq!(session.get(&path).await.status, StatusCode::FORBIDDEN);
+    // Nor is an app that asks in that person's name.
+    let person = Person {
+        tenant: scene.clinic.acme.id,
+        id: clerk.id.parse().unwrap(),
+        session: SessionId::from_uuid(uuid::Uuid::nil()),
+        token: String::new(),
+    };
+    let let_in = AppSpec { bound: false, ..AppSpec::default() };
+    let mut app = scene.clinic.program("acme");
+    app.token = Some(scene.clinic.platform.app(&person, let_in).await.person.token);
+    assert_eq!(app.get(&path).await.status, StatusCode::FORBIDDEN);
+    let own = AppSpec { scopes: "system/*.rs", own: true, ..let_in };
+    app.token = Some(scene.clinic.platform.app(&person, own).await.person.token);
+    app.get(&path).await.expect(StatusCode::OK);
     scene.clinic.close().await;
 }
