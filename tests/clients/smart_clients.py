@@ -1,4 +1,5 @@
-"""Unmodified public OAuth clients against a demo tenant: the SMART client `fhirclient` in a person's name, and Authlib as a program.
+"""Unmodified public OAuth clients against a demo tenant: the SMART client `fhirclient` in a person's name, and Authlib as
+a program that stores and as one that reads.
 
 Usage: smart_clients.py PATH/demo.json TENANT_SLUG PATH/dev-ca.pem
 Exits with 1 and says why when something is not as promised.
@@ -116,6 +117,36 @@ def as_a_program(there, admin, authority):
     check(session.post(f"{base}/Condition", json=condition).status_code == 403, "creates nothing beyond its scopes")
 
 
+def as_a_reader(there, admin, authority):
+    key = ECKey.generate_key("P-384", {"kid": "k1", "use": "sig", "alg": "ES384"})
+    app = {
+        "client_name": "Warehouse",
+        "token_endpoint_auth_method": "private_key_jwt",
+        "jwks": {"keys": [key.as_dict(private=False)]},
+        "scope": "system/Patient.rs",
+    }
+    made = registered(there, admin, app)
+    patient = chart(there, there.sign_in("clinician"), "Conrad")
+    endpoint = f"{there.base}/oauth/token"
+    session = OAuth2Session(made["client_id"], key, token_endpoint_auth_method="private_key_jwt", scope=app["scope"])
+    session.verify = authority
+    claims = {"exp": int(time.time()) + 240}
+    session.register_client_auth_method(PrivateKeyJWT(endpoint, claims=claims, headers={"kid": "k1"}, alg="ES384"))
+    session.fetch_token(endpoint, grant_type="client_credentials")
+    address = f"{there.base}/fhir/R4/Patient/{patient}"
+    check(session.get(address).status_code == 403, "a program with system/Patient.rs reads nothing at first")
+    role = f"/api/v1/people/{made['person']}/roles/records_reader"
+    asked = json.loads(there.send("PUT", role, b"", {"authorization": f"Bearer {admin}"}))
+    officer = there.sign_in("privacy_officer")
+    decide = f"/api/v1/role-requests/{asked['request']['id']}/approve"
+    there.send("POST", decide, b"", {"authorization": f"Bearer {officer}"})
+    time.sleep(1)
+    read = session.get(address)
+    check(read.status_code == 200 and read.json()["name"][0]["family"] == "Conrad", "and the chart once a privacy officer agreed")
+    other = session.get(f"{there.base}/fhir/R4/Condition").status_code
+    check(other == 403, "and nothing beyond its scopes")
+
+
 def main(demo, slug, authority):
     os.environ["REQUESTS_CA_BUNDLE"] = authority
     tenant = next(t for t in json.load(open(demo, encoding="utf-8"))["tenants"] if t["slug"] == slug)
@@ -123,6 +154,7 @@ def main(demo, slug, authority):
     admin = there.sign_in("tenant_admin")
     in_a_persons_name(there, admin)
     as_a_program(there, admin, authority)
+    as_a_reader(there, admin, authority)
 
 
 if __name__ == "__main__":

@@ -34,10 +34,14 @@ pub enum Action {
     SuspendPerson,
     /// Let somebody leave for good.
     RemovePerson,
-    /// Let somebody in who lost all factors, together with another administrator.
+    /// Begin to let somebody in who lost all factors; somebody else decides.
     RecoverAccount,
+    /// Decide on a recovery that somebody else began.
+    ApproveRecovery,
     /// Give the patient of a chart an account that reads it.
     InvitePatient,
+    /// Begin to let the patient of a chart into their account, who lost all factors; somebody else decides.
+    RecoverPatient,
     /// Say who cares for a patient.
     AssignCareTeam,
     /// Read the audit ledger.
@@ -77,7 +81,9 @@ named!("action", Action {
     SuspendPerson = "suspend_person",
     RemovePerson = "remove_person",
     RecoverAccount = "recover_account",
+    ApproveRecovery = "approve_recovery",
     InvitePatient = "invite_patient",
+    RecoverPatient = "recover_patient",
     AssignCareTeam = "assign_care_team",
     ReadAudit = "read_audit",
     ExportAudit = "export_audit",

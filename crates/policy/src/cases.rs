@@ -189,6 +189,7 @@ fn vary(situation: &mut Situation, cast: &Cast, name: &str) -> Result<(), String
         "no_patient" => situation.resource.patient = None,
         "no_id" => situation.resource.id = None,
         "outside" => situation.resource.account.outside = true,
+        "program" => situation.resource.account.program = true,
         "last_in_role" => situation.resource.account.last_in_role = true,
         "token_maker" => situation.resource.account.token_maker = true,
         "own_account" => {
@@ -197,7 +198,8 @@ fn vary(situation: &mut Situation, cast: &Cast, name: &str) -> Result<(), String
         other => {
             return Err(format!(
                 "unknown circumstance {other:?}: use own_chart, another_chart, other_tenant, suspended, inactive_tenant, \
-                 unknown_device, device_required, no_patient, no_id, own_account, outside, last_in_role, token_maker"
+                 unknown_device, device_required, no_patient, no_id, own_account, outside, program, \
+                 last_in_role, token_maker"
             ));
         }
     }

@@ -68,6 +68,7 @@ fn resource(words: &Vocabulary, resource: &Resource) -> Result<Entity, Unaskable
             .map(|id| ("person", entity(words.person(PersonId::from_uuid(id.as_uuid()))))),
         account.and_then(|account| account.role).map(|role| ("role", entity(words.role(role).clone()))),
         account.map(|account| ("outside", Expr::new_bool(account.outside))),
+        account.map(|account| ("program", Expr::new_bool(account.program))),
         account.map(|account| ("lastInRole", Expr::new_bool(account.last_in_role))),
         account.map(|account| ("tokenMaker", Expr::new_bool(account.token_maker))),
     ];

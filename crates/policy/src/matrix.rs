@@ -13,6 +13,7 @@ use crate::{
 pub fn matrix(engine: &Engine) -> String {
     let mut text = String::from(
         "# What each role may do at best: own tenant, two fresh factors, the most favourable purpose.\n\
+         # A records reader is shown as the program that it is: the role alone permits nothing.\n\
          # Cells: the projection (full, contact, schedule, metadata), or a dot for refused.\n\
          # Made by: UPDATE_GOLDEN=1 cargo nextest run -p carekeep-policy -E 'test(golden)'\n",
     );
@@ -51,6 +52,12 @@ fn trim_line(text: &mut String) {
     text.push('\n');
 }
 
+/// A role as it is held: some only beside another.
+fn as_held(role: Role) -> RoleSet {
+    let beside = if role == Role::RecordsReader { Role::ServiceAccount } else { role };
+    RoleSet::of(role).with(beside)
+}
+
 fn best(
     engine: &Engine,
     role: Role,
@@ -59,10 +66,11 @@ fn best(
     related: bool,
 ) -> Option<Projection> {
     let cast = Cast::new();
-    let mut situation: Situation = cast.plain(RoleSet::of(role), action, kind);
+    let mut situation: Situation = cast.plain(as_held(role), action, kind);
     situation.principal.patient = related.then_some(cast.patient);
     let all = Relation { care_team: true, assigned: true, appointment: true, proxy: true };
     situation.resource.relation = if related { all } else { Relation::default() };
+    situation.resource.account.outside = action == Action::ApproveRecovery;
     situation.resource.account.role = (action == Action::ProvisionRole).then_some(Role::Nurse);
     let decide = |purpose: &Purpose| {
         situation.context.purpose = *purpose;

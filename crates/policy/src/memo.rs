@@ -54,7 +54,7 @@ impl Shape {
         let AccessRequest { principal, action, resource, context } = *request;
         let Principal { tenant, person, roles, suspended, patient: own } = *principal;
         let Resource { tenant: owner, kind, id, patient, relation, account } = *resource;
-        let AccountFacts { role, outside, last_in_role, token_maker } = account;
+        let AccountFacts { role, outside, program, last_in_role, token_maker } = account;
         let Relation { care_team, assigned, appointment, proxy } = relation;
         let Context { aal, factor_age_seconds: _, purpose, tenant_active, known_device, device_required } =
             *context;
@@ -79,6 +79,7 @@ impl Shape {
             known_device,
             device_required,
             outside,
+            program,
             last_in_role,
             token_maker,
         ];
@@ -157,6 +158,7 @@ mod tests {
             |s| s.resource.relation.proxy = true,
             |s| s.resource.account.role = Some(Role::Billing),
             |s| s.resource.account.outside = true,
+            |s| s.resource.account.program = true,
             |s| s.resource.account.last_in_role = true,
             |s| s.resource.account.token_maker = true,
             |s| s.context.aal = Aal::Three,

@@ -38,10 +38,12 @@ pub struct Relation {
 /// What is known about an account that is acted on; nothing of this for any other kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct AccountFacts {
-    /// The role that an identity provider asks to give or take.
+    /// The role that is to be given or decided on, or that an identity provider asks to take.
     pub role: Option<Role>,
     /// A patient's or proxy's account, or a program's: not that of somebody who works here.
     pub outside: bool,
+    /// The account of an app that acts for itself.
+    pub program: bool,
     /// Nobody else could run the tenant, or watch over that.
     pub last_in_role: bool,
     /// The person made the provisioning token with which it is asked.

@@ -86,6 +86,8 @@ pub enum Role {
     Support,
     /// A program, for example the importer.
     ServiceAccount,
+    /// A program that reads charts, on top of [`Role::ServiceAccount`]; no person's role.
+    RecordsReader,
     /// The tenant's own identity provider, by SCIM: accounts and ordinary roles of staff, nothing else.
     Provisioner,
 }
@@ -103,14 +105,16 @@ named!("role", Role {
     Auditor = "auditor",
     Support = "support",
     ServiceAccount = "service_account",
+    RecordsReader = "records_reader",
     Provisioner = "provisioner",
 });
 
 impl Role {
-    /// Whether one person alone must not give it: whoever has it decides who may do what, or watches over that.
+    /// Whether one person alone must not give it: whoever has it decides who may do what, watches over that, or reads
+    /// every chart.
     #[must_use]
     pub const fn needs_approval(self) -> bool {
-        matches!(self, Self::TenantAdmin | Self::PrivacyOfficer)
+        matches!(self, Self::TenantAdmin | Self::PrivacyOfficer | Self::RecordsReader)
     }
 
     /// Whether an identity provider may give and take it. Policy decides; this says which groups there are to ask for, and
@@ -130,6 +134,7 @@ impl Role {
             | Self::TenantAdmin
             | Self::PrivacyOfficer
             | Self::ServiceAccount
+            | Self::RecordsReader
             | Self::Provisioner => false,
         }
     }

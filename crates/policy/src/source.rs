@@ -65,6 +65,7 @@ impl PolicySource {
                 Base "base/provisioner.cedar",
                 Base "base/proxy.cedar",
                 Base "base/reception.cedar",
+                Base "base/records_reader.cedar",
                 Base "base/service_account.cedar",
                 Base "base/support.cedar",
                 Base "base/tenant_admin.cedar",
@@ -72,6 +73,7 @@ impl PolicySource {
                 Invariants "invariants/administration.cedar",
                 Invariants "invariants/clinical.cedar",
                 Invariants "invariants/minimum_necessary.cedar",
+                Invariants "invariants/programs.cedar",
                 Invariants "invariants/provisioning.cedar",
             ],
         }

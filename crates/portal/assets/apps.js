@@ -8,11 +8,11 @@ import { at, button, done, line, onSubmit, say, show } from "./page.js";
 const PROOFS = { none: "proves itself by nothing", client_secret_basic: "proves itself by a secret", private_key_jwt: "proves itself by its key" };
 const STATES = { pending: "Waits for approval", approved: "Approved", disabled: "Disabled" };
 
-function act(text, app, action) {
+function act(text, app, action, what = "done.") {
   return button(text, `${text} ${app.client_name}`, () => sensitive(async () => {
     await action();
     await load();
-    done(`${app.client_name}: done.`);
+    done(`${app.client_name}: ${what}`);
     at("apps-title").scrollIntoView();
   }));
 }
@@ -29,10 +29,21 @@ function item(app) {
     line(`client_id ${app.client_id}`),
   ];
   said.forEach((part) => element.append(part, document.createElement("br")));
+  if (app.reads_records !== undefined) element.append(...reading(app));
   if (app.state === "approved") element.append(act("Disable", app, () => post(`${path}/disable`)));
   else element.append(act("Approve", app, () => post(`${path}/approve`)));
   element.append(act("Remove", app, () => call("DELETE", path)));
   return element;
+}
+
+/** Whether a program reads charts, and what can be done about it: asked for here, decided by a privacy officer. */
+function reading(app) {
+  const path = `/api/v1/people/${app.person}/roles/records_reader`;
+  const said = app.reads_records ? "Reads charts, as far as its scopes go." : "Reads no chart.";
+  const change = app.reads_records
+    ? act("Let it read no more:", app, () => call("DELETE", path))
+    : act("Ask that it may read charts:", app, () => call("PUT", path), "a privacy officer who did not register it has to agree.");
+  return [line(said), document.createElement("br"), change];
 }
 
 async function load() {

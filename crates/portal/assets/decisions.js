@@ -1,10 +1,12 @@
-// What one administrator asked for and another one decides on: roles, recoveries of accounts, whose word counts at sign-in.
+// What somebody asked for, began or set and somebody else decides on: roles, recoveries of accounts, whose word counts at sign-in.
 
 import { get, post } from "./api.js";
 import { sensitive } from "./confirm.js";
 import { at, button, done, line } from "./page.js";
 
 const PROVIDER = "/api/v1/settings/identity-provider";
+const IDENTIFIED = { photo_id: "by a document with a photograph", personally_known: "knows them" };
+
 const when = (time) => new Date(time).toLocaleString();
 
 /** Shows all of it. `page`: what people and roles are called, handing something over, showing everything anew. */
@@ -37,9 +39,9 @@ function decision(text, about, page, action) {
 
 function requestItem(request, page) {
   const element = document.createElement("li");
-  const about = `${page.title(request.role)} for ${page.name(request.person)}`;
+  const about = `${page.title(request.role)} for ${request.app ? `the app ${request.app.client_name}` : page.name(request.person)}`;
   const path = `/api/v1/role-requests/${request.id}`;
-  const joined = request.invited_by ? "" : " Only once the person has joined.";
+  const joined = request.app ? ` It may ask for: ${request.app.scope}.` : request.invited_by ? "" : " Only once the person has joined.";
   element.append(
     line(`${about}: asked for by ${page.name(request.requested_by)} on ${when(request.requested)}, until ${when(request.expires)}.${joined}`),
     document.createElement("br"),
@@ -65,12 +67,13 @@ function recoveryItem(recovery, page) {
   const who = page.name(recovery.person);
   const about = `Recovery of ${who}`;
   const path = `/api/v1/recoveries/${recovery.id}`;
-  const stands = recovery.opens ? `both agreed; it can be used from ${when(recovery.opens)} on` : "another administrator has to agree";
-  element.append(line(`${about}: begun by ${page.name(recovery.begun_by)} on ${when(recovery.begun)}; ${stands}. It lapses on ${when(recovery.lapses)}.`), document.createElement("br"));
+  const stands = recovery.opens ? `both agreed; it can be used from ${when(recovery.opens)} on` : "somebody else has to agree";
+  const known = recovery.identified_by ? `, who identified the patient (${IDENTIFIED[recovery.identified_by]}),` : "";
+  element.append(line(`${about}: begun by ${page.name(recovery.begun_by)}${known} on ${when(recovery.begun)}; ${stands}. It lapses on ${when(recovery.lapses)}.`), document.createElement("br"));
   if (!recovery.opens) {
     element.append(decision("Agree", about, page, async () => {
       const approved = await post(`${path}/approve`);
-      page.hand(`Give this link to ${who} yourself, once you know that it is them. With the code that the other administrator has, it works from ${when(approved.recovery.opens)} on. It is not shown again.`, approved.link);
+      page.hand(`Give this link to ${who} yourself, once you know that it is them. With the code that whoever began it has, it works from ${when(approved.recovery.opens)} on. It is not shown again.`, approved.link);
     }));
   }
   element.append(decision("End it", about, page, () => post(`${path}/reject`)));

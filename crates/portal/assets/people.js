@@ -71,7 +71,8 @@ function acts(person) {
     all.push(act("End the suspension", person, () => post(`${path}/reinstate`)));
   }
   if (person.status === "active") all.push(act("Their devices are lost", person, () => clearDevices(person, path)));
-  if (person.status !== "invited") all.push(act("Recover the account", person, () => recover(person, path)));
+  // A patient's begins from the chart, by whoever has the patient before them.
+  if (person.status !== "invited" && !person.roles.includes("patient")) all.push(act("Recover the account", person, () => recover(person, path)));
   return [...all, letGo(person, path)];
 }
 
@@ -94,7 +95,7 @@ function roleActs(person, path) {
 
 async function recover(person, path) {
   const begun = await post(`${path}/recovery`);
-  hand(`Give this code to ${person.name} yourself, once you know that it is them. Another administrator has to agree and hands over a link; it works after the hold. It is not shown again.`, begun.code);
+  hand(`Give this code to ${person.name} yourself, once you know that it is them. Somebody else has to agree and hands over a link; it works after the hold. It is not shown again.`, begun.code);
   return `The recovery of ${person.name} is begun; ${person.name} can stop it.`;
 }
 

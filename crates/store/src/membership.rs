@@ -20,6 +20,9 @@ use crate::{
     sessions::revoke_sessions,
 };
 
+/// The roles in which somebody begins or decides on recoveries, as they are stored.
+const RECOVERS: [&str; 4] = ["tenant_admin", "clinic_manager", "clinician", "nurse"];
+
 /// The roles of those who run a tenant and who watch over it, as they are stored.
 pub(crate) const NEEDED: [&str; 2] = ["tenant_admin", "privacy_officer"];
 
@@ -164,8 +167,8 @@ impl Store {
             .filter(role_grant::Column::RevokedAt.is_null())
             .exec(&transaction)
             .await?;
-        if role == "tenant_admin" {
-            // Their half of a recovery was an administrator's.
+        if RECOVERS.contains(&role) {
+            // Their half of a recovery was that of somebody in this role.
             end_recoveries_of(&transaction, person, now).await?;
         }
         transaction.commit().await?;

@@ -1,5 +1,7 @@
 //! Apps, what people allowed them, and what they hold.
 
+use std::collections::HashMap;
+
 use carekeep_kernel::{PersonId, SessionId, Timestamp};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
@@ -88,6 +90,19 @@ impl Store {
         let token = provisioning_token::Entity::find()
             .filter(provisioning_token::Column::Person.eq(person.as_uuid()));
         Ok(client.one(&self.database).await?.is_some() || token.one(&self.database).await?.is_some())
+    }
+
+    /// The apps that act for themselves as one of these people, by person.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn programs(&self, people: Vec<Uuid>) -> Answer<HashMap<Uuid, oauth_client::Model>> {
+        let rows = oauth_client::Entity::find()
+            .filter(oauth_client::Column::Person.is_in(people))
+            .filter(oauth_client::Column::RemovedAt.is_null())
+            .all(&self.database)
+            .await?;
+        Ok(rows.into_iter().filter_map(|row| Some((row.person?, row))).collect())
     }
 
     /// The apps that were not removed, the oldest first.

@@ -1,5 +1,7 @@
 //! People and their roles.
 
+use std::collections::HashMap;
+
 use carekeep_kernel::{PersonId, ResourceId, Timestamp};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
@@ -75,6 +77,19 @@ impl Store {
             .filter(person::Column::LeftAt.is_null())
             .one(&self.database)
             .await?)
+    }
+
+    /// Those of these people who are looked after here and do not work here, each with the chart that their account reads.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn looked_after(&self, people: Vec<Uuid>) -> Answer<HashMap<Uuid, Option<Uuid>>> {
+        let rows = person::Entity::find()
+            .filter(person::Column::Id.is_in(people))
+            .filter(person::Column::Audience.eq("patient"))
+            .all(&self.database)
+            .await?;
+        Ok(rows.into_iter().map(|row| (row.id, row.patient)).collect())
     }
 
     /// Changes the names of somebody who was never activated; `false` when somebody else has the login name.

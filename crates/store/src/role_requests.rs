@@ -1,6 +1,6 @@
 //! Roles that one person asks for and another decides on.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use carekeep_kernel::{PersonId, Timestamp};
 use sea_orm::{
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::{
     Answer, NewGrant, Store,
     connection::Transaction,
-    entity::{invite, person, role_request},
+    entity::{invite, oauth_client, person, role_grant, role_request},
     people::insert_grant,
 };
 
@@ -56,6 +56,22 @@ impl Store {
             .await?)
     }
 
+    /// Everybody who holds a role now, programs included.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn who_holds(&self, role: &str) -> Answer<HashSet<Uuid>> {
+        let people: Vec<Uuid> = role_grant::Entity::find()
+            .select_only()
+            .column(role_grant::Column::Person)
+            .filter(role_grant::Column::Role.eq(role))
+            .filter(role_grant::Column::RevokedAt.is_null())
+            .into_tuple()
+            .all(&self.database)
+            .await?;
+        Ok(people.into_iter().collect())
+    }
+
     /// A request.
     ///
     /// # Errors
@@ -93,11 +109,18 @@ impl Store {
             return Ok(Decided::NotYours);
         }
         // What is approved is a person whom others know, not an invitation that somebody may still use.
-        if let Some(grant) = &grant
-            && !joined(&transaction, grant.person, by).await?
-        {
-            transaction.rollback().await?;
-            return Ok(Decided::NotJoined);
+        if let Some(grant) = &grant {
+            let refused = if !joined(&transaction, grant.person, by).await? {
+                Some(Decided::NotJoined)
+            } else if registered(&transaction, grant.person, by).await? {
+                Some(Decided::NotYours)
+            } else {
+                None
+            };
+            if let Some(refused) = refused {
+                transaction.rollback().await?;
+                return Ok(refused);
+            }
         }
         if let Some(grant) = grant {
             insert_grant(&transaction, grant.row()).await?;
@@ -130,11 +153,23 @@ impl Store {
 pub enum Decided {
     /// It counts.
     Done,
-    /// It was decided on already, has expired, or was asked for by or for the person who decides.
+    /// It was decided on already, has expired, or was asked for by or for the person who decides, or for a program that
+    /// they registered.
     NotYours,
     /// The person has not joined, may not sign in, or was invited by the person who decides: a yes would go to whoever has
     /// the link.
     NotJoined,
+}
+
+/// Whether it is the account of a program that `by` registered, and so could have the key of.
+async fn registered(transaction: &Transaction, account: PersonId, by: Option<PersonId>) -> Answer<bool> {
+    let Some(by) = by else { return Ok(false) };
+    let own = oauth_client::Entity::find()
+        .filter(oauth_client::Column::Person.eq(account.as_uuid()))
+        .filter(oauth_client::Column::CreatedBy.eq(by.as_uuid()))
+        .one(transaction)
+        .await?;
+    Ok(own.is_some())
 }
 
 /// Whether somebody signs in here who was not let in by `by`. Alone with the person until the transaction ends.

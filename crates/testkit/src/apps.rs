@@ -20,11 +20,13 @@ pub struct AppSpec<'a> {
     pub bound: bool,
     /// What the session was worth, 1 to 3.
     pub aal: i16,
+    /// Whether the person is the app's own account: a program that acts for itself.
+    pub own: bool,
 }
 
 impl Default for AppSpec<'_> {
     fn default() -> Self {
-        Self { scopes: "user/*.cruds", patient: None, bound: true, aal: 2 }
+        Self { scopes: "user/*.cruds", patient: None, bound: true, aal: 2, own: false }
     }
 }
 
@@ -50,13 +52,15 @@ impl Platform {
         let (at, expires) = (OffsetDateTime::from(now), OffsetDateTime::from(now + Duration::from_secs(300)));
         let schema = person.tenant.schema();
         sqlx::query(AssertSqlSafe(format!(
-            "INSERT INTO {schema}.oauth_client (id, name, authentication, redirect_uris, scopes, state, created_by, created_at)
-             VALUES ($1, 'App', 'none', '[\"https://app.example/cb\"]', $2, 'approved', $3, $4)"
+            "INSERT INTO {schema}.oauth_client (id, name, authentication, redirect_uris, scopes, person, state, created_by,
+               created_at)
+             VALUES ($1, 'App', 'none', '[\"https://app.example/cb\"]', $2, CASE WHEN $5 THEN $3 END, 'approved', $3, $4)"
         )))
         .bind(client)
         .bind(spec.scopes)
         .bind(person.id.as_uuid())
         .bind(at)
+        .bind(spec.own)
         .execute(&self.people)
         .await
         .unwrap();

@@ -26,6 +26,7 @@ pub struct Authorized<A: Act> {
     by: PersonId,
     about: Option<PersonId>,
     patient: Option<ResourceId>,
+    role: Option<Role>,
     entry: EntryId,
     projection: Projection,
     action: PhantomData<fn() -> A>,
@@ -40,7 +41,7 @@ impl<A: Act> Authorized<A> {
         projection: Projection,
     ) -> Self {
         let (tenant, by) = (by.tenant(), by.person());
-        Self { tenant, by, about, patient, entry, projection, action: PhantomData }
+        Self { tenant, by, about, patient, role: None, entry, projection, action: PhantomData }
     }
 
     /// The tenant.
@@ -65,6 +66,12 @@ impl<A: Act> Authorized<A> {
     #[must_use]
     pub const fn patient(&self) -> Option<ResourceId> {
         self.patient
+    }
+
+    /// The role that policy was asked about; `None` when it was asked about none.
+    #[must_use]
+    pub const fn role(&self) -> Option<Role> {
+        self.role
     }
 
     /// The audit entry that records it.
@@ -152,7 +159,7 @@ impl Vault {
             Ok(granted) => {
                 let entry =
                     record::<A>(&gate, &resource, (Outcome::Permitted, deed), granted.grounds).await?;
-                Ok(Authorized::new(caller, (about, None), entry, granted.projection))
+                Ok(Authorized { role, ..Authorized::new(caller, (about, None), entry, granted.projection) })
             }
             // Who may deal with accounts at all may know why this one is refused. But to an identity provider there is nobody
             // but staff.
@@ -178,12 +185,25 @@ impl Vault {
         caller: &Caller,
         patient: ResourceId,
     ) -> Result<Authorized<A>, AccessError> {
+        self.authorize_deed_on_chart(caller, patient, None).await
+    }
+
+    /// As [`Vault::authorize_on_chart`], and the entry says what is to be done, sealed.
+    ///
+    /// # Errors
+    /// As [`Vault::authorize_on_chart`].
+    pub async fn authorize_deed_on_chart<A: ConcernsChart>(
+        &self,
+        caller: &Caller,
+        patient: ResourceId,
+        deed: Option<&str>,
+    ) -> Result<Authorized<A>, AccessError> {
         let sealed = self.fetch::<A>(caller, ResourceKind::Patient, patient).await?;
         let cell = self.cell(caller.tenant()).await?;
         let gate = self.gate(&cell, caller);
         let granted = gate.granted::<A>(&sealed).await?;
         let outcome = if sealed.is_deleted() { Outcome::NotFound } else { Outcome::Permitted };
-        let entry = gate.record_row::<A>(&sealed, outcome, granted.grounds).await?;
+        let entry = gate.record_deed::<A>(&sealed, (outcome, granted.grounds), deed).await?;
         if sealed.is_deleted() {
             return Err(AccessError::Gone);
         }
@@ -191,10 +211,11 @@ impl Vault {
     }
 }
 
-/// Whose account it is; to an identity provider, whoever left is nobody ($2). Who asks is $3. The last in a role is the one without whom
-/// nobody could sign in who runs the tenant, or who watches over that.
+/// Whose account it is; to an identity provider, whoever left is nobody ($2). Who asks is $3. A program is an app's own account. The
+/// last in a role is the one without whom nobody could sign in who runs the tenant, or who watches over that.
 const FACTS: &str = "SELECT p.audience <> 'staff' OR p.patient IS NOT NULL OR EXISTS (
          SELECT FROM role_grant g WHERE g.person = p.id AND g.role IN ('service_account', 'provisioner')),
+       EXISTS (SELECT FROM oauth_client c WHERE c.person = p.id AND c.removed_at IS NULL),
        EXISTS (SELECT FROM role_grant g
          WHERE g.person = p.id AND g.role IN ('tenant_admin', 'privacy_officer') AND g.revoked_at IS NULL
            AND NOT EXISTS (SELECT FROM role_grant a JOIN person o ON o.id = a.person
@@ -210,9 +231,10 @@ async fn facts(cell: &Cell, caller: &Caller, person: PersonId) -> Result<Option<
     let query = sqlx::query(FACTS).bind(person.as_uuid()).bind(caller.is_provisioner()).bind(asking);
     let Some(row) = cell.operations().first_row(query).await.map_err(unavailable)? else { return Ok(None) };
     let outside = row.try_get(0).map_err(unavailable)?;
-    let last_in_role = row.try_get(1).map_err(unavailable)?;
-    let token_maker = row.try_get(2).map_err(unavailable)?;
-    Ok(Some(AccountFacts { role: None, outside, last_in_role, token_maker }))
+    let program = row.try_get(1).map_err(unavailable)?;
+    let last_in_role = row.try_get(2).map_err(unavailable)?;
+    let token_maker = row.try_get(3).map_err(unavailable)?;
+    Ok(Some(AccountFacts { role: None, outside, program, last_in_role, token_maker }))
 }
 
 async fn record<A: Administers>(

@@ -84,8 +84,10 @@ actions! {
     SuspendPerson => SuspendPerson, rows SuspendPerson;
     /// Let a person leave for good.
     RemovePerson => RemovePerson, rows RemovePerson;
-    /// Let somebody in who lost all factors: one begins, another approves.
+    /// Begin to let somebody in who lost all factors; another one approves.
     RecoverAccount => RecoverAccount, rows RecoverAccount;
+    /// Decide on a recovery that somebody else began.
+    ApproveRecovery => ApproveRecovery, rows ApproveRecovery;
     /// Look into the audit ledger.
     ReadAudit => ReadAudit, rows ReadAudit;
     /// Take a copy of the audit ledger away.
@@ -110,6 +112,8 @@ actions! {
     ProvisionEnd => ProvisionEnd, rows ProvisionEnd;
     /// Give the patient of a chart an account that reads it.
     InvitePatient => InvitePatient, rows InvitePatient, ConcernsChart;
+    /// Begin to let the patient of a chart into their account, who lost all factors; another one approves.
+    RecoverPatient => RecoverPatient, rows RecoverPatient, ConcernsChart;
     /// Say who cares for a patient.
     AssignCareTeam => AssignCareTeam, rows AssignCareTeam, Writes;
 }
@@ -122,6 +126,7 @@ administers! {
     SuspendPerson: Account,
     RemovePerson: Account,
     RecoverAccount: Account,
+    ApproveRecovery: Account,
     ReadAudit: AuditLog,
     ExportAudit: AuditLog,
     ManagePolicy: PolicySet,

@@ -170,7 +170,17 @@ impl Gate<'_> {
         outcome: Outcome,
         grounds: Grounds,
     ) -> Result<EntryId, AccessError> {
-        self.record(self.about_row::<A>(sealed, outcome, grounds).await?).await
+        self.record_deed::<A>(sealed, (outcome, grounds), None).await
+    }
+
+    /// Records what became of a request for one row, with what was to be done, sealed.
+    pub(crate) async fn record_deed<A: Act>(
+        &self,
+        sealed: &Sealed,
+        decided: (Outcome, Grounds),
+        deed: Option<&str>,
+    ) -> Result<EntryId, AccessError> {
+        self.record(self.saying::<A>(sealed, decided, deed).await?).await
     }
 
     /// The entry about what became of a request for one row, not recorded yet.
@@ -180,12 +190,21 @@ impl Gate<'_> {
         outcome: Outcome,
         grounds: Grounds,
     ) -> Result<Entry, AccessError> {
+        self.saying::<A>(sealed, (outcome, grounds), None).await
+    }
+
+    async fn saying<A: Act>(
+        &self,
+        sealed: &Sealed,
+        decided: (Outcome, Grounds),
+        deed: Option<&str>,
+    ) -> Result<Entry, AccessError> {
         let patients = match sealed.patient {
             Some(patient) => vec![self.cell.pseudonym(patient).await?],
             None => Vec::new(),
         };
         let about = (vec![reference(sealed.id, sealed.version)], patients);
-        self.entry((A::ACTION.as_str(), sealed.kind.as_str()), about, (outcome, grounds), None).await
+        self.entry((A::ACTION.as_str(), sealed.kind.as_str()), about, decided, deed).await
     }
 
     /// Records that permitted changes could not be made.

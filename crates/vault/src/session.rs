@@ -109,12 +109,13 @@ pub(crate) struct SessionRow {
 }
 
 /// Somebody who is suspended is told so by policy; somebody who left is nobody here. Whoever came in by a recovery code has one
-/// factor until there is a second one again: otherwise the list of codes would be the second factor from then on.
+/// factor until there is a second one again: otherwise the list of codes would be the second factor from then on. Nobody is a
+/// records reader by signing in: that role is of programs, by their own tokens.
 const LOOKUP: &str =
     "SELECT s.id, s.state = 'active' AND p.activated_at IS NOT NULL,
        CASE WHEN s.detail @> '{\"must_reenrol\": true}' THEN 1::smallint ELSE s.aal END, s.created_at, s.last_seen_at,
        s.factor_at, s.device, p.id, p.suspended_at IS NOT NULL, p.patient,
-       array(SELECT g.role FROM role_grant g WHERE g.person = p.id AND g.revoked_at IS NULL),
+       array(SELECT g.role FROM role_grant g WHERE g.person = p.id AND g.revoked_at IS NULL AND g.role <> 'records_reader'),
        p.audience = 'patient', d.confirmed_at IS NOT NULL,
        coalesce((SELECT confirmed_devices FROM sign_in_settings), false)
   FROM session s JOIN person p ON p.id = s.person LEFT JOIN device d ON d.id = s.device AND d.revoked_at IS NULL

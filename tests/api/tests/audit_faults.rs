@@ -39,7 +39,7 @@ const PROVIDER: &str = "/api/v1/settings/identity-provider";
 type Ask = (&'static str, &'static str);
 
 /// Every route that shows or changes health data or people, in each of its variants.
-const ASKS: [Ask; 49] = [
+const ASKS: [Ask; 50] = [
     ("fhir.read", ""),
     ("fhir.version_read", ""),
     ("fhir.history", ""),
@@ -70,6 +70,7 @@ const ASKS: [Ask; 49] = [
     ("settings.identity_provider", ""),
     ("settings.remove_identity_provider", ""),
     ("patients.invite", ""),
+    ("patients.recover", ""),
     ("care_team.assign", ""),
     ("care_team.relieve", ""),
     ("apps.list", ""),
@@ -108,6 +109,8 @@ struct Scene {
     /// Somebody who was invited and has not come.
     invited: String,
     patient: String,
+    /// One who has an account.
+    joined: String,
     /// An observation to delete, a user, and a provisioning token.
     spare: String,
     spare_user: String,
@@ -172,6 +175,12 @@ impl Scene {
         let colleague = clinic.member(&mut admin, "colleague", &["auditor"]).await;
         let leaver = clinic.member(&mut admin, "leaver", &["auditor"]).await;
         let body = json!({"login": "not.yet", "name": CANARY, "roles": ["nurse"]});
+        let made = doctor.program.post("/fhir/R4/Patient", &json!({"resourceType": "Patient"})).await;
+        let joined = made.expect(StatusCode::CREATED)["id"].as_str().unwrap().to_owned();
+        let path = format!("/api/v1/patients/{joined}/account");
+        let account = json!({"login": "pat", "name": CANARY});
+        let made = doctor.program.post(&path, &account).await.expect(StatusCode::CREATED);
+        clinic.join("pat", made["token"].as_str().unwrap()).await;
         let invited = admin.program.post("/api/v1/people", &body).await.expect(StatusCode::CREATED);
         let invited = invited["person"].as_str().unwrap().to_owned();
         let made = admin.program.post("/api/v1/apps", &app()).await.expect(StatusCode::CREATED);
@@ -196,6 +205,7 @@ impl Scene {
             leaver,
             invited,
             patient,
+            joined,
             spare,
             spare_user: String::new(),
             spare_token: String::new(),
@@ -350,6 +360,10 @@ impl Scene {
             ("patients.invite", _) => {
                 let body = json!({"login": format!("patient.{}", self.asked), "name": CANARY});
                 at(&self.doctor, Method::POST, &format!("/api/v1/patients/{patient}/account")).json(&body)
+            }
+            ("patients.recover", _) => {
+                let path = format!("/api/v1/patients/{}/account/recovery", self.joined);
+                at(&self.doctor, Method::POST, &path).json(&json!({"identified_by": "photo_id"}))
             }
             ("care_team.assign" | "care_team.relieve", _) => {
                 let path = format!("/api/v1/patients/{patient}/care-team/{}", self.admin.id);

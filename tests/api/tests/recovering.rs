@@ -133,7 +133,8 @@ async fn i6_two_administrators_let_in_who_lost_everything_after_the_hold() {
     let (_, again) = scene.redeem(&token, &code).await;
     assert_eq!(again.code(), "recovery-not-open", "it opens once");
     let actions = scene.actions().await;
-    assert!(actions.iter().filter(|action| *action == "recover_account").count() >= 2);
+    assert!(actions.contains(&"recover_account".to_owned()));
+    assert!(actions.contains(&"approve_recovery".to_owned()));
     assert!(actions.contains(&"redeem_recovery".to_owned()));
     scene.clinic.close().await;
 }
@@ -213,7 +214,7 @@ async fn i6_the_person_ends_a_recovery_from_any_session_and_an_administrator_too
 }
 
 #[tokio::test]
-async fn i6_a_recovery_ends_with_who_began_it_and_with_time_and_is_of_no_patient() {
+async fn i6_a_recovery_ends_with_who_began_it_and_with_time() {
     let mut scene = Scene::set().await;
     // The hold is the tenant's.
     scene.refresh().await;
@@ -239,19 +240,6 @@ async fn i6_a_recovery_ends_with_who_began_it_and_with_time_and_is_of_no_patient
     scene.clinic.clock.advance(25 * HOUR);
     assert_eq!(scene.redeem(&token, &code).await.1.code(), "recovery-not-open");
     scene.clinic.close().await;
-
-    let clinic = Clinic::open().await;
-    let mut admin = clinic.admin().await;
-    let mut doctor = clinic.member(&mut admin, "dr.chart", &["clinician"]).await;
-    let patient = json!({"resourceType": "Patient", "name": [{"family": "Okonkwo"}]});
-    let made = doctor.program.post("/fhir/R4/Patient", &patient).await.expect(StatusCode::CREATED);
-    let path = format!("/api/v1/patients/{}/account", made["id"].as_str().unwrap());
-    let account = json!({"login": "pat", "name": "Pat"});
-    let invited = doctor.program.post(&path, &account).await.expect(StatusCode::CREATED);
-    let pat = clinic.join("pat", invited["token"].as_str().unwrap()).await;
-    let refused = admin.program.post(&format!("/api/v1/people/{}/recovery", pat.id), &NONE).await;
-    assert_eq!((refused.status, refused.code()), (StatusCode::CONFLICT, "patients-account"));
-    clinic.close().await;
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
-    support::{Clinic, Program},
+    support::{Answer, Clinic, Program},
     ward::{GRANTED, REDIRECT, SCOPES, VERIFIER, Ward, created, form, parameter, registration},
 };
 
@@ -429,6 +429,27 @@ pub(crate) fn public_jwk(key: &EcdsaKeyPair) -> Value {
     })
 }
 
+/// A program's proof that it is `client` (RFC 7523 section 3), good for four minutes.
+pub(crate) fn assertion(key: &EcdsaKeyPair, client: &str, (jti, audience): (&str, &str), now: i64) -> String {
+    let head = json!({"alg": "ES384", "kid": "k1", "typ": "JWT"});
+    let claims = json!({"iss": client, "sub": client, "aud": audience, "exp": now + 240, "jti": jti});
+    let encoded = |value: &Value| BASE64URL_NOPAD.encode(value.to_string().as_bytes());
+    let message = format!("{}.{}", encoded(&head), encoded(&claims));
+    let signature = key.sign(&SystemRandom::new(), message.as_bytes()).unwrap();
+    format!("{message}.{}", BASE64URL_NOPAD.encode(signature.as_ref()))
+}
+
+/// Asks for a token as a program.
+pub(crate) async fn as_program(clinic: &Clinic, assertion: &str, scope: &str) -> Answer {
+    let fields = [
+        ("grant_type", "client_credentials"),
+        ("scope", scope),
+        ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+        ("client_assertion", assertion),
+    ];
+    form(clinic, "/oauth/token", &fields).await
+}
+
 #[tokio::test]
 async fn i11_a_program_proves_itself_by_its_key_and_each_proof_counts_once() {
     let mut ward = Ward::open().await;
@@ -445,23 +466,8 @@ async fn i11_a_program_proves_itself_by_its_key_and_each_proof_counts_once() {
     ward.admin.program.post(&approve, &Value::Null).await.expect(StatusCode::NO_CONTENT);
     let now = ward.clinic.clock.now().as_micros() / 1_000_000;
     let endpoint = format!("{}/oauth/token", ward.clinic.origin("acme"));
-    let signed = |jti: &str, audience: &str| {
-        let head = json!({"alg": "ES384", "kid": "k1", "typ": "JWT"});
-        let claims = json!({"iss": client, "sub": client, "aud": audience, "exp": now + 240, "jti": jti});
-        let encoded = |value: &Value| BASE64URL_NOPAD.encode(value.to_string().as_bytes());
-        let message = format!("{}.{}", encoded(&head), encoded(&claims));
-        let signature = key.sign(&SystemRandom::new(), message.as_bytes()).unwrap();
-        format!("{message}.{}", BASE64URL_NOPAD.encode(signature.as_ref()))
-    };
-    let ask = async |assertion: &str, scope: &str| {
-        let fields = [
-            ("grant_type", "client_credentials"),
-            ("scope", scope),
-            ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
-            ("client_assertion", assertion),
-        ];
-        form(&ward.clinic, "/oauth/token", &fields).await
-    };
+    let signed = |jti: &str, audience: &str| assertion(&key, &client, (jti, audience), now);
+    let ask = async |assertion: &str, scope: &str| as_program(&ward.clinic, assertion, scope).await;
     let proof = signed("one", &endpoint);
     let token = ask(&proof, "system/*.cu").await.expect(StatusCode::OK);
     assert_eq!((&token["scope"], token.get("refresh_token")), (&json!("system/*.cu"), None));

@@ -50,7 +50,7 @@ async fn x1_a_public_fhir_client_signs_in_reads_searches_creates_and_updates() {
 fn i11_public_oauth_clients_get_tokens_for_one_patient_and_for_a_program() {
     let installation = Installation::start(None);
     let said = run_client("smart_clients.py", &installation);
-    assert_eq!(said.matches("ok: ").count(), 10, "{said}");
+    assert_eq!(said.matches("ok: ").count(), 13, "{said}");
 }
 
 #[test]

@@ -21,6 +21,7 @@ use uuid::Uuid;
 use super::{
     PgRepository,
     launches::{Launched, NO_LAUNCH},
+    roles::READER,
 };
 use crate::{
     PlainToken, TokenHash, TokenKind,
@@ -245,13 +246,16 @@ impl PgRepository {
         Ok((row, NewGrant { id: self.fresh(), person, role, granted_by: Some(by), at: now }))
     }
 
-    /// The apps of the tenant, the oldest first, 200 at most.
+    /// The apps of the tenant, the oldest first, 200 at most, each with whether it is a program that may read charts.
     ///
     /// # Errors
     /// [`AppError::OtherEvidence`], [`AppError::Unavailable`].
-    pub async fn apps(&self, leave: Authorized<ReadSettings>) -> Answer<Vec<Client>> {
+    pub async fn apps(&self, leave: Authorized<ReadSettings>) -> Answer<Vec<(Client, bool)>> {
         self.check_app(&leave)?;
-        self.store.clients().await?.into_iter().map(client).collect()
+        let rows = self.store.clients().await?;
+        let readers = self.store.who_holds(READER).await?;
+        let reads = |row: &oauth_client::Model| row.person.is_some_and(|person| readers.contains(&person));
+        rows.into_iter().map(|row| (reads(&row), row)).map(|(reads, row)| Ok((client(row)?, reads))).collect()
     }
 
     /// Approves or disables an app; what a disabled one holds is dead within a second.

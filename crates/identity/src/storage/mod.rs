@@ -37,8 +37,8 @@ pub use people::{
 };
 pub use provisioning::{Attributes, NewStaff, StaffView};
 pub use provisioning_tokens::ProvisioningToken;
-pub use recoveries::{BegunRecovery, RecoveryView};
-pub use roles::RoleRequest;
+pub use recoveries::{BegunRecovery, Identified, RecoveryView};
+pub use roles::{Program, RoleRequest};
 pub use settings::SettingsError;
 
 use crate::{

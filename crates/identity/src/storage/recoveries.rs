@@ -1,16 +1,20 @@
 //! Recovery of an account whose person lost all factors (SP 800-63B-4 section 4.2.2).
 //!
-//! Invariants: two administrators, neither of them the person, have a part in it, and each hands over one half: whoever begins
-//! it the code, whoever approves it the link. One half opens nothing, so neither a mailbox nor one administrator takes an
-//! account over. Between approval and use there is a hold in which the person, who may be signed in after all, can end it.
+//! Invariants: two of staff, neither of them the person, have a part in it, and each hands over one half: whoever begins
+//! it the code, whoever approves it the link. One half opens nothing, so neither a mailbox nor one of them takes an
+//! account over. A patient's is begun from the chart, by whoever could have given the account to the patient. Between approval and use there is a hold in which the person, who may be signed in after all, can end it.
 
 use std::time::Duration;
 
-use carekeep_kernel::{CredentialId, PersonId, Timestamp};
-use carekeep_store::{Approval, columns::Digest, entity::account_recovery};
+use carekeep_kernel::{CredentialId, PersonId, ResourceId, Timestamp};
+use carekeep_store::{
+    Approval,
+    columns::Digest,
+    entity::{account_recovery, person},
+};
 use carekeep_vault::{
     Authorized,
-    catalogue::{ListPeople, RecoverAccount},
+    catalogue::{ApproveRecovery, ListPeople, RecoverAccount, RecoverPatient},
 };
 use uuid::Uuid;
 
@@ -22,7 +26,7 @@ use crate::{
     token,
 };
 
-/// How long a recovery waits for the second administrator.
+/// How long a recovery waits for whoever decides on it.
 const APPROVAL_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How long it can be used once the hold is over.
 const OPEN_FOR: Duration = Duration::from_secs(72 * 60 * 60);
@@ -46,6 +50,35 @@ pub struct RecoveryView {
     pub opens: Option<Timestamp>,
     /// When it lapses.
     pub lapses: Timestamp,
+    /// How the patient was identified whose account it is.
+    pub identified: Option<Identified>,
+}
+
+/// How whoever begins the recovery of a patient's account identified the patient, in person (SP 800-63B-4 section 4.2: proven
+/// anew, where no factor is left). Whoever knows nobody's face sees a document with a photograph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identified {
+    /// By a document with a photograph: passport, identity card, driving licence.
+    PhotoId,
+    /// The member of staff knows the patient.
+    PersonallyKnown,
+}
+
+impl Identified {
+    const ALL: [Self; 2] = [Self::PhotoId, Self::PersonallyKnown];
+
+    /// Its name, as stored and as the API calls it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PhotoId => "photo_id",
+            Self::PersonallyKnown => "personally_known",
+        }
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.as_str() == name)
+    }
 }
 
 /// A recovery that was begun, with the half that is handed to the person. Shown once.
@@ -66,6 +99,7 @@ impl From<account_recovery::Model> for RecoveryView {
             approved_by: row.approved_by.map(PersonId::from_uuid),
             opens: row.opens_at.map(Timestamp::from),
             lapses: row.closes_at.unwrap_or(row.expires_at).into(),
+            identified: row.identified_by.as_deref().and_then(Identified::parse),
         }
     }
 }
@@ -79,7 +113,7 @@ impl PgRepository {
     ///
     /// # Errors
     /// [`PeopleError::UnderWay`]; [`PeopleError::NotJoined`] for somebody who has not joined, or never will as a program, [`PeopleError::Left`] for one who has
-    /// left, [`PeopleError::PatientsAccount`] for a patient, whose identity no administrator can vouch for;
+    /// left, [`PeopleError::PatientsAccount`] for a patient, whose recovery begins from the chart;
     /// [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
     pub async fn begin_recovery(
         &self,
@@ -90,6 +124,31 @@ impl PgRepository {
         if row.patient.is_some() {
             return Err(PeopleError::PatientsAccount);
         }
+        self.begin(&row, (leave.by(), None)).await
+    }
+
+    /// Begins the recovery of the account that reads a chart, by somebody before whom the patient stands.
+    ///
+    /// # Errors
+    /// [`PeopleError::UnderWay`]; [`PeopleError::NotJoined`] when the chart has no account, or nobody has joined with it;
+    /// [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
+    pub async fn begin_patients_recovery(
+        &self,
+        leave: Authorized<RecoverPatient>,
+        identified: Identified,
+    ) -> Result<BegunRecovery, PeopleError> {
+        self.check(&leave)?;
+        let patient = leave.patient().ok_or(PeopleError::OtherEvidence)?;
+        let row = self.store.account_of(patient).await?.ok_or(PeopleError::NotJoined)?;
+        self.begin(&row, (leave.by(), Some(identified))).await
+    }
+
+    async fn begin(
+        &self,
+        row: &person::Model,
+        (by, identified): (PersonId, Option<Identified>),
+    ) -> Result<BegunRecovery, PeopleError> {
+        let person = PersonId::from_uuid(row.id);
         // Somebody who is suspended can be let in: suspension ends the sessions of whoever stole their factors, who could end the
         // recovery otherwise.
         if row.left_at.is_some() {
@@ -103,7 +162,7 @@ impl PgRepository {
         let row = account_recovery::Model {
             id: CredentialId::generate(&**self.vault.clock(), self.random()).as_uuid(),
             person: person.as_uuid(),
-            begun_by: leave.by().as_uuid(),
+            begun_by: by.as_uuid(),
             begun_at: now.into(),
             code_hash: Digest(hash.to_vec()),
             expires_at: (now + APPROVAL_LIFE).into(),
@@ -114,6 +173,7 @@ impl PgRepository {
             closes_at: None,
             ended_at: None,
             outcome: None,
+            identified_by: identified.map(|identified| identified.as_str().to_owned()),
         };
         let told = self.notice(person, NoticeKind::RecoveryBegun, None);
         if !self.store.add_recovery(row.clone(), told).await? {
@@ -142,6 +202,25 @@ impl PgRepository {
         self.under_way(None).await
     }
 
+    /// Of the recoveries that have not ended, those of accounts of whoever is looked after here, each with the chart that the
+    /// account reads: for whoever decides on these only.
+    ///
+    /// # Errors
+    /// [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
+    pub async fn patients_recoveries(
+        &self,
+        leave: Authorized<ApproveRecovery>,
+    ) -> Result<Vec<(RecoveryView, Option<ResourceId>)>, PeopleError> {
+        self.check(&leave)?;
+        let all = self.under_way(None).await?;
+        let charts = self.store.looked_after(all.iter().map(|one| one.person.as_uuid()).collect()).await?;
+        let with_chart = |one: RecoveryView| {
+            let chart = charts.get(&one.person.as_uuid())?.map(ResourceId::from_uuid);
+            Some((one, chart))
+        };
+        Ok(all.into_iter().filter_map(with_chart).collect())
+    }
+
     /// Approves a recovery; the token goes into the link and nowhere else.
     ///
     /// # Errors
@@ -149,7 +228,7 @@ impl PgRepository {
     /// [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
     pub async fn approve_recovery(
         &self,
-        leave: Authorized<RecoverAccount>,
+        leave: Authorized<ApproveRecovery>,
         recovery: &RecoveryView,
     ) -> Result<(RecoveryView, PlainToken), PeopleError> {
         let person = self.about(&leave, recovery)?;
@@ -183,7 +262,7 @@ impl PgRepository {
     /// [`PeopleError::NotYours`] when it has ended; [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
     pub async fn reject_recovery(
         &self,
-        leave: Authorized<RecoverAccount>,
+        leave: Authorized<ApproveRecovery>,
         recovery: &RecoveryView,
     ) -> Result<(), PeopleError> {
         let told = self.notice(self.about(&leave, recovery)?, NoticeKind::RecoveryEnded, None);
@@ -238,7 +317,7 @@ impl PgRepository {
 
     fn about(
         &self,
-        leave: &Authorized<RecoverAccount>,
+        leave: &Authorized<ApproveRecovery>,
         recovery: &RecoveryView,
     ) -> Result<PersonId, PeopleError> {
         if self.target(leave)? == recovery.person {

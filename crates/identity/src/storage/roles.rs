@@ -4,7 +4,10 @@
 //! first administrator. Which roles those are, the caller says: identity knows roles by their names only.
 
 use carekeep_kernel::{CredentialId, PersonId, Timestamp};
-use carekeep_store::{Changed, Decided, NewGrant, entity::role_request};
+use carekeep_store::{
+    Changed, Decided, NewGrant,
+    entity::{oauth_client, role_request},
+};
 use carekeep_vault::{
     Authorized,
     catalogue::{ApproveRole, GrantRole, ListPeople, RemovePerson, SuspendPerson},
@@ -16,6 +19,8 @@ use super::{NoticeKind, PgRepository, people::PeopleError};
 
 type Answer<T> = Result<T, PeopleError>;
 
+/// The role of programs that read charts. Not even the platform's operator gives it: nobody stands in for a privacy officer.
+pub(super) const READER: &str = "records_reader";
 /// How long a request waits for somebody to decide on it.
 const REQUEST_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// The longest list of requests in one answer.
@@ -38,6 +43,25 @@ pub struct RoleRequest {
     pub expires: Timestamp,
     /// Who invited the person; nobody until the person has joined.
     pub invited_by: Option<PersonId>,
+    /// The app, for the account of one that acts for itself.
+    pub program: Option<Program>,
+}
+
+/// An app that acts for itself, as whoever decides about it sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// The `client_id`.
+    pub client: Uuid,
+    /// Its name.
+    pub name: String,
+    /// The most that it may ask for.
+    pub scopes: String,
+}
+
+impl From<oauth_client::Model> for Program {
+    fn from(row: oauth_client::Model) -> Self {
+        Self { client: row.id, name: row.name, scopes: row.scopes }
+    }
 }
 
 impl From<role_request::Model> for RoleRequest {
@@ -50,6 +74,7 @@ impl From<role_request::Model> for RoleRequest {
             requested: row.requested_at.into(),
             expires: row.expires_at.into(),
             invited_by: None,
+            program: None,
         }
     }
 }
@@ -126,12 +151,15 @@ impl PgRepository {
     /// [`PeopleError::Unavailable`].
     pub async fn waiting(&self) -> Answer<Vec<RoleRequest>> {
         let rows = self.store.role_requests(self.vault.clock().now(), LONGEST_LIST).await?;
-        let inviters = self.store.inviters(rows.iter().map(|row| row.person).collect()).await?;
-        let with_inviter = |row: role_request::Model| RoleRequest {
+        let people: Vec<Uuid> = rows.iter().map(|row| row.person).collect();
+        let inviters = self.store.inviters(people.clone()).await?;
+        let mut programs = self.store.programs(people).await?;
+        let whole = |row: role_request::Model| RoleRequest {
             invited_by: inviters.get(&row.person).copied().map(PersonId::from_uuid),
+            program: programs.remove(&row.person).map(Program::from),
             ..row.into()
         };
-        Ok(rows.into_iter().map(with_inviter).collect())
+        Ok(rows.into_iter().map(whole).collect())
     }
 
     /// Whom a request is about, to ask whether somebody may decide on it.
@@ -142,11 +170,20 @@ impl PgRepository {
         Ok(self.store.role_request(id).await?.map(RoleRequest::from))
     }
 
+    /// The app that acts for itself by this account, if it is that of one.
+    ///
+    /// # Errors
+    /// [`PeopleError::Unavailable`].
+    pub async fn program(&self, account: PersonId) -> Answer<Option<Program>> {
+        let mut found = self.store.programs(vec![account.as_uuid()]).await?;
+        Ok(found.remove(&account.as_uuid()).map(Program::from))
+    }
+
     /// Decides on a request: a yes grants the role.
     ///
     /// # Errors
-    /// [`PeopleError::NotYours`] when it was decided on, has expired, or was asked for by the very person or for them;
-    /// [`PeopleError::NotJoined`] for a yes to somebody who has not joined, or whom the very person invited;
+    /// [`PeopleError::NotYours`] when it was decided on, has expired, or was asked for by the very person, for them, or for
+    /// a program that they registered; [`PeopleError::NotJoined`] for a yes to somebody who has not joined, or whom the very person invited;
     /// [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
     pub async fn decide(
         &self,
@@ -154,19 +191,24 @@ impl PgRepository {
         request: &RoleRequest,
         approved: bool,
     ) -> Answer<()> {
-        if self.target(&leave)? != request.person {
+        let asked = leave.role().is_some_and(|role| role.as_str() == request.role);
+        if !asked || self.target(&leave)? != request.person {
             return Err(PeopleError::OtherEvidence);
         }
         self.settle(request, (Some(leave.by()), approved)).await
     }
 
-    /// Decides on a request as the platform's operator: for a tenant in which nobody else could.
+    /// Decides on a request as the platform's operator: for a tenant in which nobody else could. That a program reads charts
+    /// can only be refused so.
     ///
     /// # Errors
-    /// [`PeopleError::NotYours`] when there is no such open request, [`PeopleError::NotJoined`],
+    /// [`PeopleError::NotYours`] when there is no such open request or it is not the operator's, [`PeopleError::NotJoined`],
     /// [`PeopleError::Unavailable`].
     pub async fn decide_as_operator(&self, id: Uuid, approved: bool) -> Answer<RoleRequest> {
         let request = self.role_request(id).await?.ok_or(PeopleError::NotYours)?;
+        if approved && request.role == READER {
+            return Err(PeopleError::NotYours);
+        }
         self.settle(&request, (None, approved)).await?;
         Ok(request)
     }
@@ -190,7 +232,22 @@ impl PgRepository {
     /// # Errors
     /// [`PeopleError::LastInRole`], [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
     pub async fn revoke_role(&self, leave: Authorized<GrantRole>, role: &str) -> Answer<bool> {
-        let person = self.target(&leave)?;
+        self.take(self.target(&leave)?, role).await
+    }
+
+    /// Takes the role that reads charts from a program, by whoever could have agreed to it; `false` when the program does
+    /// not hold it. Holds for every request within a second.
+    ///
+    /// # Errors
+    /// [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
+    pub async fn revoke_reading(&self, leave: Authorized<ApproveRole>) -> Answer<bool> {
+        if leave.role().is_none_or(|role| role.as_str() != READER) {
+            return Err(PeopleError::OtherEvidence);
+        }
+        self.take(self.target(&leave)?, READER).await
+    }
+
+    async fn take(&self, person: PersonId, role: &str) -> Answer<bool> {
         let taken = done(self.store.revoke_role(person, role, self.vault.clock().now()).await?)?;
         if taken {
             self.tell(person, NoticeKind::RoleTaken, role).await?;

@@ -89,6 +89,8 @@ async fn without_the_platforms_forbids_exactly_their_invariants_fall() {
             "inv.provisioner_administration",
             "inv.provisioner_elsewhere",
             "inv.provisioner_health_data",
+            "inv.reader_by_privacy_officer",
+            "inv.reader_for_programs",
             "inv.second_factor",
             "inv.second_factor_administration",
             "inv.second_factor_writes",
@@ -156,4 +158,33 @@ async fn without_a_solver_nothing_is_proven() {
         let mute = prove(&source, None, Path::new(other)).await;
         assert!(mute.is_err(), "{other}: {mute:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn i11_a_tenant_cannot_widen_what_programs_do() {
+    let widened = |role: &str| {
+        let permit = |id: &str, rest: &str| {
+            let head = format!("@id(\"{id}\") @description(\"d\") @projection(\"full\")");
+            format!("{head} permit (principal in Role::\"{role}\", {rest};")
+        };
+        let reads = "action == Action::\"read\", resource is ClinicalRecord) when { resource has patient }";
+        let deletes = "action == Action::\"delete\", resource is Encounter)";
+        let people = "action == Action::\"list_people\", resource)";
+        [permit("t.reads", reads), permit("t.deletes", deletes), permit("t.people", people)].join("\n")
+    };
+    for (role, invariants) in [
+        ("service_account", &["inv.program_reads", "inv.program_reach", "inv.clinical_needs_relation"][..]),
+        ("records_reader", &["inv.reader_is_a_program", "inv.program_reach", "inv.clinical_needs_relation"]),
+    ] {
+        let report = proof(Some(&widened(role))).await;
+        let broken = violated(&report, Property::Invariant);
+        for invariant in invariants {
+            assert!(broken.contains(invariant), "{role}: {invariant}: {report}");
+        }
+    }
+    // Who decides stays as it is, whatever a tenant permits: the platform forbids it.
+    let decides = r#"@id("t.decides") @description("d") @projection("full")
+        permit (principal in Role::"tenant_admin", action == Action::"approve_role", resource is Account);"#;
+    let report = proof(Some(decides)).await;
+    assert!(report.is_proven(), "{report}");
 }

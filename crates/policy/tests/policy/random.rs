@@ -20,6 +20,7 @@ fn roles() -> impl Strategy<Value = RoleSet> {
         1 => Just(RoleSet::EMPTY),
         12 => one(),
         6 => (one(), one()).prop_map(|(a, b)| a.union(b)),
+        1 => Just(RoleSet::of(Role::ServiceAccount).with(Role::RecordsReader)),
         1 => any::<u16>().prop_map(RoleSet::from_bits),
     ]
 }
@@ -66,10 +67,17 @@ fn resource(
 }
 
 fn account() -> impl Strategy<Value = AccountFacts> {
-    (proptest::option::weighted(0.8, select(Role::ALL)), weighted(0.1), weighted(0.2), weighted(0.2))
-        .prop_map(|(role, outside, last_in_role, token_maker)| AccountFacts {
+    (
+        proptest::option::weighted(0.8, select(Role::ALL)),
+        weighted(0.1),
+        weighted(0.5),
+        weighted(0.2),
+        weighted(0.2),
+    )
+        .prop_map(|(role, outside, program, last_in_role, token_maker)| AccountFacts {
             role,
             outside,
+            program,
             last_in_role,
             token_maker,
         })
@@ -100,6 +108,8 @@ fn target() -> impl Strategy<Value = (Action, ResourceKind)> {
         (Action::SuspendPerson, ResourceKind::Account),
         (Action::RemovePerson, ResourceKind::Account),
         (Action::RecoverAccount, ResourceKind::Account),
+        (Action::ApproveRecovery, ResourceKind::Account),
+        (Action::RecoverPatient, ResourceKind::Patient),
         (Action::InvitePatient, ResourceKind::Patient),
         (Action::AssignCareTeam, ResourceKind::Patient),
         (Action::ReadAudit, ResourceKind::AuditLog),

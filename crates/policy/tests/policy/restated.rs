@@ -64,12 +64,13 @@ fn exists(action: Action, class: Class) -> bool {
         | Action::SuspendPerson
         | Action::RemovePerson
         | Action::RecoverAccount
+        | Action::ApproveRecovery
         | Action::ProvisionList
         | Action::ProvisionPerson
         | Action::ProvisionSuspend
         | Action::ProvisionRole
         | Action::ProvisionEnd => class == Class::Account,
-        Action::InvitePatient | Action::AssignCareTeam => class == Class::Patient,
+        Action::InvitePatient | Action::RecoverPatient | Action::AssignCareTeam => class == Class::Patient,
         Action::ReadAudit | Action::ExportAudit => class == Class::AuditLog,
         Action::ManagePolicy => class == Class::PolicySet,
         Action::ManageTenant | Action::ApproveSettings => class == Class::Tenant,
@@ -90,6 +91,8 @@ fn is_sensitive(action: Action) -> bool {
             | Action::SuspendPerson
             | Action::RemovePerson
             | Action::RecoverAccount
+            | Action::RecoverPatient
+            | Action::ApproveRecovery
             | Action::ExportAudit
             | Action::ManagePolicy
             | Action::ManageTenant
@@ -110,12 +113,21 @@ fn provisions(action: Action) -> bool {
 
 /// What an identity provider may not do, and what nobody else may do in its place.
 fn out_of_reach(ask: &Ask) -> bool {
-    let AccountFacts { role, outside, last_in_role, token_maker } = ask.resource.account;
+    let AccountFacts { role, outside, last_in_role, token_maker, .. } = ask.resource.account;
     let ends = matches!(ask.action, Action::ProvisionSuspend | Action::ProvisionEnd);
     (ask.principal.roles.contains(Role::Provisioner) && !provisions(ask.action))
         || (ask.action == Action::ProvisionRole && (token_maker || !role.is_some_and(Role::is_provisionable)))
         || (provisions(ask.action) && outside)
         || (ends && last_in_role)
+}
+
+/// Who does not become a records reader: nobody but a program, and that not without a privacy officer.
+fn no_reader(ask: &Ask) -> bool {
+    let AccountFacts { role, program, .. } = ask.resource.account;
+    let decides = ask.action == Action::ApproveRole;
+    (decides || ask.action == Action::GrantRole)
+        && role == Some(Role::RecordsReader)
+        && (!program || (decides && !ask.principal.roles.contains(Role::PrivacyOfficer)))
 }
 
 fn forbidden(ask: &Ask) -> bool {
@@ -124,6 +136,7 @@ fn forbidden(ask: &Ask) -> bool {
     ask.principal.tenant != ask.resource.tenant
         || !ask.context.tenant_active
         || out_of_reach(ask)
+        || no_reader(ask)
         || (own_account
             && matches!(
                 ask.action,
@@ -132,6 +145,7 @@ fn forbidden(ask: &Ask) -> bool {
                     | Action::SuspendPerson
                     | Action::RemovePerson
                     | Action::RecoverAccount
+                    | Action::ApproveRecovery
             ))
 }
 
@@ -174,7 +188,7 @@ fn grant(role: Role, ask: &Ask) -> Option<Projection> {
             let registers = action == Action::Create && class == Class::Patient;
             if ask.context.purpose != Purpose::Treatment {
                 None
-            } else if action == Action::InvitePatient {
+            } else if matches!(action, Action::InvitePatient | Action::RecoverPatient) {
                 in_care.then_some(Projection::Metadata)
             } else {
                 full(is_chart(class) && (may || registers || open_search))
@@ -186,7 +200,7 @@ fn grant(role: Role, ask: &Ask) -> Option<Projection> {
                 writes && matches!(kind, ResourceKind::Observation | ResourceKind::Immunization) && in_care;
             if ask.context.purpose != Purpose::Treatment {
                 None
-            } else if action == Action::InvitePatient {
+            } else if matches!(action, Action::InvitePatient | Action::RecoverPatient) {
                 in_care.then_some(Projection::Metadata)
             } else {
                 full(is_chart(class) && ((looks && in_care) || records || open_search))
@@ -213,6 +227,12 @@ fn grant(role: Role, ask: &Ask) -> Option<Projection> {
             }
             Class::Encounter | Class::Appointment => (operations && finds).then_some(Projection::Schedule),
             Class::DirectoryEntry => full(operations && (writes || action == Action::Delete)),
+            // Recoveries of whoever is looked after here, and which there are.
+            Class::Account => {
+                let AccountFacts { outside, program, .. } = ask.resource.account;
+                let theirs = ask.resource.id.is_none() || (outside && !program);
+                full(operations && action == Action::ApproveRecovery && theirs)
+            }
             _ => None,
         },
         Role::TenantAdmin => match class {
@@ -239,6 +259,13 @@ fn grant(role: Role, ask: &Ask) -> Option<Projection> {
             (operations && stores && (is_chart(class) || class == Class::DirectoryEntry))
                 .then_some(Projection::Metadata)
         }
+        // Nothing by itself: it adds to a program.
+        Role::RecordsReader => full(
+            operations
+                && ask.principal.roles.contains(Role::ServiceAccount)
+                && is_chart(class)
+                && ((looks && ask.resource.patient.is_some()) || open_search),
+        ),
         Role::Provisioner => full(operations && provisions(action)),
     }
 }

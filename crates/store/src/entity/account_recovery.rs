@@ -21,6 +21,7 @@ pub struct Model {
     pub closes_at: Option<TimeDateTimeWithTimeZone>,
     pub ended_at: Option<TimeDateTimeWithTimeZone>,
     pub outcome: Option<String>,
+    pub identified_by: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

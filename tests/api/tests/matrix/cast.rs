@@ -54,6 +54,8 @@ pub(super) enum State {
     App,
     /// As [`State::App`], for looking into the one chart that the person has nothing to do with.
     NarrowApp,
+    /// No session but the token of a program that acts for itself as the person, with scopes for all that there is.
+    Acting,
     /// No session but a provisioning token; each is of an account of its own.
     Provisioner,
     /// Active with one factor: there is no way to such a session, and it is refused all the same.
@@ -148,10 +150,15 @@ pub(super) async fn session(
     state: State,
 ) -> Credential {
     let platform = &stage.clinic.platform;
-    if matches!(state, State::App | State::NarrowApp) {
+    if matches!(state, State::App | State::NarrowApp | State::Acting) {
         let narrow =
             AppSpec { scopes: "patient/*.rs", patient: Some(stage.other.patient), ..AppSpec::default() };
-        let spec = if state == State::App { AppSpec::default() } else { narrow };
+        let acting = AppSpec { scopes: "system/*.cruds", own: true, bound: false, ..AppSpec::default() };
+        let spec = match state {
+            State::Acting => acting,
+            State::NarrowApp => narrow,
+            _ => AppSpec::default(),
+        };
         let token = Some(platform.app(person, spec).await.person.token);
         return Credential { person: Some(person.clone()), ..Credential::bare(place, token) };
     }
@@ -295,6 +302,8 @@ pub(super) async fn cast(stage: &Stage, resting: Person) -> Vec<Actor> {
     let other_clinician = hiring.hire(acme, "other.clinician", spec(&[Role::Clinician])).await;
     let other_nurse = hiring.hire(acme, "other.nurse", spec(&[Role::Nurse])).await;
     let roleless = hiring.hire(acme, "roleless", spec(&[])).await;
+    let storing = hiring.hire(acme, "storing", spec(&[Role::ServiceAccount])).await;
+    let reading = hiring.hire(acme, "reading", spec(&[Role::ServiceAccount, Role::RecordsReader])).await;
     let foreign_admin = hiring.hire(bolt, "admin", spec(&[Role::TenantAdmin])).await;
     let as_clinician = |name, state| Actor::of(name, "acme", &clinician, state);
     let mut cast = vec![
@@ -318,6 +327,9 @@ pub(super) async fn cast(stage: &Stage, resting: Person) -> Vec<Actor> {
         as_clinician("last second", State::LastSecond),
         as_clinician("app", State::App),
         as_clinician("narrow app", State::NarrowApp),
+        Actor::of("storing program", "acme", &storing, State::Acting),
+        Actor::of("reading program", "acme", &reading, State::Acting),
+        Actor::live("reader's session", "acme", &reading),
         Actor::of("identity provider", "acme", &clinician, State::Provisioner),
         Actor::of("foreign provider", "acme", &foreign_admin, State::Provisioner),
         Actor::live("other clinician", "acme", &other_clinician),

@@ -13,7 +13,7 @@ use carekeep_identity::{
 };
 use carekeep_kernel::{CredentialId, SessionId};
 use carekeep_policy::Role;
-use carekeep_testkit::{Person, PersonSpec};
+use carekeep_testkit::{AppSpec, Person, PersonSpec};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -67,12 +67,12 @@ pub(super) const ROUTES: &[(&str, &[&str])] = &[
     ("people.remove", &[""]),
     ("people.clear_devices", &[""]),
     ("role_requests.list", &[""]),
-    ("role_requests.approve", &[""]),
+    ("role_requests.approve", &["", "for a program"]),
     ("role_requests.reject", &[""]),
     ("people.recover", &[""]),
     ("recoveries.list", &[""]),
-    ("recoveries.approve", &[""]),
-    ("recoveries.reject", &[""]),
+    ("recoveries.approve", &["", "of a patient"]),
+    ("recoveries.reject", &["", "of a patient"]),
     ("recovery.own", &[""]),
     ("recovery.cancel", &[""]),
     ("recovery.redeem", &[""]),
@@ -81,6 +81,7 @@ pub(super) const ROUTES: &[(&str, &[&str])] = &[
     ("care_team.assign", &[""]),
     ("care_team.relieve", &[""]),
     ("patients.invite", &[""]),
+    ("patients.recover", &[""]),
     ("openapi", &[""]),
 ];
 
@@ -207,8 +208,9 @@ impl<'a> Props<'a> {
             "sessions" => self.sessions(name, credential).await,
             "passkeys" => self.passkeys(name, credential).await,
             "devices" => self.devices(name, credential).await,
-            "role_requests" => self.requests(name).await,
+            "role_requests" => self.requests(name, variant).await,
             "settings" => settings(name),
+            "recoveries" if variant == "of a patient" => self.patients_recovery(name).await,
             "recoveries" | "recovery" => self.recoveries(name, credential).await,
             "notices" => notices(name),
             _ => self.members(name, variant).await,
@@ -343,11 +345,23 @@ impl<'a> Props<'a> {
         self.stage.done(&self.stage.boss, Call::new(Method::PUT, path, Body::None)).await["request"].clone()
     }
 
-    async fn requests(&self, name: &str) -> Call {
+    /// That a program may read charts, asked for by the administrator who did not register it.
+    async fn reading_requested(&self) -> Value {
+        let acme = self.stage.clinic.acme.id;
+        let account = self.stage.somebody(acme, &[Role::ServiceAccount]).await;
+        let spec = AppSpec { scopes: "system/*.rs", own: true, bound: false, ..AppSpec::default() };
+        self.stage.clinic.platform.app(&account, spec).await;
+        let path = format!("/api/v1/people/{}/roles/records_reader", account.id);
+        self.stage.done(&self.stage.boss, Call::new(Method::PUT, path, Body::None)).await["request"].clone()
+    }
+
+    async fn requests(&self, name: &str, variant: &str) -> Call {
         let Some((_, decision @ ("approve" | "reject"))) = name.split_once('.') else {
             return Call::get("/api/v1/role-requests");
         };
-        let id = self.requested().await["id"].as_str().unwrap().to_owned();
+        let program = variant == "for a program";
+        let made = if program { self.reading_requested().await } else { self.requested().await };
+        let id = made["id"].as_str().unwrap().to_owned();
         Call::new(Method::POST, format!("/api/v1/role-requests/{id}/{decision}"), Body::None)
     }
 
@@ -355,6 +369,25 @@ impl<'a> Props<'a> {
     async fn colleague(&self) -> Person {
         let spec = PersonSpec { roles: &[Role::Auditor], ..PersonSpec::default() };
         self.stage.hiring().hire(self.stage.clinic.acme.id, &self.login(), spec).await
+    }
+
+    /// That the patient of a chart, whose account is set up, stands before somebody.
+    async fn recover_patient(&self) -> Call {
+        let patient = self.stage.newcomer().await;
+        let id = patient.parse().unwrap();
+        let spec = PersonSpec { roles: &[Role::Patient], patient: Some(id), ..PersonSpec::default() };
+        self.stage.hiring().hire(self.stage.clinic.acme.id, &self.login(), spec).await;
+        Call::post(
+            format!("/api/v1/patients/{patient}/account/recovery"),
+            json!({"identified_by": "photo_id"}),
+        )
+    }
+
+    async fn patients_recovery(&self, name: &str) -> Call {
+        let begun = self.stage.done(&self.stage.scribe, self.recover_patient().await).await;
+        let (id, decision) = (&begun["recovery"]["id"], name.trim_start_matches("recoveries."));
+        let path = format!("/api/v1/recoveries/{}/{decision}", id.as_str().unwrap());
+        Call::new(Method::POST, path, Body::None)
     }
 
     async fn recoveries(&self, name: &str, credential: &Credential) -> Call {
@@ -434,6 +467,7 @@ impl<'a> Props<'a> {
                 let method = if name == "care_team.assign" { Method::PUT } else { Method::DELETE };
                 Call::new(method, path, Body::None)
             }
+            "patients.recover" => self.recover_patient().await,
             "patients.invite" => {
                 let body = json!({"login": self.login(), "name": "Pat Ient"});
                 Call::post(format!("/api/v1/patients/{}/account", self.stage.newcomer().await), body)

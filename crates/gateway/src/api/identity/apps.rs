@@ -109,6 +109,9 @@ pub(super) struct App {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = "uuid")]
     person: Option<String>,
+    /// In the list, of a program without people: whether its `system/` scopes read charts, to which a privacy officer agreed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reads_records: Option<bool>,
     /// When it was registered.
     #[schema(format = "date-time")]
     created: String,
@@ -126,6 +129,7 @@ impl From<Client> for App {
             scope: client.scopes,
             state: client.state.as_str(),
             person: client.person.map(|person| person.to_string()),
+            reads_records: None,
             created: client.created.to_string(),
         }
     }
@@ -147,7 +151,11 @@ async fn leave(caller: &Caller, visit: &Visit, deed: &str) -> Result<Authorized<
 pub(super) async fn list(SignedIn(caller): SignedIn, visit: Visit) -> Result<Response, Problem> {
     let leave = visit.api.vault.authorize::<ReadSettings>(&caller, None).await?;
     let apps = visit.identity.repository().apps(leave).await?;
-    Ok(Json(Apps { apps: apps.into_iter().map(App::from).collect() }).into_response())
+    let listed = |(client, reads): (Client, bool)| {
+        let reads_records = client.person.map(|_| reads);
+        App { reads_records, ..client.into() }
+    };
+    Ok(Json(Apps { apps: apps.into_iter().map(listed).collect() }).into_response())
 }
 
 /// `POST /api/v1/apps`

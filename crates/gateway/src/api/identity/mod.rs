@@ -54,7 +54,7 @@ use self::{
     patients::PatientAccount,
     people::{Invitation, NewMember, People, Roles},
     provisioning::{NewToken, Token, Tokens},
-    recoveries::{Approved, Begun as BegunRecovery, OwnRecovery, Recoveries, Redeem},
+    recoveries::{Approved, Begun as BegunRecovery, OwnRecovery, PatientIdentified, Recoveries, Redeem},
     roles::{Given, Requests},
     sessions::{Me, Revoked, Sessions},
     settings::SignIn,
@@ -433,11 +433,16 @@ fn recovery_endpoints() -> Vec<Endpoint> {
     let done = StatusCode::NO_CONTENT;
     vec![
         Endpoint::new(Method::POST, "/api/v1/people/{id}/recovery", "people.recover", post(recoveries::begin))
-            .says("Begin the recovery of an account whose person lost all factors. The code is shown once; another administrator approves.")
+            .says("Begin the recovery of an account whose person lost all factors. The code is shown once; somebody else approves. A patient's begins from the chart.")
+            .gives::<BegunRecovery>()
+            .answers(StatusCode::CREATED),
+        Endpoint::new(Method::POST, "/api/v1/patients/{id}/account/recovery", "patients.recover", post(recoveries::begin_for_patient))
+            .says("Begin the recovery of the account that reads a chart, for the patient before you, who lost all factors. The code is shown once; somebody else approves.")
+            .takes::<PatientIdentified>()
             .gives::<BegunRecovery>()
             .answers(StatusCode::CREATED),
         Endpoint::new(Method::GET, "/api/v1/recoveries", "recoveries.list", get(recoveries::list))
-            .says("The recoveries of accounts that are under way, the oldest first.")
+            .says("The recoveries of accounts that are under way, the oldest first; for a clinic manager those of patients and proxies.")
             .gives::<Recoveries>(),
         Endpoint::new(Method::POST, APPROVE, "recoveries.approve", post(recoveries::approve))
             .says("Approve a recovery that somebody else began. The token is shown once; it works after the hold.")
@@ -453,7 +458,7 @@ fn recovery_endpoints() -> Vec<Endpoint> {
             .answers(done),
         Endpoint::new(Method::POST, "/api/v1/recovery/redeem", "recovery.redeem", post(recoveries::redeem))
             .public()
-            .says("Give what two administrators handed you, after the hold: all old factors and sessions are gone, new factors have to be enrolled.")
+            .says("Give what the two handed you who let you in, after the hold: all old factors and sessions are gone, new factors have to be enrolled.")
             .takes::<Redeem>()
             .gives::<Step>(),
     ]

@@ -206,7 +206,8 @@ fn known(names: &[String]) -> Result<(Vec<Role>, Audience), Problem> {
     let mut roles = roles.map_err(|_| catalogue::ROLES_NOT_ALLOWED)?;
     roles.sort_unstable();
     roles.dedup();
-    if roles.is_empty() || roles.contains(&Role::Provisioner) {
+    // What is a program's alone comes with its token, or by two people's decision about the program.
+    if roles.is_empty() || roles.contains(&Role::Provisioner) || roles.contains(&Role::RecordsReader) {
         return Err(catalogue::ROLES_NOT_ALLOWED);
     }
     // Whoever makes an invitation could use it: an account that reads a chart is given by whoever may read that chart.

@@ -1,15 +1,16 @@
-//! Recovery of accounts whose people lost all factors: begun and approved by two administrators, redeemed after the hold, ended
+//! Recovery of accounts whose people lost all factors: begun and approved by two of staff, redeemed after the hold, ended
 //! by the person from any session.
 
 use axum::{
     Json,
     response::{IntoResponse, Response},
 };
-use carekeep_identity::storage::RecoveryView;
-use carekeep_kernel::PersonId;
+use carekeep_identity::storage::{BegunRecovery, Identified, RecoveryView};
+use carekeep_kernel::{PersonId, ResourceId};
+use carekeep_policy::{Role, RoleSet};
 use carekeep_vault::{
-    AccountEvent, Caller,
-    catalogue::{ListPeople, RecoverAccount},
+    AccountEvent, Authorized, Caller,
+    catalogue::{ApproveRecovery, ListPeople},
 };
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -49,6 +50,51 @@ struct Recovery {
     /// When it lapses.
     #[schema(format = "date-time")]
     lapses: String,
+    /// How the patient was identified whose account it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(inline)]
+    identified_by: Option<IdentifiedBy>,
+    /// The chart that the account reads, where you decide on patients' accounts only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "uuid")]
+    patient: Option<String>,
+}
+
+/// How a patient was identified, in person.
+#[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum IdentifiedBy {
+    /// By a document with a photograph that you saw: passport, identity card, driving licence.
+    PhotoId,
+    /// You know the patient.
+    PersonallyKnown,
+}
+
+impl From<IdentifiedBy> for Identified {
+    fn from(by: IdentifiedBy) -> Self {
+        match by {
+            IdentifiedBy::PhotoId => Self::PhotoId,
+            IdentifiedBy::PersonallyKnown => Self::PersonallyKnown,
+        }
+    }
+}
+
+impl From<Identified> for IdentifiedBy {
+    fn from(identified: Identified) -> Self {
+        match identified {
+            Identified::PhotoId => Self::PhotoId,
+            Identified::PersonallyKnown => Self::PersonallyKnown,
+        }
+    }
+}
+
+/// That a patient stands before you.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PatientIdentified {
+    /// How you identified them.
+    #[schema(inline)]
+    identified_by: IdentifiedBy,
 }
 
 impl From<RecoveryView> for Recovery {
@@ -61,6 +107,8 @@ impl From<RecoveryView> for Recovery {
             approved_by: recovery.approved_by.map(|person| person.to_string()),
             opens: recovery.opens.map(|at| at.to_string()),
             lapses: recovery.lapses.to_string(),
+            identified_by: recovery.identified.map(IdentifiedBy::from),
+            patient: None,
         }
     }
 }
@@ -104,7 +152,7 @@ pub(super) struct OwnRecovery {
     recovery: Option<Recovery>,
 }
 
-/// What two administrators handed over.
+/// What two of staff handed over.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Redeem {
@@ -123,18 +171,53 @@ pub(super) async fn begin(
     let person: PersonId = id.parse().map_err(|_| catalogue::NOT_FOUND)?;
     let leave = visit.api.vault.authorize_deed(&caller, Some(person), Some("begin")).await?;
     let begun = visit.identity.repository().begin_recovery(leave).await?;
+    Ok(is_begun(begun))
+}
+
+fn is_begun(begun: BegunRecovery) -> Response {
     let body = Begun { recovery: begun.recovery.into(), code: begun.code.reveal().to_owned() };
-    Ok((StatusCode::CREATED, Json(body)).into_response())
+    (StatusCode::CREATED, Json(body)).into_response()
+}
+
+/// `POST /api/v1/patients/{id}/account/recovery`
+pub(super) async fn begin_for_patient(
+    SignedIn(caller): SignedIn,
+    visit: Visit,
+    Path(id): Path<String>,
+    problem::Json(body): problem::Json<PatientIdentified>,
+) -> Result<Response, Problem> {
+    let patient: ResourceId = id.parse().map_err(|_| catalogue::NOT_FOUND)?;
+    let identified = Identified::from(body.identified_by);
+    let deed = format!("begin, identified by {}", identified.as_str());
+    let leave = visit.api.vault.authorize_deed_on_chart(&caller, patient, Some(&deed)).await?;
+    let begun = visit.identity.repository().begin_patients_recovery(leave, identified).await?;
+    Ok(is_begun(begun))
 }
 
 /// `GET /api/v1/recoveries`
 pub(super) async fn list(SignedIn(caller): SignedIn, visit: Visit) -> Result<Response, Problem> {
+    if decides_on_patients_only(caller.roles()) {
+        let leave = visit.api.vault.authorize::<ApproveRecovery>(&caller, None).await?;
+        let recoveries = visit.identity.repository().patients_recoveries(leave).await?;
+        let with_chart = |(recovery, chart): (RecoveryView, Option<ResourceId>)| Recovery {
+            patient: chart.map(|chart| chart.to_string()),
+            ..recovery.into()
+        };
+        let recoveries = recoveries.into_iter().map(with_chart).collect();
+        return Ok(Json(Recoveries { recoveries }).into_response());
+    }
     let leave = visit.api.vault.authorize::<ListPeople>(&caller, None).await?;
     if !leave.shows_names() {
         return Err(catalogue::FORBIDDEN);
     }
     let recoveries = visit.identity.repository().account_recoveries(leave).await?;
     Ok(Json(Recoveries { recoveries: recoveries.into_iter().map(Recovery::from).collect() }).into_response())
+}
+
+/// Which list somebody asks for; policy decides whether they see it.
+fn decides_on_patients_only(roles: RoleSet) -> bool {
+    let everybodys = RoleSet::of(Role::TenantAdmin).with(Role::PrivacyOfficer);
+    roles.contains(Role::ClinicManager) && roles.intersection(everybodys).is_empty()
 }
 
 /// `POST /api/v1/recoveries/{id}/approve`
@@ -167,7 +250,7 @@ async fn decide(
     visit: &Visit,
     id: &str,
     what: &str,
-) -> Result<(carekeep_vault::Authorized<RecoverAccount>, RecoveryView), Problem> {
+) -> Result<(Authorized<ApproveRecovery>, RecoveryView), Problem> {
     let recovery = match id.parse::<Uuid>() {
         Ok(id) => visit.identity.repository().account_recovery(id).await?,
         Err(_) => None,

@@ -4,7 +4,7 @@ use axum::{
     Json,
     response::{IntoResponse, Response},
 };
-use carekeep_identity::storage::{PeopleError, RoleRequest};
+use carekeep_identity::storage::{PeopleError, Program, RoleRequest};
 use carekeep_kernel::PersonId;
 use carekeep_policy::Role;
 use carekeep_vault::{
@@ -46,6 +46,28 @@ pub struct Request {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = "uuid")]
     invited_by: Option<String>,
+    /// The app that it is for, when it is for the account of one that acts for itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(inline)]
+    app: Option<AppOfRequest>,
+}
+
+/// An app that is to get a role.
+#[derive(Serialize, ToSchema)]
+struct AppOfRequest {
+    /// Its id.
+    #[schema(format = "uuid")]
+    client_id: String,
+    /// Its name.
+    client_name: String,
+    /// The most that it may ask for.
+    scope: String,
+}
+
+impl From<Program> for AppOfRequest {
+    fn from(app: Program) -> Self {
+        Self { client_id: app.client.to_string(), client_name: app.name, scope: app.scopes }
+    }
 }
 
 impl From<RoleRequest> for Request {
@@ -58,6 +80,7 @@ impl From<RoleRequest> for Request {
             requested: request.requested.to_string(),
             expires: request.expires.to_string(),
             invited_by: request.invited_by.map(|person| person.to_string()),
+            app: request.program.map(AppOfRequest::from),
         }
     }
 }
@@ -93,7 +116,7 @@ pub(super) async fn grant(
         Given { state: if request.is_some() { "requested" } else { "held" }, request }
     } else {
         let deed = format!("grant {role}");
-        let leave = visit.api.vault.authorize_deed::<GrantRole>(&caller, Some(person), Some(&deed)).await?;
+        let leave = visit.api.vault.authorize_role::<GrantRole>(&caller, person, role, &deed).await?;
         let granted = visit.identity.repository().grant_role(leave, role.as_str()).await?;
         Given { state: if granted { "granted" } else { "held" }, request: None }
     };
@@ -106,9 +129,18 @@ async fn ask(
     person: PersonId,
     role: Role,
 ) -> Result<Result<Option<RoleRequest>, PeopleError>, Problem> {
-    let deed = format!("request {role}");
-    let leave = visit.api.vault.authorize_deed::<GrantRole>(caller, Some(person), Some(&deed)).await?;
+    let deed = format!("request {role}{}", of_program(visit, role, person).await?);
+    let leave = visit.api.vault.authorize_role::<GrantRole>(caller, person, role, &deed).await?;
     Ok(visit.identity.repository().request_role(leave, role.as_str()).await)
+}
+
+/// Which app it is, as it goes on record where a role is a program's: that it was this one is what somebody looks for.
+async fn of_program(visit: &Visit, role: Role, person: PersonId) -> Result<String, Problem> {
+    if role != Role::RecordsReader {
+        return Ok(String::new());
+    }
+    let program = visit.identity.repository().program(person).await?;
+    Ok(program.map_or_else(String::new, |program| format!(" for app {}", program.client)))
 }
 
 /// Asks for those of a newcomer's roles that need approval; what was asked for before stays asked for.
@@ -137,9 +169,16 @@ pub(super) async fn revoke(
 ) -> Result<Response, Problem> {
     // Any role, so that one that was granted by mistake can be taken, whatever it is.
     let (person, role) = (person(&id)?, role.parse::<Role>().map_err(|_| catalogue::NOT_FOUND)?);
-    let deed = format!("revoke {role}");
-    let leave = visit.api.vault.authorize_deed::<GrantRole>(&caller, Some(person), Some(&deed)).await?;
-    visit.identity.repository().revoke_role(leave, role.as_str()).await?;
+    let deed = format!("revoke {role}{}", of_program(&visit, role, person).await?);
+    let (vault, repository) = (&visit.api.vault, visit.identity.repository());
+    // Whoever decides that a program reads takes that back too: a privacy officer, who gives and takes no other role.
+    if role == Role::RecordsReader && !caller.roles().contains(Role::TenantAdmin) {
+        let leave = vault.authorize_role::<ApproveRole>(&caller, person, role, &deed).await?;
+        repository.revoke_reading(leave).await?;
+    } else {
+        let leave = vault.authorize_deed::<GrantRole>(&caller, Some(person), Some(&deed)).await?;
+        repository.revoke_role(leave, role.as_str()).await?;
+    }
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -213,12 +252,14 @@ async fn decide(caller: &Caller, visit: &Visit, id: &str, approved: bool) -> Res
         Err(_) => None,
     };
     // Whoever may decide on none learns nothing of which there are.
-    let deed = request.as_ref().map(|request| {
-        format!("{} {} {}", if approved { "approve" } else { "reject" }, request.role, request.id)
-    });
-    let about = request.as_ref().map(|request| request.person);
-    let leave = vault.authorize_deed::<ApproveRole>(caller, about, deed.as_deref()).await?;
-    let request = request.ok_or(catalogue::NOT_FOUND)?;
+    let asked = request.and_then(|request| Some((request.role.parse::<Role>().ok()?, request)));
+    let Some((role, request)) = asked else {
+        let _none = vault.authorize::<ApproveRole>(caller, None).await?;
+        return Err(catalogue::NOT_FOUND);
+    };
+    let app = of_program(visit, role, request.person).await?;
+    let deed = format!("{} {role} {}{app}", if approved { "approve" } else { "reject" }, request.id);
+    let leave = vault.authorize_role::<ApproveRole>(caller, request.person, role, &deed).await?;
     repository.decide(leave, &request, approved).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -208,6 +208,11 @@ pub(super) fn members(stage: &Stage, ids: &Ids) -> Vec<Probe> {
         probe("invite the patient of a chart", {
             Call::post(format!("/api/v1/patients/{patient}/account"), join)
         }),
+        probe("recover the patient of a chart", {
+            let path = format!("/api/v1/patients/{patient}/account/recovery");
+            Call::post(path, json!({"identified_by": "photo_id"}))
+        }),
+        probe("let a program read", put(format!("/api/v1/people/{person}/roles/records_reader"))),
         probe("give somebody a role", put(format!("/api/v1/people/{person}/roles/nurse"))),
         probe("ask for a role for somebody", put(format!("/api/v1/people/{person}/roles/tenant_admin"))),
         probe("take somebody's role", delete(format!("/api/v1/people/{person}/roles/nurse"))),
