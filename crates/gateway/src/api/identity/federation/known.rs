@@ -37,7 +37,7 @@ impl From<NoAnswer> for Failed {
         tracing::warn!(cause = %answer, "an identity provider was not reached");
         match answer {
             NoAnswer::Refused => Self::Refused,
-            NoAnswer::Address | NoAnswer::Away | NoAnswer::Unreadable => Self::Away,
+            NoAnswer::Address | NoAnswer::Away | NoAnswer::Unreadable | NoAnswer::Busy => Self::Away,
         }
     }
 }
@@ -86,7 +86,11 @@ impl Providers {
         if self.away.get(&place).await.is_some_and(|since| now.since(since) < LEFT_ALONE) {
             return Err(Failed::Away);
         }
-        let read = self.read(provider, secret).await;
+        let published = match self.published(tenant, provider).await {
+            Err(NoAnswer::Busy) => return Err(NoAnswer::Busy.into()),
+            other => other.map_err(Failed::from),
+        };
+        let read = published.and_then(|published| understood(provider, published, secret));
         if read.is_err() {
             self.away.insert(place, now).await;
         }
@@ -95,21 +99,18 @@ impl Providers {
         Ok(metadata)
     }
 
-    async fn read(&self, provider: &Provider, secret: bool) -> Result<Metadata, Failed> {
-        let url = discovery_url(&provider.issuer).ok_or(Failed::Away)?;
-        Metadata::read(provider, self.outward.get(&url).await?, secret).map_err(|error| {
-            tracing::warn!(cause = %error, "an identity provider cannot be used");
-            Failed::Away
-        })
+    async fn published(&self, tenant: TenantId, provider: &Provider) -> Result<Value, NoAnswer> {
+        let url = discovery_url(&provider.issuer).ok_or(NoAnswer::Address)?;
+        self.outward.get(tenant, &url).await
     }
 
     /// Exchanges a code.
     pub(crate) async fn exchange(
         &self,
-        metadata: &Metadata,
+        (tenant, metadata): (TenantId, &Metadata),
         form: &[(&str, &str)],
     ) -> Result<String, Failed> {
-        let answer = self.outward.post(&metadata.token_endpoint, form).await?;
+        let answer = self.outward.post(tenant, &metadata.token_endpoint, form).await?;
         let token = answer.get("id_token").and_then(Value::as_str);
         token.map(str::to_owned).ok_or(Failed::NotBelieved)
     }
@@ -142,8 +143,15 @@ impl Providers {
         if let Some(known) = self.keys.get(&key).await.filter(|known| now.since(known.read) < oldest) {
             return Ok(known);
         }
-        let keys = Arc::new(Keys { set: KeySet::read(&self.outward.get(url).await?), read: now });
+        let keys = Arc::new(Keys { set: KeySet::read(&self.outward.get(tenant, url).await?), read: now });
         self.keys.insert(key, Arc::clone(&keys)).await;
         Ok(keys)
     }
+}
+
+fn understood(provider: &Provider, published: Value, secret: bool) -> Result<Metadata, Failed> {
+    Metadata::read(provider, published, secret).map_err(|error| {
+        tracing::warn!(cause = %error, "an identity provider cannot be used");
+        Failed::Away
+    })
 }
