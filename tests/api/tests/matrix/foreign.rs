@@ -138,7 +138,7 @@ async fn origins(stage: &Stage) -> (Ids, Ids) {
         let person = owner.person.as_ref().unwrap();
         let app = stage.clinic.platform.app(person, AppSpec::default()).await;
         let (request, passkey) = (stage.role_request(person).await, stage.passkey(person).await);
-        let device = stage.clinic.platform.device(person, owner.session.unwrap()).await;
+        let (device, _) = stage.device(person, owner.session.unwrap()).await;
         let recovery = stage.clinic.platform.recovery(person).await.to_string();
         let (_, token, _) = stage.identity_provider(person.tenant).await;
         [request, passkey, app.grant.to_string(), app.client.to_string(), device.to_string(), recovery, token]

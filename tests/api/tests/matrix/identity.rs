@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 use crate::support::PASSWORD;
 
 use super::{
-    cast::{Credential, State},
+    cast::{Credential, State, Style},
     passkeys::Device,
     stage::{Body, Call, Stage},
 };
@@ -310,13 +310,21 @@ impl<'a> Props<'a> {
         if name == "devices.list" {
             return Call::get("/api/v1/devices");
         }
-        let (platform, door) = (&self.stage.clinic.platform, &self.door);
+        let door = &self.door;
         let session = credential.session.unwrap_or(door.session);
-        let device = platform.device(self.known(credential).unwrap_or(door), session).await;
+        let (device, token) = self.stage.device(self.known(credential).unwrap_or(door), session).await;
         let path = format!("/api/v1/devices/{device}");
         match name {
             "devices.rename" => Call::new(Method::PUT, path, Body::Json(json!({"name": "Blue phone"}))),
-            "devices.confirm" => Call::new(Method::POST, format!("{path}/confirm"), Body::None),
+            "devices.confirm" => {
+                let call = Call::new(Method::POST, format!("{path}/confirm"), Body::None);
+                match credential.style {
+                    Style::Program | Style::Both => call.with("carekeep-device", token),
+                    Style::Browser | Style::CrossSite => {
+                        call.with("cookie", format!("__Host-carekeep-device={token}"))
+                    }
+                }
+            }
             "devices.forget" => Call::new(Method::DELETE, path, Body::None),
             other => panic!("{other} has no request"),
         }

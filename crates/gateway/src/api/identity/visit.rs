@@ -93,18 +93,20 @@ impl FromRequestParts<Api> for Visit {
         let party = RelyingParty::new(tenant, route.host.as_str(), port(&route.origin), &brand)
             .map_err(|_| catalogue::INTERNAL)?;
         let repository = PgRepository::open(&api.vault, tenant).await?;
+        let from = origin(parts)?;
+        let identity = Identity::new(repository, party, TenantSettings::default(), api.identity.clone());
         Ok(Self {
             api: api.clone(),
             tenant,
             brand,
             origin: Arc::clone(&route.origin),
             delivery,
-            identity: Identity::new(repository, party, TenantSettings::default(), api.identity.clone()),
+            identity: identity.with_activity(from.activity),
             device: presented_device(&parts.headers, delivery),
             device_name: first_name(&parts.headers),
             holder: cookie(&parts.headers, HOLDER_COOKIE).map(str::to_owned),
             address,
-            from: origin(parts)?,
+            from,
             token: token(&parts.headers).map(str::to_owned),
         })
     }
