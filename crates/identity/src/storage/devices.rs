@@ -17,7 +17,8 @@ use crate::{
     token,
 };
 
-/// How long a device is recognised after it was last seen.
+/// How long a device is recognised after it was last seen. As long a browser keeps what it is recognised by; so what was forgotten is
+/// remembered that long, and not taken again.
 pub const DEVICE_LIFETIME: Duration = Duration::from_secs(180 * 24 * 60 * 60);
 /// Devices of a person; the one that was not seen for the longest time makes way.
 const MOST: u64 = 20;

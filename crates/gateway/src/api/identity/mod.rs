@@ -13,6 +13,7 @@ mod grants;
 mod launch;
 mod notices;
 mod oauth;
+mod page;
 mod passkeys;
 mod patients;
 mod people;
@@ -297,7 +298,8 @@ fn device_endpoints() -> Vec<Endpoint> {
 fn notice_endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::new(Method::GET, "/api/v1/notices", "notices.list", get(notices::list))
-            .says("What happened to your account, the newest first.")
+            .says("What happened to your account, the newest first; `after` and `limit` page through it.")
+            .asks(&["after", "limit"])
             .gives::<Notices>(),
         Endpoint::new(Method::POST, "/api/v1/notices/seen", "notices.seen", post(notices::seen))
             .says("Mark your notices as seen, up to one.")
