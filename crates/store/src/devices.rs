@@ -142,13 +142,13 @@ impl Store {
         Ok(())
     }
 
-    /// Says from which device a session is.
+    /// Says from which device a session is, or from none that is known.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn bind_session(&self, id: SessionId, device: DeviceId) -> Answer<()> {
+    pub async fn bind_session(&self, id: SessionId, device: Option<DeviceId>) -> Answer<()> {
         session::Entity::update_many()
-            .col_expr(session::Column::Device, Expr::value(Some(device.as_uuid())))
+            .col_expr(session::Column::Device, Expr::value(device.map(|device| device.as_uuid())))
             .filter(session::Column::Id.eq(id.as_uuid()))
             .exec(&self.database)
             .await?;
