@@ -6,12 +6,17 @@ import { at, button, done, line } from "./page.js";
 
 const when = (time) => new Date(time).toLocaleString();
 
-/** Shows all of it. `page`: what people and roles are called, handing something over, showing everything anew. */
+/** Shows all of it. `page`: finding out who people are, what they and roles are called, handing something over, showing everything anew. */
 export async function loadDecisions(page) {
   const [requests, recoveries] = await Promise.all([
     get("/api/v1/role-requests").then((answer) => answer.requests),
     get("/api/v1/recoveries").then((answer) => answer.recoveries, none),
   ]);
+  const named = [
+    ...requests.flatMap((request) => [request.person, request.requested_by]),
+    ...recoveries.flatMap((recovery) => [recovery.person, recovery.begun_by]),
+  ];
+  await page.meet(named);
   at("requests").replaceChildren(...requests.map((request) => requestItem(request, page)));
   at("recoveries").replaceChildren(...recoveries.map((recovery) => recoveryItem(recovery, page)));
   at("no-decisions").hidden = requests.length + recoveries.length > 0;

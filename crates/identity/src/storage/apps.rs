@@ -245,13 +245,18 @@ impl PgRepository {
         Ok((row, NewGrant { id: self.fresh(), person, role, granted_by: Some(by), at: now }))
     }
 
-    /// The apps of the tenant, the oldest first, 200 at most.
+    /// The apps of the tenant, the oldest first: `limit` of those after one of them, or of all.
     ///
     /// # Errors
     /// [`AppError::OtherEvidence`], [`AppError::Unavailable`].
-    pub async fn apps(&self, leave: Authorized<ReadSettings>) -> Answer<Vec<Client>> {
+    pub async fn apps(
+        &self,
+        leave: Authorized<ReadSettings>,
+        after: Option<Uuid>,
+        limit: u32,
+    ) -> Answer<Vec<Client>> {
         self.check_app(&leave)?;
-        self.store.clients().await?.into_iter().map(client).collect()
+        self.store.clients(after, limit.into()).await?.into_iter().map(client).collect()
     }
 
     /// Approves or disables an app; what a disabled one holds is dead within a second.

@@ -119,8 +119,9 @@ async fn sweep(stage: &Stage, who: &str, origins: &[&Ids], probes: impl Fn(&Ids)
 /// No success but that of a search which finds nothing.
 #[track_caller]
 fn discloses_nothing(answer: &Answer, about: &str) {
-    let empty =
-        answer.body["type"] == "searchset" && answer.body["entry"].as_array().is_none_or(Vec::is_empty);
+    let found = answer.body["type"] == "searchset";
+    let empty = (found && answer.body["entry"].as_array().is_none_or(Vec::is_empty))
+        || answer.body["people"].as_array().is_some_and(Vec::is_empty);
     // A batch succeeds as such, and says of each entry that it was refused.
     let refused = |entry: &Value| entry["response"]["status"].as_str().is_some_and(|s| s.starts_with('4'));
     let batch = answer.body["type"] == "batch-response"

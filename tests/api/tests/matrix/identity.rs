@@ -56,7 +56,7 @@ pub(super) const ROUTES: &[(&str, &[&str])] = &[
     ("devices.forget", &[""]),
     ("notices.list", &[""]),
     ("notices.seen", &[""]),
-    ("people.list", &[""]),
+    ("people.list", &["", "by id"]),
     ("people.weak_factors", &[""]),
     ("people.invite", &[""]),
     ("people.invite_again", &[""]),
@@ -406,6 +406,9 @@ impl<'a> Props<'a> {
             "people.recover" => {
                 let path = format!("/api/v1/people/{}/recovery", self.colleague().await.id);
                 Call::new(Method::POST, path, Body::None)
+            }
+            "people.list" if variant == "by id" => {
+                Call::get(format!("/api/v1/people?ids={}", self.colleague().await.id))
             }
             "people.list" => Call::get("/api/v1/people?limit=200"),
             "people.weak_factors" => Call::get("/api/v1/people/weak-factors?limit=200"),

@@ -19,10 +19,13 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::visit::Visit;
+use super::{
+    page::{Page, next},
+    visit::Visit,
+};
 use crate::{
     api::SignedIn,
-    problem::{self, Path, Problem, catalogue},
+    problem::{self, Path, Problem, Query, catalogue},
 };
 
 /// An app to register.
@@ -137,6 +140,9 @@ pub(super) struct Apps {
     /// The oldest first.
     #[schema(inline)]
     apps: Vec<App>,
+    /// Where the next page starts: give it as `after`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 async fn leave(caller: &Caller, visit: &Visit, deed: &str) -> Result<Authorized<ManageTenant>, Problem> {
@@ -144,10 +150,16 @@ async fn leave(caller: &Caller, visit: &Visit, deed: &str) -> Result<Authorized<
 }
 
 /// `GET /api/v1/apps`
-pub(super) async fn list(SignedIn(caller): SignedIn, visit: Visit) -> Result<Response, Problem> {
+pub(super) async fn list(
+    SignedIn(caller): SignedIn,
+    visit: Visit,
+    Query(page): Query<Page>,
+) -> Result<Response, Problem> {
+    let (after, limit) = page.read()?;
     let leave = visit.api.vault.authorize::<ReadSettings>(&caller, None).await?;
-    let apps = visit.identity.repository().apps(leave).await?;
-    Ok(Json(Apps { apps: apps.into_iter().map(App::from).collect() }).into_response())
+    let apps = visit.identity.repository().apps(leave, after, limit).await?;
+    let next = next(&apps, limit, |app| app.id.to_string());
+    Ok(Json(Apps { apps: apps.into_iter().map(App::from).collect(), next }).into_response())
 }
 
 /// `POST /api/v1/apps`
