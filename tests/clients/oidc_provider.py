@@ -44,6 +44,7 @@ class Provider:
         self.key, self.stranger = named("first"), named("first")
         self.codes, self.jtis = {}, set()
         self.asked = []
+        self.moving = threading.Event()
         self.now = None
         self.set({})
 
@@ -55,6 +56,8 @@ class Provider:
         self.lie = told.get("lie")
         self.token_status = told.get("token", 200)
         self.body = told.get("body")
+        # Whoever waits at the token endpoint of a provider that stalled goes on with what it is told next.
+        self.moving.clear() if told.get("stall") else self.moving.set()
         if "jwks" in told:
             self.client_keys = KeySet.import_key_set(told["jwks"])
         if self.sign == "renewed":
@@ -162,6 +165,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         text = self.rfile.read(int(self.headers["content-length"])).decode()
+        self.provider.asked.append(self.path)
+        if self.path == "/token":
+            self.provider.moving.wait()
         with self.provider.lock:
             if self.path == "/set":
                 self.provider.set(json.loads(text))

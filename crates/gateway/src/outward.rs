@@ -2,11 +2,17 @@
 //!
 //! Invariants: TLS only; an address is judged when it is connected to, so that a name which leads to a private network, to this
 //! machine or to a cloud's metadata service is not followed wherever it comes from; redirects are not followed; time and size are
-//! bounded, and so is how much is under way.
+//! bounded, and so is how much is under way, in all and for one tenant: a provider that stalls holds up its own tenant only.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use carekeep_identity::federation::is_public;
+use carekeep_kernel::TenantId;
 use reqwest::{
     Certificate, Client, StatusCode,
     dns::{Addrs, Name, Resolve, Resolving},
@@ -21,7 +27,9 @@ const LARGEST: usize = 256 << 10;
 const CONNECT: Duration = Duration::from_secs(3);
 const WHOLE: Duration = Duration::from_secs(8);
 /// Requests under way at a time; more wait.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 64;
+/// Of them those for one tenant; one more is refused at once.
+const OF_ONE: usize = 8;
 
 /// What is there to be asked.
 #[derive(Debug, Clone, Default)]
@@ -52,6 +60,9 @@ pub enum NoAnswer {
     /// It answered that it does not do what was asked.
     #[error("the identity provider refused the request")]
     Refused,
+    /// As many requests as the tenant has places for are under way.
+    #[error("all places of this tenant are taken")]
+    Busy,
 }
 
 /// Asks.
@@ -60,6 +71,7 @@ pub(crate) struct Outward {
     client: Client,
     private: bool,
     places: Arc<Semaphore>,
+    shares: Shares,
 }
 
 impl Outward {
@@ -78,24 +90,32 @@ impl Outward {
             builder = builder.tls_certs_merge(found.ok_or(NoAuthority)?);
         }
         let client = builder.build().map_err(|_| NoAuthority)?;
-        Ok(Self { client, private: options.private, places: Arc::new(Semaphore::new(AT_ONCE)) })
+        let places = Arc::new(Semaphore::new(AT_ONCE));
+        Ok(Self { client, private: options.private, places, shares: Shares::default() })
     }
 
-    /// Gets a JSON document.
-    pub(crate) async fn get(&self, url: &Url) -> Result<Value, NoAnswer> {
+    /// Gets a JSON document for a tenant.
+    pub(crate) async fn get(&self, tenant: TenantId, url: &Url) -> Result<Value, NoAnswer> {
         self.check(url)?;
-        self.json(self.client.get(url.clone())).await
+        self.json(tenant, self.client.get(url.clone())).await
     }
 
-    /// Sends a form and gets a JSON document.
-    pub(crate) async fn post(&self, url: &Url, form: &[(&str, &str)]) -> Result<Value, NoAnswer> {
+    /// Sends a form for a tenant and gets a JSON document.
+    pub(crate) async fn post(
+        &self,
+        tenant: TenantId,
+        url: &Url,
+        form: &[(&str, &str)],
+    ) -> Result<Value, NoAnswer> {
         self.check(url)?;
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let request = self.client.post(url.clone());
-        self.json(request.header("content-type", "application/x-www-form-urlencoded").body(body)).await
+        self.json(tenant, request.header("content-type", "application/x-www-form-urlencoded").body(body))
+            .await
     }
 
-    async fn json(&self, request: reqwest::RequestBuilder) -> Result<Value, NoAnswer> {
+    async fn json(&self, tenant: TenantId, request: reqwest::RequestBuilder) -> Result<Value, NoAnswer> {
+        let _share = self.shares.take(tenant).ok_or(NoAnswer::Busy)?;
         let place = tokio::time::timeout(WHOLE, self.places.acquire()).await;
         let _place = place.map_err(|_| NoAnswer::Away)?.map_err(|_| NoAnswer::Away)?;
         let mut response =
@@ -130,6 +150,39 @@ impl Outward {
     }
 }
 
+/// How many requests each tenant has under way; a tenant without any is not in it.
+#[derive(Clone, Default)]
+struct Shares(Arc<Mutex<HashMap<TenantId, usize>>>);
+
+/// One request of a tenant, until it is dropped.
+struct Share {
+    shares: Shares,
+    tenant: TenantId,
+}
+
+impl Shares {
+    fn take(&self, tenant: TenantId) -> Option<Share> {
+        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_one = taken.entry(tenant).or_default();
+        (*of_one < OF_ONE).then(|| {
+            *of_one += 1;
+            Share { shares: self.clone(), tenant }
+        })
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut taken = self.shares.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(of_one) = taken.get_mut(&self.tenant) {
+            *of_one -= 1;
+            if *of_one == 0 {
+                taken.remove(&self.tenant);
+            }
+        }
+    }
+}
+
 /// Resolves names to the addresses that may be connected to: what is left of an answer is what is connected to.
 struct Resolver {
     private: bool,
@@ -151,9 +204,28 @@ impl Resolve for Resolver {
 
 #[cfg(test)]
 mod tests {
+    use carekeep_kernel::{SeededRandom, SystemClock};
     use tokio::net::TcpListener;
 
     use super::*;
+
+    fn tenant(seed: u64) -> TenantId {
+        TenantId::generate(&SystemClock, &SeededRandom::new(seed))
+    }
+
+    #[test]
+    fn i12_a_tenant_has_so_many_places_and_none_is_remembered_that_is_free() {
+        let (shares, acme, bolt) = (Shares::default(), tenant(1), tenant(2));
+        let mut held: Vec<_> = (0..OF_ONE).map(|_| shares.take(acme).unwrap()).collect();
+        assert!(shares.take(acme).is_none(), "one too many");
+        // The controls: another tenant has its own, and what is given back is there again.
+        let other = shares.take(bolt).unwrap();
+        drop(held.pop());
+        held.push(shares.take(acme).unwrap());
+        assert!(shares.take(acme).is_none());
+        drop((held, other));
+        assert!(shares.0.lock().unwrap().is_empty(), "memory is for what is under way");
+    }
 
     /// Whether somebody came to a listener of this machine.
     async fn reaches(private: bool, host: &str) -> bool {
@@ -163,7 +235,7 @@ mod tests {
         tokio::select! {
             // Nobody answers there: asking ends when the listener is gone.
             came = listener.accept() => came.is_ok(),
-            answer = outward.get(&url) => { assert!(answer.is_err()); false }
+            answer = outward.get(tenant(1), &url) => { assert!(answer.is_err()); false }
         }
     }
 
@@ -181,7 +253,7 @@ mod tests {
     async fn i12_nothing_is_asked_without_tls() {
         let outward = Outward::new(&OutwardOptions { private: true, authority: None }).unwrap();
         for url in ["http://127.0.0.1:9/", "ftp://127.0.0.1/"] {
-            assert_eq!(outward.get(&url.parse().unwrap()).await, Err(NoAnswer::Address), "{url}");
+            assert_eq!(outward.get(tenant(1), &url.parse().unwrap()).await, Err(NoAnswer::Address), "{url}");
         }
         let options = OutwardOptions { private: true, authority: Some(b"no certificate".to_vec()) };
         assert!(Outward::new(&options).is_err());

@@ -1,6 +1,6 @@
 // What somebody should know of their account: what happened to it, a recovery under way, the devices that it is used from.
 
-import { call, get, post } from "./api.js";
+import { call, get, pages, post } from "./api.js";
 import { at, button, done, line, onClick, run } from "./page.js";
 
 const WORDS = {
@@ -34,7 +34,12 @@ export async function loadAccount(sensitive) {
 }
 
 async function loadNotices() {
-  const { notices } = await get("/api/v1/notices");
+  const notices = [];
+  for await (const page of pages("/api/v1/notices")) {
+    notices.push(...page.notices);
+    // Further back there is nothing new: they are seen from the oldest on.
+    if (page.notices.at(-1)?.seen) break;
+  }
   const unseen = notices.filter((notice) => !notice.seen);
   // Every new one is shown: the button says of all of them that they were seen.
   const shown = notices.filter((notice, index) => index < 10 || !notice.seen);

@@ -40,5 +40,15 @@ export async function call(method, path, body, headers) {
 export const post = (path, body) => call("POST", path, body);
 export const get = (path) => call("GET", path);
 
+/** The pages of a list, one after the other: of a path that may have a query already. */
+export async function* pages(path) {
+  let next = null;
+  do {
+    const answer = await get(next ? `${path}${path.includes("?") ? "&" : "?"}after=${next}` : path);
+    yield answer;
+    next = answer.next;
+  } while (next);
+}
+
 /** Asks without counting as use of the session. */
 export const glance = (path) => call("GET", path, undefined, { "carekeep-activity": "background" });

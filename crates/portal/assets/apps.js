@@ -1,6 +1,6 @@
 // The organisation's apps: who is registered, what each may ask for, approving, disabling, removing; registering another one.
 
-import { call, get, post } from "./api.js";
+import { call, pages, post } from "./api.js";
 import { sensitive } from "./confirm.js";
 import { watchSession } from "./logoff.js";
 import { at, button, done, line, onSubmit, say, show } from "./page.js";
@@ -47,7 +47,8 @@ function reading(app) {
 }
 
 async function load() {
-  const { apps } = await get("/api/v1/apps");
+  const apps = [];
+  for await (const page of pages("/api/v1/apps?limit=200")) apps.push(...page.apps);
   at("apps").replaceChildren(...apps.map(item));
   at("no-apps").hidden = apps.length > 0;
 }

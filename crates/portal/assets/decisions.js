@@ -9,13 +9,19 @@ const IDENTIFIED = { photo_id: "by a document with a photograph", personally_kno
 
 const when = (time) => new Date(time).toLocaleString();
 
-/** Shows all of it. `page`: what people and roles are called, handing something over, showing everything anew. */
+/** Shows all of it. `page`: finding out who people are, what they and roles are called, handing something over, showing everything anew. */
 export async function loadDecisions(page) {
   const [requests, recoveries, provider] = await Promise.all([
     get("/api/v1/role-requests").then((answer) => answer.requests),
     get("/api/v1/recoveries").then((answer) => answer.recoveries, none),
     get(PROVIDER).then((answer) => answer.provider, none),
   ]);
+  const named = [
+    ...requests.flatMap((request) => [request.person, request.requested_by]),
+    ...recoveries.flatMap((recovery) => [recovery.person, recovery.begun_by]),
+    provider?.set_by,
+  ];
+  await page.meet(named);
   at("requests").replaceChildren(...requests.map((request) => requestItem(request, page)));
   at("recoveries").replaceChildren(...recoveries.map((recovery) => recoveryItem(recovery, page)));
   const waiting = provider?.id && !provider.agreed ? [providerItem(provider, page)] : [];

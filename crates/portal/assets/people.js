@@ -22,7 +22,20 @@ let weakNext = null;
 let administers = false;
 let myself = null;
 
-const name = (id) => shown.get(id)?.name ?? `somebody (${id})`;
+/** Who is named beside the list, by id. */
+const met = new Map();
+
+const name = (id) => (shown.get(id) ?? met.get(id))?.name ?? `somebody (${id})`;
+
+/** Finds out who these are, if they are not in the list as far as it is shown. */
+async function meet(ids) {
+  met.clear();
+  const unknown = [...new Set(ids)].filter((id) => id && !shown.has(id));
+  for (let from = 0; from < unknown.length; from += 100) {
+    const answer = await get(`/api/v1/people?ids=${unknown.slice(from, from + 100).join(",")}`);
+    answer.people.forEach((person) => met.set(person.id, person));
+  }
+}
 
 /** Shows something that is shown once. */
 function hand(text, secret) {
@@ -161,7 +174,7 @@ async function load() {
   next = null;
   do await page(); while (next && shown.size < wanted);
   showPeople();
-  await Promise.all([loadWeak(null), loadDecisions({ name, title, hand, me: myself, reload: load })]);
+  await Promise.all([loadWeak(null), loadDecisions({ meet, name, title, hand, me: myself, reload: load })]);
 }
 
 async function page() {

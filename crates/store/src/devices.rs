@@ -2,8 +2,8 @@
 
 use carekeep_kernel::{DeviceId, PersonId, SessionId, Timestamp};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::Expr,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, sea_query::Expr,
 };
 use time::OffsetDateTime;
 
@@ -14,6 +14,9 @@ use crate::{
     notices::insert_notice,
     sessions::revoke_sessions,
 };
+
+/// The most devices that are deleted at a time.
+const AT_ONCE: u64 = 200;
 
 /// What became of confirming a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +58,35 @@ impl Store {
     /// When the database does not answer.
     pub async fn has_confirmed_device(&self, person: PersonId) -> Answer<bool> {
         ever_confirmed(&self.database, person).await
+    }
+
+    /// Deletes some devices that were forgotten before a moment. One that was confirmed stays until the person has another confirmed
+    /// one that is not forgotten: that somebody ever confirmed one decides who confirms the next ([`Store::confirm_device`]).
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn delete_devices(&self, forgotten_before: Timestamp) -> Answer<()> {
+        let still_confirmed = device::Entity::find()
+            .select_only()
+            .column(device::Column::Person)
+            .filter(device::Column::ConfirmedAt.is_not_null())
+            .filter(device::Column::RevokedAt.is_null())
+            .into_query();
+        let unneeded = Condition::any()
+            .add(device::Column::ConfirmedAt.is_null())
+            .add(device::Column::Person.in_subquery(still_confirmed));
+        let some = device::Entity::find()
+            .select_only()
+            .column(device::Column::Id)
+            .filter(device::Column::RevokedAt.lt(OffsetDateTime::from(forgotten_before)))
+            .filter(unneeded)
+            .limit(AT_ONCE)
+            .into_query();
+        device::Entity::delete_many()
+            .filter(device::Column::Id.in_subquery(some))
+            .exec(&self.database)
+            .await?;
+        Ok(())
     }
 
     /// Adds a device and tells the person; of more than `most` the ones that were not seen for the longest time are forgotten. It
@@ -110,13 +142,13 @@ impl Store {
         Ok(())
     }
 
-    /// Says from which device a session is.
+    /// Says from which device a session is, or from none that is known.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn bind_session(&self, id: SessionId, device: DeviceId) -> Answer<()> {
+    pub async fn bind_session(&self, id: SessionId, device: Option<DeviceId>) -> Answer<()> {
         session::Entity::update_many()
-            .col_expr(session::Column::Device, Expr::value(Some(device.as_uuid())))
+            .col_expr(session::Column::Device, Expr::value(device.map(|device| device.as_uuid())))
             .filter(session::Column::Id.eq(id.as_uuid()))
             .exec(&self.database)
             .await?;

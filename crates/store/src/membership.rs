@@ -160,19 +160,13 @@ impl Store {
         let needed: Vec<&str> = NEEDED.into_iter().filter(|needed| *needed == role).collect();
         let begun = self.begin_without(person, &needed).await?;
         let Some(transaction) = begun else { return Ok(Changed::LastInRole) };
-        let revoked = role_grant::Entity::update_many()
-            .col_expr(role_grant::Column::RevokedAt, Expr::value(OffsetDateTime::from(now)))
-            .filter(role_grant::Column::Person.eq(person.as_uuid()))
-            .filter(role_grant::Column::Role.eq(role))
-            .filter(role_grant::Column::RevokedAt.is_null())
-            .exec(&transaction)
-            .await?;
+        let revoked = revoke_grant(&transaction, person, role, now).await?;
         if RECOVERS.contains(&role) {
             // Their half of a recovery was that of somebody in this role.
             end_recoveries_of(&transaction, person, now).await?;
         }
         transaction.commit().await?;
-        Ok(Changed::of(revoked.rows_affected))
+        Ok(Changed::of(revoked))
     }
 
     /// Begins a transaction in which a person may cease to hold these roles; `None` when nobody else holds one of them.
@@ -190,6 +184,23 @@ impl Store {
         }
         Ok(Some(transaction))
     }
+}
+
+/// Takes a role from a person; how many grants of it that ends: none or one.
+pub(crate) async fn revoke_grant(
+    transaction: &Transaction,
+    person: PersonId,
+    role: &str,
+    now: Timestamp,
+) -> Answer<u64> {
+    let revoked = role_grant::Entity::update_many()
+        .col_expr(role_grant::Column::RevokedAt, Expr::value(OffsetDateTime::from(now)))
+        .filter(role_grant::Column::Person.eq(person.as_uuid()))
+        .filter(role_grant::Column::Role.eq(role))
+        .filter(role_grant::Column::RevokedAt.is_null())
+        .exec(transaction)
+        .await?;
+    Ok(revoked.rows_affected)
 }
 
 /// Suspends in a transaction that [`Store::begin_without`] began.

@@ -2,13 +2,16 @@
 
 use carekeep_kernel::{PersonId, Timestamp};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::Expr,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, sea_query::Expr,
 };
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{Answer, Store, entity::notice};
+
+/// The most notices that are forgotten at a time.
+const AT_ONCE: u64 = 200;
 
 impl Store {
     /// Adds a notice.
@@ -29,13 +32,37 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
-    /// The notices of a person, the newest first, at most `limit`.
+    /// Deletes some notices that were seen and are older than a moment, and some older than another one, seen or not: more than are
+    /// added meanwhile, so that nothing piles up.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn notices(&self, person: PersonId, limit: u64) -> Answer<Vec<notice::Model>> {
+    pub async fn forget_notices(&self, seen_before: Timestamp, before: Timestamp) -> Answer<()> {
+        let [seen_before, before] = [seen_before, before].map(OffsetDateTime::from);
+        let seen = Condition::all()
+            .add(notice::Column::SeenAt.is_not_null())
+            .add(notice::Column::At.lt(seen_before));
+        let over = Condition::any().add(seen).add(notice::Column::At.lt(before));
+        let some =
+            notice::Entity::find().select_only().column(notice::Column::Id).filter(over).limit(AT_ONCE);
+        let forgotten = notice::Column::Id.in_subquery(some.into_query());
+        notice::Entity::delete_many().filter(forgotten).exec(&self.database).await?;
+        Ok(())
+    }
+
+    /// The notices of a person before one of them, or all, the newest first, at most `limit`; ids are in the order of time.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn notices(
+        &self,
+        person: PersonId,
+        before: Option<Uuid>,
+        limit: u64,
+    ) -> Answer<Vec<notice::Model>> {
         Ok(notice::Entity::find()
             .filter(notice::Column::Person.eq(person.as_uuid()))
+            .filter(Condition::all().add_option(before.map(|id| notice::Column::Id.lt(id))))
             .order_by_desc(notice::Column::Id)
             .limit(limit)
             .all(&self.database)

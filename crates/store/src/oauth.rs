@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use carekeep_kernel::{PersonId, SessionId, Timestamp};
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, Select,
     TryInsertResult,
     sea_query::{Expr, OnConflict},
 };
@@ -48,8 +48,16 @@ fn digest(hash: &[u8; 32]) -> Digest {
     Digest(hash.to_vec())
 }
 
-/// The most apps, and the most grants of a person, in one answer.
+/// The most grants of a person in one answer.
 const LONGEST_LIST: u64 = 200;
+
+fn clients(after: Option<Uuid>, limit: u64) -> Select<oauth_client::Entity> {
+    oauth_client::Entity::find()
+        .filter(oauth_client::Column::RemovedAt.is_null())
+        .filter(Condition::all().add_option(after.map(|id| oauth_client::Column::Id.gt(id))))
+        .order_by_asc(oauth_client::Column::Id)
+        .limit(limit)
+}
 
 impl Store {
     /// Registers an app, with the service account that it acts as, if it does.
@@ -105,15 +113,26 @@ impl Store {
         Ok(rows.into_iter().filter_map(|row| Some((row.person?, row))).collect())
     }
 
-    /// The apps that were not removed, the oldest first.
+    /// The apps that were not removed, the oldest first, `limit` of them after `after`.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn clients(&self) -> Answer<Vec<oauth_client::Model>> {
-        Ok(oauth_client::Entity::find()
-            .filter(oauth_client::Column::RemovedAt.is_null())
-            .order_by_asc(oauth_client::Column::Id)
-            .limit(LONGEST_LIST)
+    pub async fn clients(&self, after: Option<Uuid>, limit: u64) -> Answer<Vec<oauth_client::Model>> {
+        Ok(clients(after, limit).all(&self.database).await?)
+    }
+
+    /// As [`Store::clients`], of those that are approved and can be opened from a chart.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn launchable_clients(
+        &self,
+        after: Option<Uuid>,
+        limit: u64,
+    ) -> Answer<Vec<oauth_client::Model>> {
+        Ok(clients(after, limit)
+            .filter(oauth_client::Column::State.eq("approved"))
+            .filter(oauth_client::Column::LaunchUri.is_not_null())
             .all(&self.database)
             .await?)
     }

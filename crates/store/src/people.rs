@@ -151,7 +151,20 @@ impl Store {
         if let Some(after) = after {
             query = query.filter(person::Column::Id.gt(after.as_uuid()));
         }
-        let people = query.all(&self.database).await?;
+        self.with_roles(query.all(&self.database).await?).await
+    }
+
+    /// The people with these ids, oldest first, with their roles.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn members_called(&self, ids: &[PersonId]) -> Answer<Vec<Member>> {
+        let these = person::Column::Id.is_in(ids.iter().map(PersonId::as_uuid));
+        let query = person::Entity::find().filter(these).order_by_asc(person::Column::Id);
+        self.with_roles(query.all(&self.database).await?).await
+    }
+
+    async fn with_roles(&self, people: Vec<person::Model>) -> Answer<Vec<Member>> {
         let grants = role_grant::Entity::find()
             .filter(role_grant::Column::Person.is_in(people.iter().map(|person| person.id)))
             .filter(role_grant::Column::RevokedAt.is_null())

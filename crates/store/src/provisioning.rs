@@ -11,8 +11,8 @@ use uuid::Uuid;
 use crate::{
     Answer, NewGrant, Store,
     connection::Transaction,
-    entity::{person, provisioned, provisioning_token, role_grant},
-    membership::{NEEDED, reinstate_in, suspend_in},
+    entity::{person, provisioned, provisioning_token},
+    membership::{NEEDED, reinstate_in, revoke_grant, suspend_in},
     people::{Names, insert_grant, is_taken},
 };
 
@@ -110,14 +110,7 @@ impl Store {
             }
         }
         for person in take {
-            let revoked = role_grant::Entity::update_many()
-                .col_expr(role_grant::Column::RevokedAt, Expr::value(OffsetDateTime::from(now)))
-                .filter(role_grant::Column::Person.eq(person.as_uuid()))
-                .filter(role_grant::Column::Role.eq(role))
-                .filter(role_grant::Column::RevokedAt.is_null())
-                .exec(&transaction)
-                .await?;
-            if revoked.rows_affected > 0 {
+            if revoke_grant(&transaction, *person, role, now).await? > 0 {
                 taken.push(*person);
             }
         }

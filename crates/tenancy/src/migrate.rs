@@ -43,6 +43,7 @@ const OPERATIONS: &[&str] = &[
     include_str!("../migrations/operations/0016_passwords.sql"),
     include_str!("../migrations/operations/0017_federation.sql"),
     include_str!("../migrations/operations/0018_agreed_provider.sql"),
+    include_str!("../migrations/operations/0020_forget_notices_and_devices.sql"),
     include_str!("../migrations/operations/0021_recovery_identified.sql"),
 ];
 const CLINICAL: &[&str] = &[include_str!("../migrations/clinical/0001_records.sql")];

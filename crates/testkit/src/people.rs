@@ -140,8 +140,8 @@ impl Platform {
             .unwrap();
     }
 
-    /// A confirmed device of a person, from which `session` is.
-    pub async fn device(&self, person: &Person, session: SessionId) -> DeviceId {
+    /// A confirmed device of a person, from which `session` is. `hash`: of the person and what it is recognised by.
+    pub async fn device(&self, person: &Person, session: SessionId, hash: [u8; 32]) -> DeviceId {
         let id = DeviceId::generate(&*self.clock, &*self.random);
         let schema = person.tenant.schema();
         let sql = format!(
@@ -152,7 +152,7 @@ impl Platform {
         sqlx::query(AssertSqlSafe(sql))
             .bind(id.as_uuid())
             .bind(person.id.as_uuid())
-            .bind(&random::bytes::<32>(&*self.random)[..])
+            .bind(&hash[..])
             .bind(OffsetDateTime::from(self.clock.now()))
             .bind(session.as_uuid())
             .execute(&self.people)

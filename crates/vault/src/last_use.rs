@@ -1,12 +1,13 @@
 //! When each session was last used, as this process knows it.
 //!
-//! The row learns of a use at most every [`NOTE_EVERY`]; in between this process remembers, so that a session that stays with
-//! one process ends at the second, and one that moves to another ends at most [`NOTE_EVERY`] early, never late.
+//! The row learns of a use at most every [`NOTE_EVERY`], and of the last one a while after it: much earlier than any session is
+//! idle for too long, so that it ends at the second at every process. In between this process remembers. A use that is lost with
+//! the process that saw it ends the session that much early; late it never does.
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicI64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -24,11 +25,17 @@ const REMEMBERED: Duration = Duration::from_secs(60 * 60);
 pub(crate) struct LastUse {
     seen: AtomicI64,
     noted: AtomicI64,
+    /// Whether somebody will [`LastUse::settle`] it.
+    awaited: AtomicBool,
 }
 
 impl Default for LastUse {
     fn default() -> Self {
-        Self { seen: AtomicI64::new(i64::MIN), noted: AtomicI64::new(i64::MIN) }
+        Self {
+            seen: AtomicI64::new(i64::MIN),
+            noted: AtomicI64::new(i64::MIN),
+            awaited: AtomicBool::new(false),
+        }
     }
 }
 
@@ -53,6 +60,20 @@ impl LastUse {
         let noted = self.noted.load(Relaxed);
         now.since(Timestamp::from_micros(noted)) >= NOTE_EVERY
             && self.noted.compare_exchange(noted, now.as_micros(), Relaxed, Relaxed).is_ok()
+    }
+
+    /// Whether the caller is to settle it later: said to one caller only, until that one does.
+    pub(crate) fn awaits(&self) -> bool {
+        // Most requests of a session in use find it so: they only look.
+        !self.awaited.load(Relaxed) && !self.awaited.swap(true, Relaxed)
+    }
+
+    /// The last use, if it was not written down yet: now it is.
+    pub(crate) fn settle(&self) -> Option<Timestamp> {
+        self.awaited.store(false, Relaxed);
+        let seen = self.at();
+        let noted = self.noted.fetch_max(seen.as_micros(), Relaxed);
+        (noted < seen.as_micros()).then_some(seen)
     }
 }
 
@@ -92,5 +113,19 @@ mod tests {
         last.used(after(60));
         last.read(after(10));
         assert_eq!(last.at(), after(60), "an older row changes nothing");
+    }
+
+    #[test]
+    fn the_last_use_is_settled_once_by_one_caller() {
+        let last = LastUse::default();
+        last.read(START);
+        last.used(after(20));
+        assert!(last.awaits());
+        assert!(!last.awaits(), "one is enough");
+        last.used(after(25));
+        assert_eq!(last.settle(), Some(after(25)));
+        assert!(last.awaits(), "a later one is settled anew");
+        assert_eq!(last.settle(), None, "nothing happened since");
+        assert!(!last.is_due(after(54)) && last.is_due(after(55)));
     }
 }

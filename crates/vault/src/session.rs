@@ -34,6 +34,8 @@ pub struct SessionLimits {
     pub patient_idle: Duration,
     /// Age after which anybody is signed out.
     pub absolute: Duration,
+    /// How long after a use of which the row was not told at once it is. Shorter than any of the others.
+    pub settled: Duration,
 }
 
 impl Default for SessionLimits {
@@ -42,6 +44,7 @@ impl Default for SessionLimits {
             staff_idle: Duration::from_secs(15 * 60),
             patient_idle: Duration::from_secs(30 * 60),
             absolute: Duration::from_secs(12 * 60 * 60),
+            settled: Duration::from_secs(30),
         }
     }
 }
@@ -241,21 +244,37 @@ impl SessionRow {
         activity == Activity::Use && self.app.is_none()
     }
 
-    /// Writes down the use that `caller` is, if that is due, without making the request wait for it. A lost note costs the
-    /// person at most one early sign-out.
-    pub(crate) fn note_use(&self, operations: &OperationsConnections, caller: &Caller) {
-        let now = caller.now();
-        if !self.is_use(caller.origin.activity) || !self.last_use.is_due(now) {
+    /// Writes down the use that `caller` is, without making the request wait for it: now if that is due, and otherwise when the
+    /// session may have come to rest. A lost note costs the person at most one early sign-out.
+    pub(crate) fn note_use(
+        &self,
+        operations: &OperationsConnections,
+        caller: &Caller,
+        limits: &SessionLimits,
+    ) {
+        if !self.is_use(caller.origin.activity) {
             return;
         }
-        let (operations, session) = (operations.clone(), self.id);
         let sql = if self.provisions_until.is_some() { provisioner::TOUCH } else { TOUCH };
-        tokio::spawn(async move {
-            let touch = sqlx::query(sql).bind(session.as_uuid()).bind(time::OffsetDateTime::from(now));
-            if let Err(error) = operations.first_row(touch).await {
-                tracing::warn!(cause = sqlstate(&error), "a session's last use could not be noted");
-            }
-        });
+        let (operations, session) = (operations.clone(), self.id);
+        if self.last_use.is_due(caller.now()) {
+            tokio::spawn(touch(operations, sql, session, caller.now()));
+        } else if self.last_use.awaits() {
+            let (last_use, rest) = (Arc::clone(&self.last_use), limits.settled);
+            tokio::spawn(async move {
+                tokio::time::sleep(rest).await;
+                if let Some(at) = last_use.settle() {
+                    touch(operations, sql, session, at).await;
+                }
+            });
+        }
+    }
+}
+
+async fn touch(operations: OperationsConnections, sql: &'static str, session: SessionId, at: Timestamp) {
+    let touch = sqlx::query(sql).bind(session.as_uuid()).bind(time::OffsetDateTime::from(at));
+    if let Err(error) = operations.first_row(touch).await {
+        tracing::warn!(cause = sqlstate(&error), "a session's last use could not be noted");
     }
 }
 

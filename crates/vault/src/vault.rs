@@ -183,8 +183,9 @@ impl Vault {
         let now = self.maker.clock.now();
         // As it is known now, not as it was when the tenant was opened: the row may have taken a while.
         let tenant_active = self.watch.now().by_id(tenant).is_some_and(|state| state.active);
-        let caller = row.caller(now, origin, tenant_active, &self.maker.config.sessions)?;
-        row.note_use(cell.operations(), &caller);
+        let limits = &self.maker.config.sessions;
+        let caller = row.caller(now, origin, tenant_active, limits)?;
+        row.note_use(cell.operations(), &caller, limits);
         Ok(caller)
     }
 

@@ -9,6 +9,8 @@ use std::{
 
 use carekeep_devservers::cache_dir;
 use carekeep_kernel::{Clock, ManualClock, SystemClock};
+use carekeep_policy::Role;
+use carekeep_testkit::PersonSpec;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tokio::{
@@ -124,6 +126,42 @@ async fn i1_i4_i7_i10_people_keep_their_ways_in_and_administrators_the_people_in
     let now = (clinic.clock.now().as_micros() / 1000).to_string();
     let said = converse(&clinic, "identity.mjs", &[path.to_str().unwrap()], &now).await;
     assert_eq!(said.last().unwrap(), "identity: ok", "{said:?}");
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn i10_i11_i13_lists_that_are_longer_than_one_answer_are_whole_in_a_browser() {
+    let clinic = Clinic::open().await;
+    let mut admin = clinic.admin().await;
+    let second = clinic.member(&mut admin, "second.admin", &["tenant_admin"]).await;
+    let nurse = PersonSpec { roles: &[Role::Nurse], ..PersonSpec::default() };
+    for number in 0..50 {
+        let person = clinic.platform.person(clinic.acme.id, nurse).await;
+        clinic.platform.name(&clinic.vault, &person, &format!("nurse.{number}"), "One of Many").await;
+    }
+    // Ids are in the order of time.
+    clinic.clock.advance(Duration::from_secs(1));
+    let last = json!({"login": "dr.last", "name": "Name of dr.last", "roles": ["tenant_admin"]});
+    admin.program.post("/api/v1/people", &last).await.expect(StatusCode::CREATED);
+    let app = json!({"client_name": "Chart", "token_endpoint_auth_method": "none",
+        "redirect_uris": ["https://app.example/cb"], "scope": "launch/patient patient/*.rs"});
+    admin.program.post("/api/v1/apps", &app).await.expect(StatusCode::CREATED);
+    let many = format!(
+        "INSERT INTO {{s}}.oauth_client
+           SELECT (jsonb_populate_record(c, jsonb_build_object('id', gen_random_uuid()))).*
+             FROM {{s}}.oauth_client c, generate_series(1, 200);
+         DELETE FROM {{s}}.notice WHERE person = '{0}';
+         INSERT INTO {{s}}.notice SELECT gen_random_uuid(), '{0}', 'role_given', 'nurse', now() FROM generate_series(1, 130)",
+        second.id
+    );
+    clinic.as_superuser("operations", &many).await;
+    let knows = json!({
+        "base": clinic.origin("acme"), "token": second.program.token, "asked": "Name of dr.last", "by": "Ada Novak",
+        "apps": 201, "notices": 130,
+    });
+    let path = clinic.folder("knows.json");
+    std::fs::write(&path, knows.to_string()).unwrap();
+    browser("long-lists.mjs", "long lists", &path).await;
     clinic.close().await;
 }
 

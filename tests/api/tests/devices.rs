@@ -1,5 +1,8 @@
 //! I8: known devices of a person, and tenants that let health data be seen from confirmed ones only.
 
+use std::time::Duration;
+
+use carekeep_gateway::limits::{LaneLimit, LimiterConfig};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -214,5 +217,101 @@ async fn i8_who_lost_all_confirmed_devices_is_helped_by_an_administrator_and_con
     let actions: Vec<String> = clinic.entries().await.into_iter().map(|entry| entry.action).collect();
     let confirmed = actions.iter().filter(|action| *action == "confirm_device").count();
     assert_eq!(confirmed, 2, "the first device and the one after the clearing, each with an entry");
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn i8_a_session_that_goes_on_elsewhere_is_not_on_the_device_that_it_began_on() {
+    // Somebody who signs in and steps up more often than one does.
+    let often = LaneLimit::per_seconds(1_000, 600);
+    let clinic =
+        Clinic::open_with(&LimiterConfig { sign_in_account: often, ..LimiterConfig::new([1; 32]) }).await;
+    let mut admin = clinic.admin().await;
+    let mut doctor = member_from(&clinic, &mut admin, "dr.moved").await;
+    let patient = json!({"resourceType": "Patient", "name": [{"family": "Okonkwo"}]});
+    let made = doctor.program.post("/fhir/R4/Patient", &patient).await.expect(StatusCode::CREATED);
+    let chart = format!("/fhir/R4/Patient/{}", made["id"].as_str().unwrap());
+    let body = settings(&json!({"confirmed_devices": true}));
+    admin.program = clinic.sign_in(&admin).await;
+    admin.program.send(Method::PUT, "/api/v1/settings/sign-in", &body).await.expect(StatusCode::NO_CONTENT);
+    let mut elsewhere = clinic.sign_in_from(&doctor, NEW).await;
+    elsewhere.within_a_second(&chart, StatusCode::FORBIDDEN).await;
+    let id = current(&devices(&mut elsewhere).await)["id"].as_str().unwrap().to_owned();
+    let confirm = format!("{id}/confirm");
+    let step = async |program: &mut Program| {
+        let code = json!({"code": clinic.next_code(&doctor.secret)});
+        program.post("/api/v1/sign-in/totp", &code).await.expect(StatusCode::OK);
+    };
+
+    let kept = doctor.program.device.clone();
+    let mut home = doctor.program.clone();
+    for taken_to in [None, NEW, elsewhere.device.as_deref()] {
+        // The control: where it began it goes on as before.
+        step(&mut home).await;
+        assert_eq!(home.device, kept);
+        home.get(&chart).await.expect(StatusCode::OK);
+        // Who has the session and no more of the device confirms no other one, though the factor is fresh.
+        let mut away = Program { device: taken_to.map(str::to_owned), ..home.clone() };
+        let refused = act(&mut away, Method::POST, &confirm).await;
+        assert_eq!((refused.status, refused.code()), (StatusCode::FORBIDDEN, "confirm-elsewhere"));
+        step(&mut away).await;
+        away.within_a_second(&chart, StatusCode::FORBIDDEN).await;
+        let seen = devices(&mut away).await;
+        let here = seen.iter().find(|device| device["current"] == true);
+        assert_eq!(here.is_some(), taken_to.is_some(), "{taken_to:?}: {seen:?}");
+        assert!(here.is_none_or(|device| device["confirmed"].is_null()), "{seen:?}");
+        home = clinic.sign_in_from(&doctor, kept.as_deref()).await;
+    }
+    let told = home.get("/api/v1/notices").await.expect(StatusCode::OK).to_string();
+    assert_eq!(
+        told.matches("new_device").count(),
+        3,
+        "joining, elsewhere, and where the session was taken: {told}"
+    );
+    act(&mut home, Method::POST, &confirm).await.expect(StatusCode::NO_CONTENT);
+    elsewhere.within_a_second(&chart, StatusCode::OK).await;
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn i8_a_forgotten_device_is_deleted_in_time_and_never_that_one_was_ever_confirmed() {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let clinic = Clinic::open().await;
+    let mut admin = clinic.admin().await;
+    let mut doctor = member_from(&clinic, &mut admin, "dr.tidy").await;
+    let mut other = member_from(&clinic, &mut admin, "dr.other").await;
+    let rows = async |person: &Member, and: &str| {
+        let sql = format!("SELECT count(*)::text FROM {{s}}.device WHERE person = '{}' AND {and}", person.id);
+        clinic.text("operations", &sql).await
+    };
+    // Each has a confirmed device and a second one: the doctor confirms it, the other one does not.
+    let ids =
+        async |program: &mut Program| current(&devices(program).await)["id"].as_str().unwrap().to_owned();
+    let first = ids(&mut doctor.program).await;
+    let mut phone = clinic.sign_in_from(&doctor, NEW).await;
+    let second = ids(&mut phone).await;
+    act(&mut doctor.program, Method::POST, &format!("{second}/confirm")).await.expect(StatusCode::NO_CONTENT);
+    let mut tablet = clinic.sign_in_from(&other, NEW).await;
+    let unconfirmed = ids(&mut tablet).await;
+    act(&mut phone, Method::DELETE, &first).await.expect(StatusCode::NO_CONTENT);
+    let only = ids(&mut other.program).await;
+    for id in [&only, &unconfirmed] {
+        act(&mut tablet, Method::DELETE, id).await.expect(StatusCode::NO_CONTENT);
+    }
+    // What is swept is swept whenever anybody's session begins.
+    clinic.clock.advance(DAY * 180 - Duration::from_secs(60));
+    clinic.sign_in(&admin).await;
+    assert_eq!((rows(&doctor, "true").await, rows(&other, "true").await), ("2".to_owned(), "2".to_owned()));
+    clinic.clock.advance(Duration::from_secs(60));
+    clinic.sign_in(&admin).await;
+    assert_eq!(rows(&doctor, "true").await, "1", "the one in use is left");
+    assert_eq!(rows(&doctor, "revoked_at IS NULL AND confirmed_at IS NOT NULL").await, "1");
+    assert_eq!(rows(&other, "true").await, "1", "the only one that was ever confirmed is left");
+    // However long that is ago: somebody who takes the account over with its factors confirms none by themselves.
+    clinic.clock.advance(DAY * 1_000);
+    let mut back = clinic.sign_in_from(&other, NEW).await;
+    let id = ids(&mut back).await;
+    assert_eq!(act(&mut back, Method::POST, &format!("{id}/confirm")).await.code(), "confirm-elsewhere");
+    assert_eq!(rows(&other, "revoked_at IS NOT NULL").await, "1");
     clinic.close().await;
 }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use carekeep_gateway::limits::{LaneLimit, LimiterConfig};
+use carekeep_gateway::{
+    api::identity::first_admin_invite,
+    limits::{LaneLimit, LimiterConfig},
+};
 use carekeep_kernel::Clock as _;
 use reqwest::{Client, Method, StatusCode, Url, header::HeaderMap};
 use serde_json::{Value, json};
@@ -34,21 +37,15 @@ struct Scene {
 
 impl Scene {
     async fn open() -> Self {
-        // Each test signs in more often than somebody at one address does.
-        let rates = LimiterConfig {
-            sign_in_address: LaneLimit::per_seconds(1_000, 60),
-            sign_in_account: LaneLimit::per_seconds(1_000, 600),
-            ..LimiterConfig::new([1; 32])
-        };
-        let clinic = Clinic::open_with(&rates).await;
+        Self::open_with(&rates()).await
+    }
+
+    async fn open_with(rates: &LimiterConfig) -> Self {
+        let clinic = Clinic::open_with(rates).await;
         let provider = clinic.provider();
         let mut admin = clinic.admin().await;
         let officer = clinic.member(&mut admin, "privacy.officer", &["privacy_officer"]).await;
-        let settings =
-            json!({"issuer": provider.issuer, "client_id": CLIENT, "label": "Acme account", "amr": ["mfa"]});
-        put(&mut admin, &settings).await;
-        let keys = clinic.program("acme").get("/oauth/jwks").await.expect(StatusCode::OK);
-        provider.set(json!({"jwks": keys})).await;
+        introduce(&provider, &mut admin).await;
         let mut scene = Self { clinic, provider, admin, officer };
         scene.agree().await;
         scene
@@ -73,13 +70,7 @@ impl Scene {
 
     /// Links somebody to whom the provider knows; where their browser ends.
     async fn link(&self, member: &mut Member) -> String {
-        let mut browser = Browser::of(&self.clinic);
-        browser.keep("__Host-carekeep", member.program.token.as_deref().unwrap());
-        let begun = browser.send(Method::POST, OWN).await;
-        assert_eq!(begun.status, StatusCode::OK, "{}", begun.text);
-        let body: Value = serde_json::from_str(&begun.text).unwrap();
-        let back = self.provider.visit(body["redirect_to"].as_str().unwrap()).await;
-        browser.follow(&back).await
+        link(Browser::of(&self.clinic), &self.provider, member).await
     }
 
     /// A browser that was sent to the provider and is on its way back.
@@ -108,6 +99,34 @@ impl Scene {
     }
 }
 
+/// Each test signs in more often than somebody at one address does.
+fn rates() -> LimiterConfig {
+    LimiterConfig {
+        sign_in_address: LaneLimit::per_seconds(1_000, 60),
+        sign_in_account: LaneLimit::per_seconds(1_000, 600),
+        ..LimiterConfig::new([1; 32])
+    }
+}
+
+/// Makes a provider and the tenant of an administrator known to each other.
+async fn introduce(provider: &Provider, admin: &mut Member) {
+    let settings =
+        json!({"issuer": provider.issuer, "client_id": CLIENT, "label": "Acme account", "amr": ["mfa"]});
+    put(admin, &settings).await;
+    let keys = admin.program.get("/oauth/jwks").await.expect(StatusCode::OK);
+    provider.set(json!({"jwks": keys})).await;
+}
+
+/// Links somebody in a browser of their tenant to whom the provider knows; where the browser ends.
+async fn link(mut browser: Browser, provider: &Provider, member: &mut Member) -> String {
+    browser.keep("__Host-carekeep", member.program.token.as_deref().unwrap());
+    let begun = browser.send(Method::POST, OWN).await;
+    assert_eq!(begun.status, StatusCode::OK, "{}", begun.text);
+    let body: Value = serde_json::from_str(&begun.text).unwrap();
+    let back = provider.visit(body["redirect_to"].as_str().unwrap()).await;
+    browser.follow(&back).await
+}
+
 async fn put(admin: &mut Member, settings: &Value) {
     admin.program.send(Method::PUT, SETTINGS, settings).await.expect(StatusCode::NO_CONTENT);
 }
@@ -116,7 +135,7 @@ fn stopped(why: &str) -> String {
     format!("/sign-in-stopped?why={why}")
 }
 
-/// A browser at acme: it keeps cookies and follows nothing by itself.
+/// A browser at a tenant: it keeps cookies and follows nothing by itself.
 struct Browser {
     http: Client,
     base: String,
@@ -131,8 +150,12 @@ struct Seen {
 
 impl Browser {
     fn of(clinic: &Clinic) -> Self {
-        let http = clinic.http(&["acme"]).build().unwrap();
-        Self { http, base: clinic.origin("acme"), cookies: Vec::new() }
+        Self::at(clinic, "acme")
+    }
+
+    fn at(clinic: &Clinic, slug: &str) -> Self {
+        let http = clinic.http(&[slug]).build().unwrap();
+        Self { http, base: clinic.origin(slug), cookies: Vec::new() }
     }
 
     fn keep(&mut self, name: &str, value: &str) {
@@ -166,14 +189,14 @@ impl Browser {
         Seen { status, headers, text: answer.text().await.unwrap() }
     }
 
-    /// Where a page of acme sends the browser.
+    /// Where a page of the tenant sends the browser.
     async fn go(&mut self, path: &str) -> String {
         let seen = self.send(Method::GET, path).await;
         assert_eq!(seen.status, StatusCode::SEE_OTHER, "{path}: {}", seen.text);
         seen.headers["location"].to_str().unwrap().to_owned()
     }
 
-    /// Follows the provider back to acme.
+    /// Follows the provider back to the tenant.
     async fn follow(&mut self, back: &Url) -> String {
         assert!(back.as_str().starts_with(&format!("{}/federation/callback?", self.base)), "{back}");
         self.go(&format!("{}?{}", back.path(), back.query().unwrap())).await
@@ -856,4 +879,69 @@ async fn i12_going_to_the_provider_counts_as_an_attempt_to_sign_in() {
     assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
     assert!(refused.text.contains("sign-in-address"), "{}", refused.text);
     clinic.close().await;
+}
+
+#[tokio::test]
+async fn i12_a_provider_that_stalls_holds_up_its_own_tenant_only() {
+    let mut scene = Scene::open().await;
+    scene.linked("nurse.costa", &["nurse"]).await;
+    let clinic = &scene.clinic;
+    let other = clinic.provider_called("provider of bolt");
+    let first = first_admin_invite(&clinic.vault, clinic.bolt.id, "bo.admin", "Bo Larsen").await.unwrap();
+    let mut bo = clinic.join_at(clinic.program("bolt"), "bo.admin", first.token.reveal()).await;
+    introduce(&other, &mut bo).await;
+    other.knows("bo").await;
+    assert_eq!(link(Browser::at(clinic, "bolt"), &other, &mut bo).await, "/#linked");
+
+    // More than there are places for all tenants together.
+    let mut under_way = Vec::new();
+    for _ in 0..72 {
+        under_way.push(scene.on_the_way_back().await);
+    }
+    let before = scene.provider.asked("/token").await;
+    let asked = async || scene.provider.asked("/token").await - before;
+    scene.provider.set(json!({"stall": true})).await;
+    let mut arriving = tokio::task::JoinSet::new();
+    for (mut browser, back) in under_way {
+        arriving.spawn(async move { browser.follow(&back).await });
+    }
+    for _ in 0..72 - 8 {
+        assert_eq!(arriving.join_next().await.unwrap().unwrap(), stopped("away"));
+    }
+    assert_eq!(asked().await, 8, "the others were refused at once, and the provider not asked");
+
+    let mut browser = Browser::at(clinic, "bolt");
+    let away = browser.go("/federation/start").await;
+    let back = other.visit(&away).await;
+    // An administrator's second factor is one of their own.
+    assert_eq!(browser.follow(&back).await, "/sign-in#second=totp");
+    assert_eq!(arriving.len(), 8, "meanwhile acme's still wait");
+
+    // The control: once it answers, those who waited are in, and there is room again.
+    scene.provider.knows("nurse.costa").await;
+    while let Some(end) = arriving.join_next().await {
+        assert_eq!(end.unwrap(), IN);
+    }
+    assert_eq!(scene.sign_in().await.1, IN);
+    scene.clinic.close().await;
+}
+
+#[tokio::test]
+async fn i12_codes_that_are_made_up_do_not_make_us_ask_a_provider_all_the_time() {
+    let few = LimiterConfig { provider: LaneLimit::per_seconds(3, 6_000), ..rates() };
+    let mut scene = Scene::open_with(&few).await;
+    scene.linked("nurse.costa", &["nurse"]).await;
+    assert_eq!(scene.sign_in().await.1, IN, "the control");
+    let made_up = async || {
+        let (mut browser, mut back) = scene.on_the_way_back().await;
+        let pairs: Vec<_> = back.query_pairs().into_owned().filter(|(name, _)| name != "code").collect();
+        back.query_pairs_mut().clear().extend_pairs(pairs).append_pair("code", "made up");
+        browser.send(Method::GET, &format!("{}?{}", back.path(), back.query().unwrap())).await
+    };
+    assert_eq!(made_up().await.headers["location"], stopped("refused"));
+    let refused = made_up().await;
+    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS, "{}", refused.text);
+    assert!(refused.text.contains("identity-provider"), "{}", refused.text);
+    assert_eq!(scene.provider.asked("/token").await, 3, "linking, signing in, and one that was made up");
+    scene.clinic.close().await;
 }

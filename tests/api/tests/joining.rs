@@ -76,6 +76,42 @@ async fn i1_the_first_administrator_is_invited_once_and_by_nobody_else() {
 }
 
 #[tokio::test]
+async fn i10_people_are_listed_page_by_page_or_by_their_ids() {
+    let clinic = Clinic::open().await;
+    let mut admin = clinic.admin().await;
+    // Ids are in the order of time.
+    clinic.clock.advance(std::time::Duration::from_secs(1));
+    let mut nurse = clinic.member(&mut admin, "nurse.costa", &["nurse"]).await;
+    clinic.clock.advance(std::time::Duration::from_secs(1));
+    let doctor = clinic.member(&mut admin, "dr.meyer", &["clinician"]).await;
+    let ids = |answer: &Value| -> Vec<String> {
+        let people = answer["people"].as_array().unwrap().iter();
+        people.map(|person| person["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let mut get = async |query: &str| admin.program.get(&format!("/api/v1/people?{query}")).await;
+    let first = get("limit=2").await.expect(StatusCode::OK);
+    assert_eq!((ids(&first).len(), &first["next"]), (2, &json!(nurse.id)));
+    let rest = get(&format!("limit=2&after={}", nurse.id)).await.expect(StatusCode::OK);
+    assert_eq!((ids(&rest), &rest["next"]), (vec![doctor.id.clone()], &Value::Null));
+
+    // One of them, whoever else is asked about: somebody of another tenant, or nobody, is left out.
+    let stranger = clinic.platform.person(clinic.bolt.id, carekeep_testkit::PersonSpec::default()).await;
+    let nobody = "018bcfe5-6800-7000-8000-000000000001";
+    let found = get(&format!("ids={},{nobody},{}", doctor.id, stranger.id)).await.expect(StatusCode::OK);
+    assert_eq!(
+        (ids(&found), &found["people"][0]["name"]),
+        (vec![doctor.id.clone()], &json!("Name of dr.meyer"))
+    );
+    for bad in ["ids=", "ids=x", &format!("ids={nobody}&limit=1"), &format!("ids={nobody}&after={nobody}")] {
+        assert_eq!(get(bad).await.status, StatusCode::BAD_REQUEST, "{bad}");
+    }
+    // Who may not list people does not find them by their ids either.
+    let refused = nurse.program.get(&format!("/api/v1/people?ids={}", doctor.id)).await;
+    assert_eq!((refused.status, refused.code()), (StatusCode::FORBIDDEN, "forbidden"));
+    clinic.close().await;
+}
+
+#[tokio::test]
 async fn p1_only_an_administrator_invites_and_only_a_manager_says_who_cares_for_whom() {
     let clinic = Clinic::open().await;
     let mut admin = clinic.admin().await;

@@ -196,3 +196,37 @@ async fn i11_an_app_is_opened_only_from_a_chart_that_the_person_may_read_then_an
     assert_eq!(listed, json!({"apps": []}));
     ward.clinic.close().await;
 }
+
+#[tokio::test]
+async fn i11_apps_are_listed_page_by_page_however_many_there_are() {
+    let mut ward = Ward::launchable().await;
+    // So many that none of the lists has them in one piece; those that were not approved are opened from no chart.
+    let many = "INSERT INTO {s}.oauth_client
+        SELECT (jsonb_populate_record(c, jsonb_build_object('id', gen_random_uuid(), 'state',
+                 CASE WHEN n % 2 = 0 THEN 'approved' ELSE 'pending' END))).*
+          FROM {s}.oauth_client c, generate_series(1, 430) n";
+    ward.clinic.as_superuser("operations", many).await;
+    for (program, path, wanted) in [
+        (&mut ward.admin.program, "/api/v1/apps", 431),
+        (&mut ward.doctor.program, "/api/v1/launchable-apps", 216),
+    ] {
+        let (mut read, mut next) = (std::collections::BTreeSet::new(), String::new());
+        loop {
+            let page = program.get(&format!("{path}?limit=200{next}")).await.expect(StatusCode::OK);
+            let apps = page["apps"].as_array().unwrap();
+            assert!(apps.len() <= 200);
+            read.extend(apps.iter().map(|app| app["client_id"].as_str().unwrap().to_owned()));
+            let Some(last) = page["next"].as_str() else { break };
+            next = format!("&after={last}");
+        }
+        assert_eq!(read.len(), wanted, "{path}");
+        let short = program.get(path).await.expect(StatusCode::OK);
+        assert_eq!(
+            short["apps"].as_array().unwrap().len(),
+            50,
+            "so many in a page of which nobody said more"
+        );
+        assert_eq!(program.get(&format!("{path}?after=x")).await.status, StatusCode::BAD_REQUEST);
+    }
+    ward.clinic.close().await;
+}

@@ -101,3 +101,55 @@ async fn i13_an_administrator_sees_whose_ways_in_are_weak() {
     assert_eq!(&found, people);
     clinic.close().await;
 }
+
+#[tokio::test]
+async fn i13_notices_are_read_page_by_page_and_kept_for_a_time() {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let clinic = Clinic::open().await;
+    let mut admin = clinic.admin().await;
+    let doctor = clinic.member(&mut admin, "dr.pages", &["clinician"]).await;
+    let mut program = clinic.sign_in(&doctor).await;
+    // As time goes by, each in a millisecond of its own: ids are in the order of time.
+    clinic.clock.advance(Duration::from_secs(1));
+    for _ in 0..4 {
+        clinic.clock.advance(Duration::from_secs(1));
+        program.post("/api/v1/enrol/recovery-codes", &Value::Null).await.expect(StatusCode::OK);
+    }
+    let ids = |answer: &Value| -> Vec<String> {
+        let notices = answer["notices"].as_array().unwrap().iter();
+        notices.map(|notice| notice["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let whole = program.get("/api/v1/notices").await.expect(StatusCode::OK);
+    assert!(whole["next"].is_null(), "all are there: {whole}");
+    let (mut read, mut path) = (Vec::new(), "/api/v1/notices?limit=4".to_owned());
+    loop {
+        let page = program.get(&path).await.expect(StatusCode::OK);
+        assert!(ids(&page).len() <= 4);
+        read.extend(ids(&page));
+        let Some(next) = page["next"].as_str() else { break };
+        path = format!("/api/v1/notices?limit=4&after={next}");
+    }
+    assert_eq!((&read, read.len() > 4), (&ids(&whole), true));
+    for bad in ["after=x", "before=x", "limit=many"] {
+        let refused = program.get(&format!("/api/v1/notices?{bad}")).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{bad}");
+    }
+    // Where somebody else is in their notices says nothing of one's own.
+    let path = format!("/api/v1/notices?after={}", read[0]);
+    let own = admin.program.get(&path).await.expect(StatusCode::OK);
+    assert!(ids(&own).iter().all(|id| !read.contains(id)), "{own}");
+
+    // The older half is seen; what is swept is swept when anybody's session begins.
+    let until = json!({"until": read[2]});
+    program.post("/api/v1/notices/seen", &until).await.expect(StatusCode::NO_CONTENT);
+    let left = async |after: Duration| {
+        clinic.clock.advance(after);
+        let mut program = clinic.sign_in(&doctor).await;
+        ids(&program.get("/api/v1/notices").await.expect(StatusCode::OK))
+    };
+    assert_eq!(left(DAY * 90 - Duration::from_secs(60)).await, read);
+    assert_eq!(left(Duration::from_secs(60)).await, read[..2], "what was not seen stays");
+    assert_eq!(left(DAY * 275 - Duration::from_secs(120)).await, read[..2]);
+    assert_eq!(left(Duration::from_secs(120)).await, Vec::<String>::new());
+    clinic.close().await;
+}

@@ -108,7 +108,12 @@ impl Clinic {
 
     /// An identity provider that this clinic's gateway trusts, with the same clock.
     pub(crate) fn provider(&self) -> Provider {
-        Provider::start(&self.providers, &self.folder("provider"), Arc::clone(&self.clock))
+        self.provider_called("provider")
+    }
+
+    /// As [`Clinic::provider`], one more: another one has its files in another folder.
+    pub(crate) fn provider_called(&self, name: &str) -> Provider {
+        Provider::start(&self.providers, &self.folder(name), Arc::clone(&self.clock))
     }
 
     pub(crate) async fn close(mut self) {
@@ -232,7 +237,12 @@ impl Clinic {
     }
 
     async fn join_from(&self, login: &str, token: &str, device: Option<&str>) -> Member {
-        let mut program = Program { device: device.map(str::to_owned), ..self.program("acme") };
+        let program = Program { device: device.map(str::to_owned), ..self.program("acme") };
+        self.join_at(program, login, token).await
+    }
+
+    /// As [`Clinic::join`], at the tenant of a program.
+    pub(crate) async fn join_at(&self, mut program: Program, login: &str, token: &str) -> Member {
         let step =
             program.post("/api/v1/invites/accept", &json!({"token": token})).await.expect(StatusCode::OK);
         assert_eq!(step["next"], "enrol");

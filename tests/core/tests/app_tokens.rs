@@ -413,7 +413,7 @@ async fn i11_an_app_is_who_it_proves_to_be_and_approved() {
     desk.people.remove_app(desk.leave().await, id).await.unwrap();
     let boss = desk.boss.caller(&desk.vault).await.unwrap();
     let leave = desk.vault.authorize::<ReadSettings>(&boss, None).await.unwrap();
-    assert_eq!(desk.people.apps(leave).await.unwrap().len(), 1);
+    assert_eq!(desk.people.apps(leave, None, 10).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -431,7 +431,7 @@ async fn i11_a_launch_is_for_one_app_one_session_and_once() {
     let fresh = || ResourceId::generate(&*desk.platform.clock, &*desk.platform.random);
     let chart = Chart { patient: fresh(), encounter: Some(fresh()) };
     assert!(matches!(desk.people.launch_app(&ann, &plain, chart).await, Err(AppError::NotFound)));
-    let launchable = desk.people.launchable_apps(&ann).await.unwrap();
+    let launchable = desk.people.launchable_apps(&ann, None, 10).await.unwrap();
     assert_eq!(launchable.len(), 2);
     assert!(launchable.iter().all(|app| [client.id, other.id].contains(&app.id)));
 

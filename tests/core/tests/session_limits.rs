@@ -92,7 +92,29 @@ async fn i7_use_is_remembered_to_the_second_though_the_row_learns_of_it_later() 
 }
 
 #[tokio::test]
-async fn i7_another_process_ends_a_session_in_use_half_a_minute_early_at_most() {
+async fn i7_another_process_that_did_not_see_the_last_use_ends_the_session_at_the_second_too() {
+    let desk = Desk::open().await;
+    let mut config = desk.platform.vault_config();
+    config.sessions.settled = Duration::from_millis(50);
+    let [one, other] = [desk.platform.vault_with(config).await, desk.platform.vault().await];
+    for (person, idle) in [(&desk.nurse, STAFF_IDLE), (&desk.patient, PATIENT_IDLE)] {
+        // 20 s: too soon to be written down at once.
+        for second in [0, 20] {
+            desk.at(second);
+            desk.ask_at(&one, person, Activity::Use).await.unwrap();
+        }
+        desk.written(person, 20).await;
+        for at in [&one, &other] {
+            desk.at(20 + idle - 1);
+            desk.ask_at(at, person, Activity::Background).await.unwrap();
+            desk.at(20 + idle);
+            assert!(desk.ask_at(at, person, Activity::Background).await.is_err(), "and no later");
+        }
+    }
+}
+
+#[tokio::test]
+async fn i7_a_use_that_is_lost_with_its_process_ends_a_session_half_a_minute_early_at_most() {
     let desk = Desk::open().await;
     let mut used = 0;
     while used < ABSOLUTE / 4 {
@@ -102,7 +124,7 @@ async fn i7_another_process_ends_a_session_in_use_half_a_minute_early_at_most() 
         desk.ask(&desk.nurse, Activity::Background).await.unwrap();
         desk.ask(&desk.nurse, Activity::Use).await.unwrap();
         if used % (29 * 50) == 0 {
-            desk.written(used - 30).await;
+            desk.written(&desk.nurse, used - 30).await;
             desk.at(used + STAFF_IDLE - 31);
             let other = desk.platform.vault().await;
             assert!(desk.ask_at(&other, &desk.nurse, Activity::Background).await.is_ok(), "{used}");
@@ -113,10 +135,10 @@ async fn i7_another_process_ends_a_session_in_use_half_a_minute_early_at_most() 
 
 impl Desk {
     /// Waits until the row knows of a use at this second or later: it is written beside the request.
-    async fn written(&self, second: u64) {
+    async fn written(&self, person: &Person, second: u64) {
         let wanted = START + Duration::from_secs(second);
         let began = std::time::Instant::now();
-        while self.platform.last_seen(&self.nurse).await < wanted {
+        while self.platform.last_seen(person).await < wanted {
             assert!(began.elapsed() < Duration::from_secs(5), "the use was not written down");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

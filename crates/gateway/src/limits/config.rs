@@ -50,6 +50,8 @@ pub struct LimiterConfig {
     pub sign_in_account: LaneLimit,
     /// Entries of the bundles of a service account. Default 20,000 per 20 s: the largest transaction fits into the bucket.
     pub bulk: LaneLimit,
+    /// Codes that a tenant's identity provider is asked about. Default 600 per 60 s.
+    pub provider: LaneLimit,
     /// How many processes share the limits; without Redis each takes this share, and never more than a half. Default 2.
     pub processes: u32,
     /// How often consumption is pushed to Redis. Default 100 ms.
@@ -71,6 +73,7 @@ impl LimiterConfig {
             sign_in_address: LaneLimit::per_seconds(30, 60),
             sign_in_account: LaneLimit::per_seconds(10, 600),
             bulk: LaneLimit::per_seconds(20_000, 20),
+            provider: LaneLimit::per_seconds(600, 60),
             processes: 2,
             settle_every: Duration::from_millis(100),
             max_keys: 100_000,
@@ -88,6 +91,7 @@ impl LimiterConfig {
             Lane::SignInAddress => self.sign_in_address,
             Lane::SignInAccount => self.sign_in_account,
             Lane::Bulk => self.bulk,
+            Lane::Provider => self.provider,
         }
     }
 }

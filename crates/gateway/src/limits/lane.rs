@@ -22,14 +22,23 @@ pub enum Lane {
     SignInAccount,
     /// Entries of the bundles of a service account.
     Bulk,
+    /// Codes that a tenant's identity provider is asked about.
+    Provider,
 }
 
 impl Lane {
     /// How many there are.
-    pub const COUNT: usize = 6;
+    pub const COUNT: usize = 7;
     /// All of them, in the order of [`Lane::index`].
-    pub const ALL: [Self; Self::COUNT] =
-        [Self::Address, Self::Tenant, Self::Principal, Self::SignInAddress, Self::SignInAccount, Self::Bulk];
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::Address,
+        Self::Tenant,
+        Self::Principal,
+        Self::SignInAddress,
+        Self::SignInAccount,
+        Self::Bulk,
+        Self::Provider,
+    ];
 
     pub(super) const fn index(self) -> usize {
         self as usize
@@ -45,6 +54,7 @@ impl Lane {
             Self::SignInAddress => "sign-in-address",
             Self::SignInAccount => "sign-in-account",
             Self::Bulk => "bulk",
+            Self::Provider => "identity-provider",
         }
     }
 }

@@ -117,6 +117,14 @@ impl Limiter {
         self.check(Lane::Principal, LimitKey::Principal(person))
     }
 
+    /// Takes one from the bucket of the questions to a tenant's identity provider.
+    ///
+    /// # Errors
+    /// [`Denied`] with the time to wait.
+    pub fn check_provider(&self, tenant: TenantId) -> Result<Allowed, Denied> {
+        self.check(Lane::Provider, LimitKey::Tenant(tenant))
+    }
+
     /// One attempt to sign in, reset or enrol: counted per address and per account, in Redis at once, so that trying at
     /// several processes gains nothing. `login` is what the person typed; only a keyed hash of it is kept.
     ///

@@ -11,7 +11,7 @@ use crate::{
     federation::Round,
     flow::{Event, SessionState},
     passkey::{CeremonyId, CeremonyKind, CeremonyRecord},
-    session::{Activity, Who},
+    session::Who,
     token,
 };
 
@@ -94,7 +94,7 @@ impl<R: Repository> Identity<R> {
     /// # Errors
     /// [`IdentityError::NoSession`] otherwise.
     pub async fn linking(&self, token: &str, session: SessionId) -> Result<Live, IdentityError> {
-        let live = self.authenticate(token, Activity::Use).await?;
+        let live = self.authenticate(token, self.activity).await?;
         let same = live.session.id == session && matches!(live.session.state, SessionState::Active { .. });
         if same { Ok(live) } else { Err(IdentityError::NoSession) }
     }

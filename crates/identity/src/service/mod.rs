@@ -30,7 +30,7 @@ use crate::{
     PlainToken,
     passkey::RelyingParty,
     password::{PasswordHashes, PasswordUse},
-    session::{SessionLimits, SessionRecord},
+    session::{Activity, SessionLimits, SessionRecord},
 };
 
 /// What a tenant decides about signing in.
@@ -79,6 +79,7 @@ pub struct Identity<R> {
     party: RelyingParty,
     settings: TenantSettings,
     shared: Shared,
+    activity: Activity,
 }
 
 /// A session that began or went on: the token is for its holder only.
@@ -90,10 +91,16 @@ pub struct SignedIn {
 }
 
 impl<R: Repository> Identity<R> {
-    /// Identity at the tenant of this relying party.
+    /// Identity at the tenant of this relying party. What is asked of it is use of the session that it is asked in.
     #[must_use]
     pub const fn new(repository: R, party: RelyingParty, settings: TenantSettings, shared: Shared) -> Self {
-        Self { repository, party, settings, shared }
+        Self { repository, party, settings, shared, activity: Activity::Use }
+    }
+
+    /// For a request that says of itself whether somebody is there. A factor that is proven is use, whatever it says.
+    #[must_use]
+    pub fn with_activity(self, activity: Activity) -> Self {
+        Self { activity, ..self }
     }
 
     /// The tenant's storage.

@@ -36,6 +36,12 @@ impl Ready {
         &self.session
     }
 
+    /// Whether somebody joins by it, or is back after a recovery: they have just set up their factors.
+    #[must_use]
+    pub const fn completes(&self) -> bool {
+        matches!(&self.deed, Deed::Write(change) if change.completes)
+    }
+
     /// The passkey or code generator that is set up, for the record.
     #[must_use]
     pub fn credential(&self) -> Option<CredentialId> {

@@ -106,7 +106,7 @@ impl<R: Repository> Identity<R> {
 
     /// The session of a token, if `event` fits its state: asked before anything that works once is used up.
     pub(super) async fn ready_for(&self, token: &str, event: Event) -> Result<Live, IdentityError> {
-        let live = self.authenticate(token, Activity::Use).await?;
+        let live = self.authenticate(token, self.activity).await?;
         flow::next(AuthState::Session(live.session.state), event)?;
         if matches!(event, Event::Enrolled(_)) && !live.session.may_change_factors(self.now()) {
             return Err(IdentityError::FreshFactorNeeded);

@@ -15,9 +15,9 @@ use crate::{
     token,
 };
 
-/// A write of the last use to the store is skipped when the last one is younger than this. The exact time lives in the
-/// process; a process that does not have it ends an idle session at most this much early, never late.
-pub const LAST_SEEN_EVERY: Duration = Duration::from_secs(30);
+/// A write of the last use to the store is skipped when the last one is younger than this. Nothing here remembers it beside the
+/// store, so an idle session may end this much early, never late.
+pub const LAST_SEEN_EVERY: Duration = Duration::from_secs(1);
 
 /// How recent a factor has to be for changing factors and for other sensitive actions.
 pub const FRESH_FACTOR: Duration = Duration::from_secs(5 * 60);

@@ -246,13 +246,19 @@ impl PgRepository {
         Ok((row, NewGrant { id: self.fresh(), person, role, granted_by: Some(by), at: now }))
     }
 
-    /// The apps of the tenant, the oldest first, 200 at most, each with whether it is a program that may read charts.
+    /// The apps of the tenant, the oldest first, each with whether it is a program that may read charts: `limit` of those after one of
+    /// them, or of all.
     ///
     /// # Errors
     /// [`AppError::OtherEvidence`], [`AppError::Unavailable`].
-    pub async fn apps(&self, leave: Authorized<ReadSettings>) -> Answer<Vec<(Client, bool)>> {
+    pub async fn apps(
+        &self,
+        leave: Authorized<ReadSettings>,
+        after: Option<Uuid>,
+        limit: u32,
+    ) -> Answer<Vec<(Client, bool)>> {
         self.check_app(&leave)?;
-        let rows = self.store.clients().await?;
+        let rows = self.store.clients(after, limit.into()).await?;
         let readers = self.store.who_holds(READER).await?;
         let reads = |row: &oauth_client::Model| row.person.is_some_and(|person| readers.contains(&person));
         rows.into_iter().map(|row| (reads(&row), row)).map(|(reads, row)| Ok((client(row)?, reads))).collect()

@@ -1,7 +1,8 @@
 //! Devices that people sign in from: recognised by a secret that the browser keeps, confirmed by their person.
 //!
 //! Invariants: what is stored is a hash over the secret and the person, so a browser that several people use is a device of
-//! each, and nothing tells that it is the same one. A device proves nothing about who is there: it is never a factor.
+//! each, and nothing tells that it is the same one. A device proves nothing about who is there: it is never a factor. A session is
+//! from the device that its last step was taken from, whatever it began on: what is presented decides.
 
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ use crate::{
     token,
 };
 
-/// How long a device is recognised after it was last seen.
+/// How long a device is recognised after it was last seen. As long a browser keeps what it is recognised by; so what was forgotten is
+/// remembered that long, and not taken again.
 pub const DEVICE_LIFETIME: Duration = Duration::from_secs(180 * 24 * 60 * 60);
 /// Devices of a person; the one that was not seen for the longest time makes way.
 const MOST: u64 = 20;
@@ -45,7 +47,7 @@ pub enum Shown {
     Other,
 }
 
-/// The device of a session that has reached two factors: recognised, or found to be new. Nothing is stored before
+/// The device that a step of a session with two factors is taken from: recognised, or found to be new. Nothing is stored before
 /// [`PgRepository::keep_device`].
 pub struct Recognised {
     /// The device.
@@ -74,7 +76,7 @@ pub struct DeviceView {
 }
 
 impl PgRepository {
-    /// Recognises the device of a session that reaches two factors, or finds that it is new.
+    /// Recognises the device that a step of a session with two factors is taken from, or finds that it is new.
     ///
     /// # Errors
     /// When the storage does not answer.
@@ -158,7 +160,28 @@ impl PgRepository {
         if recognised.new.is_none() && recognised.confirms {
             self.store.confirm_device(session.person, device, Some(device), now).await?;
         }
-        Ok(self.store.bind_session(session.id, device).await?)
+        Ok(self.store.bind_session(session.id, Some(device)).await?)
+    }
+
+    /// Stores that a session is from no device that is known: whoever took its last step presented none.
+    ///
+    /// # Errors
+    /// When the storage does not answer.
+    pub async fn leave_device(&self, session: &SessionRecord) -> Result<(), RepositoryError> {
+        Ok(self.store.bind_session(session.id, None).await?)
+    }
+
+    /// Whether this is what the device of a session is recognised by.
+    ///
+    /// # Errors
+    /// When the storage does not answer.
+    pub async fn is_of_device(&self, session: &SessionRecord, token: &str) -> Result<bool, RepositoryError> {
+        let Ok(hash) = TokenHash::of_presented(TokenKind::Device, token) else { return Ok(false) };
+        let row = self.store.device(hash.of_person(session.person).as_bytes()).await?;
+        let here = |row: device::Model| {
+            row.revoked_at.is_none() && session.device == Some(DeviceId::from_uuid(row.id))
+        };
+        Ok(row.is_some_and(here))
     }
 
     /// The devices of a person, the last used first.

@@ -6,6 +6,7 @@
 use carekeep_kernel::{ResourceId, Timestamp};
 use carekeep_store::entity::oauth_launch;
 use carekeep_vault::Caller;
+use uuid::Uuid;
 
 use super::{
     PgRepository,
@@ -44,15 +45,14 @@ impl Launched {
 }
 
 impl PgRepository {
-    /// The approved apps that can be opened from a chart, the oldest first.
+    /// The approved apps that can be opened from a chart, the oldest first: `limit` of those after one of them, or of all.
     ///
     /// # Errors
     /// [`AppError::OwnSession`], [`AppError::Unavailable`].
-    pub async fn launchable_apps(&self, by: &Caller) -> Answer<Vec<Client>> {
+    pub async fn launchable_apps(&self, by: &Caller, after: Option<Uuid>, limit: u32) -> Answer<Vec<Client>> {
         self.own_session(by)?;
-        let apps = self.store.clients().await?.into_iter().map(super::apps::client);
-        let apps: Vec<Client> = apps.collect::<Answer<_>>()?;
-        Ok(apps.into_iter().filter(Client::is_launchable).collect())
+        let apps = self.store.launchable_clients(after, limit.into()).await?;
+        apps.into_iter().map(super::apps::client).collect()
     }
 
     /// Notes that a person opens an app from a chart that they read: gives the `launch` parameter.

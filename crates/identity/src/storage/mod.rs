@@ -133,6 +133,13 @@ impl PgRepository {
         }
     }
 
+    /// Deletes some of what is over. Whatever begins a session calls it, so that nothing piles up.
+    async fn sweep(&self, now: Timestamp) -> Answer<()> {
+        self.store.forget_sessions(now - FORGOTTEN_AFTER).await?;
+        self.store.forget_notices(now - notices::SEEN_KEPT, now - notices::KEPT).await?;
+        Ok(self.store.delete_devices(now - DEVICE_LIFETIME).await?)
+    }
+
     fn random(&self) -> &dyn Random {
         &**self.vault.random()
     }
@@ -253,7 +260,7 @@ impl Repository for PgRepository {
     }
 
     async fn add_session(&self, session: &SessionRecord) -> Answer<()> {
-        self.store.forget_sessions(session.created - FORGOTTEN_AFTER).await?;
+        self.sweep(session.created).await?;
         Ok(self.store.add_session(rows::session_row(session)?).await?)
     }
 
@@ -297,7 +304,7 @@ impl Repository for PgRepository {
         session: &SessionRecord,
         now: Timestamp,
     ) -> Answer<bool> {
-        self.store.forget_sessions(now - FORGOTTEN_AFTER).await?;
+        self.sweep(now).await?;
         Ok(self.store.accept_invite(invite.id, rows::session_row(session)?, now).await?)
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a notice holds words of the product and ids. Nothing is sent anywhere yet: a person sees it when signed in.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use carekeep_kernel::{CredentialId, PersonId, Timestamp};
 use carekeep_store::{FactorCount, entity::notice};
@@ -12,8 +12,10 @@ use uuid::Uuid;
 use super::{PersonStatus, PgRepository, Profile, people::PeopleError, people::status, settings::NEEDED};
 use crate::service::{Live, RepositoryError};
 
-/// Notices in one answer.
-const LONGEST_LIST: u64 = 100;
+/// How long a notice is kept that its person has seen.
+pub(super) const SEEN_KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+/// How long a notice is kept, seen or not.
+pub(super) const KEPT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Fewer unused recovery codes than this are few.
 const FEW_CODES: usize = 3;
 
@@ -159,12 +161,17 @@ impl PgRepository {
         Ok(told.into_iter().map(|one| self.notice(one, kind, None)).collect())
     }
 
-    /// The notices of a person, the newest first, 100 at most.
+    /// The notices of a person, the newest first: `limit` of those before one of them, or of all.
     ///
     /// # Errors
     /// When the storage does not answer.
-    pub async fn notices(&self, live: &Live) -> Result<Vec<NoticeView>, RepositoryError> {
-        let rows = self.store.notices(live.person.id, LONGEST_LIST).await?;
+    pub async fn notices(
+        &self,
+        live: &Live,
+        before: Option<Uuid>,
+        limit: u32,
+    ) -> Result<Vec<NoticeView>, RepositoryError> {
+        let rows = self.store.notices(live.person.id, before, limit.into()).await?;
         let view = |row: notice::Model| NoticeView {
             id: row.id,
             kind: row.kind,

@@ -179,6 +179,24 @@ impl PgRepository {
     ) -> Answer<Vec<PersonView>> {
         self.check(&leave)?;
         let members = self.store.members(after, u64::from(limit.min(LONGEST_LIST))).await?;
+        self.views(&leave, members).await
+    }
+
+    /// The people with these ids, oldest first; an id that is nobody's here is left out.
+    ///
+    /// # Errors
+    /// [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
+    pub async fn people_called(
+        &self,
+        leave: Authorized<ListPeople>,
+        ids: &[PersonId],
+    ) -> Answer<Vec<PersonView>> {
+        self.check(&leave)?;
+        let members = self.store.members_called(ids).await?;
+        self.views(&leave, members).await
+    }
+
+    async fn views(&self, leave: &Authorized<ListPeople>, members: Vec<Member>) -> Answer<Vec<PersonView>> {
         let mut views = Vec::with_capacity(members.len());
         for Member { person, roles } in members {
             let details = if leave.shows_names() {

@@ -127,6 +127,10 @@ impl WaysIn {
         let method = if deletes { Method::DELETE } else { Method::POST };
         let request = program.http.request(method, format!("{}{path}", program.base));
         let request = request.header("carekeep-token", "body");
+        let request = match &program.device {
+            Some(device) => request.header("carekeep-device", device),
+            None => request,
+        };
         let request = match &program.token {
             Some(token) if route != "recovery.redeem" => request.bearer_auth(token),
             _ => request,

@@ -16,7 +16,7 @@ use carekeep_policy::Role;
 use carekeep_testkit::{AppSpec, Person, PersonSpec};
 use reqwest::RequestBuilder;
 
-use super::stage::{Body, Call, Stage};
+use super::stage::{Body, Call, STAFF_IDLE, Stage};
 
 /// How a request carries its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,7 +178,7 @@ pub(super) async fn session(
     let (token, hash) = token::issue(TokenKind::Session, &*platform.random);
     let now = stage.now();
     let ago = |seconds: u64| earlier(now, Duration::from_secs(seconds));
-    let (idle, absolute) = (15 * 60, 12 * 60 * 60);
+    let (idle, absolute) = (STAFF_IDLE.as_secs(), 12 * 60 * 60);
     let (created, last_seen) = match state {
         State::Idle => (ago(idle), ago(idle)),
         State::Old => (ago(absolute), now),

@@ -119,8 +119,9 @@ async fn sweep(stage: &Stage, who: &str, origins: &[&Ids], probes: impl Fn(&Ids)
 /// No success but that of a search which finds nothing.
 #[track_caller]
 fn discloses_nothing(answer: &Answer, about: &str) {
-    let empty =
-        answer.body["type"] == "searchset" && answer.body["entry"].as_array().is_none_or(Vec::is_empty);
+    let found = answer.body["type"] == "searchset";
+    let empty = (found && answer.body["entry"].as_array().is_none_or(Vec::is_empty))
+        || answer.body["people"].as_array().is_some_and(Vec::is_empty);
     // A batch succeeds as such, and says of each entry that it was refused.
     let refused = |entry: &Value| entry["response"]["status"].as_str().is_some_and(|s| s.starts_with('4'));
     let batch = answer.body["type"] == "batch-response"
@@ -138,7 +139,7 @@ async fn origins(stage: &Stage) -> (Ids, Ids) {
         let person = owner.person.as_ref().unwrap();
         let app = stage.clinic.platform.app(person, AppSpec::default()).await;
         let (request, passkey) = (stage.role_request(person).await, stage.passkey(person).await);
-        let device = stage.clinic.platform.device(person, owner.session.unwrap()).await;
+        let (device, _) = stage.device(person, owner.session.unwrap()).await;
         let recovery = stage.clinic.platform.recovery(person).await.to_string();
         let (_, token, _) = stage.identity_provider(person.tenant).await;
         [request, passkey, app.grant.to_string(), app.client.to_string(), device.to_string(), recovery, token]

@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 use crate::support::PASSWORD;
 
 use super::{
-    cast::{Credential, State},
+    cast::{Credential, State, Style},
     passkeys::Device,
     stage::{Body, Call, Stage},
 };
@@ -56,7 +56,7 @@ pub(super) const ROUTES: &[(&str, &[&str])] = &[
     ("devices.forget", &[""]),
     ("notices.list", &[""]),
     ("notices.seen", &[""]),
-    ("people.list", &[""]),
+    ("people.list", &["", "by id"]),
     ("people.weak_factors", &[""]),
     ("people.invite", &[""]),
     ("people.invite_again", &[""]),
@@ -312,13 +312,21 @@ impl<'a> Props<'a> {
         if name == "devices.list" {
             return Call::get("/api/v1/devices");
         }
-        let (platform, door) = (&self.stage.clinic.platform, &self.door);
+        let door = &self.door;
         let session = credential.session.unwrap_or(door.session);
-        let device = platform.device(self.known(credential).unwrap_or(door), session).await;
+        let (device, token) = self.stage.device(self.known(credential).unwrap_or(door), session).await;
         let path = format!("/api/v1/devices/{device}");
         match name {
             "devices.rename" => Call::new(Method::PUT, path, Body::Json(json!({"name": "Blue phone"}))),
-            "devices.confirm" => Call::new(Method::POST, format!("{path}/confirm"), Body::None),
+            "devices.confirm" => {
+                let call = Call::new(Method::POST, format!("{path}/confirm"), Body::None);
+                match credential.style {
+                    Style::Program | Style::Both => call.with("carekeep-device", token),
+                    Style::Browser | Style::CrossSite => {
+                        call.with("cookie", format!("__Host-carekeep-device={token}"))
+                    }
+                }
+            }
             "devices.forget" => Call::new(Method::DELETE, path, Body::None),
             other => panic!("{other} has no request"),
         }
@@ -431,6 +439,9 @@ impl<'a> Props<'a> {
             "people.recover" => {
                 let path = format!("/api/v1/people/{}/recovery", self.colleague().await.id);
                 Call::new(Method::POST, path, Body::None)
+            }
+            "people.list" if variant == "by id" => {
+                Call::get(format!("/api/v1/people?ids={}", self.colleague().await.id))
             }
             "people.list" => Call::get("/api/v1/people?limit=200"),
             "people.weak_factors" => Call::get("/api/v1/people/weak-factors?limit=200"),

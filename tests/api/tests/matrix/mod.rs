@@ -56,6 +56,7 @@ impl<'a> Scene<'a> {
         let elsewhere = home.filter(|home| *home != acme);
         let before_there = stage.onlooker.tenants(elsewhere.as_slice()).await;
         let answer = stage.send(credential, call).await;
+        stage.is_no_use(credential, call, &answer).await;
         if !answer.status.is_success() {
             let after = stage.onlooker.tenants(&[acme]).await;
             assert!(before == after, "{} was refused and changed something: {}", call.path, answer.text);
@@ -68,6 +69,7 @@ impl<'a> Scene<'a> {
     /// A `HEAD` answers what the `GET` does, without its body (RFC 9110 section 9.3.2): tried for each answer once.
     async fn read(&mut self, credential: &Credential, call: &Call) -> String {
         let answer = self.stage.send(credential, call).await;
+        self.stage.is_no_use(credential, call, &answer).await;
         let cell = cell(&answer);
         if self.headed.insert(cell.clone()) {
             let head = Call { method: Method::HEAD, ..call.clone() };

@@ -1,9 +1,10 @@
 //! The clinics that the matrix is played in: people and charts of two tenants that are served, and one that is suspended.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use carekeep_gateway::limits::{LaneLimit, LimiterConfig};
-use carekeep_kernel::{Clock, ResourceId, TenantId};
+use carekeep_identity::{TokenKind, token};
+use carekeep_kernel::{Clock, DeviceId, ResourceId, SessionId, TenantId};
 use carekeep_policy::Role;
 use carekeep_testkit::{Onlooker, Person, PersonSpec, Platform};
 use carekeep_vault::Vault;
@@ -24,6 +25,9 @@ pub(super) const KINDS: &[&str] = &["Patient", "Encounter", "Condition", "Observ
 
 /// In every resource, at a place that only the whole resource shows.
 pub(super) const CANARY: &str = "whole-resource-canary";
+
+/// After so long without use staff are signed out.
+pub(super) const STAFF_IDLE: Duration = Duration::from_secs(15 * 60);
 
 /// The relation bits of the clinical schema.
 const CARE_TEAM: i16 = 1;
@@ -244,6 +248,33 @@ impl Stage {
         let answer = Answer::of(request).await;
         headers::check(&answer, &call.path);
         answer
+    }
+
+    /// A confirmed device of a person, from which a session is, and what it is recognised by.
+    pub(super) async fn device(&self, person: &Person, session: SessionId) -> (DeviceId, String) {
+        let platform = &self.clinic.platform;
+        let (token, hash) = token::issue(TokenKind::Device, &*platform.random);
+        let device = platform.device(person, session, *hash.of_person(person.id).as_bytes()).await;
+        (device, token.reveal().to_owned())
+    }
+
+    /// What asks in the background keeps no session, whatever the route (BARS I1), unless a factor was proven: that gives the next
+    /// token.
+    pub(super) async fn is_no_use(&self, credential: &Credential, call: &Call, answer: &Answer) {
+        let (Some(person), Some(session), true) =
+            (&credential.person, credential.session, credential.background)
+        else {
+            return;
+        };
+        let kept = self.clinic.platform.last_seen(&Person { session, ..person.clone() }).await;
+        let proven = answer.body["token"].as_str().is_some_and(|token| token.starts_with("cks_"));
+        let used = self.now().since(kept) < STAFF_IDLE - Duration::from_secs(1);
+        assert!(
+            proven || !used,
+            "{} {} keeps the session that asks in the background",
+            call.method,
+            call.path
+        );
     }
 
     /// Sends a request that must succeed.

@@ -106,7 +106,7 @@ pub(super) async fn stepped_with(
     signed_in: &SignedIn,
     step: Step,
 ) -> Result<Response, Problem> {
-    let device = record(visit, event, &signed_in.session, None).await?;
+    let device = record(visit, event, &signed_in.session, (shown(event), None)).await?;
     federation::confirmed(visit, &signed_in.session).await?;
     answer(visit, signed_in, device, step).await
 }
@@ -118,7 +118,7 @@ pub(super) async fn arrived(
     signed_in: &SignedIn,
     mut page: Response,
 ) -> Result<Response, Problem> {
-    let device = record(visit, event, &signed_in.session, None).await?;
+    let device = record(visit, event, &signed_in.session, (shown(event), None)).await?;
     let device = remembered(visit, signed_in, device).await?;
     keep(&mut page, &signed_in.token, device)?;
     Ok(page)
@@ -138,7 +138,8 @@ pub(super) async fn effected_with(
     step: Step,
 ) -> Result<Response, Problem> {
     let credential = ready.credential().map(|id| format!("credential {id}"));
-    let device = record(visit, event, ready.session(), credential.as_deref()).await?;
+    let shown = if ready.completes() { Shown::Enrolment } else { Shown::Other };
+    let device = record(visit, event, ready.session(), (shown, credential.as_deref())).await?;
     let signed_in = visit.identity.take_effect(ready).await?;
     // Another session has begun in the place of the one that the request came with.
     if matches!(event, AccountEvent::AcceptInvite | AccountEvent::RedeemRecovery) {
@@ -147,22 +148,20 @@ pub(super) async fn effected_with(
     answer(visit, &signed_in, device, step).await
 }
 
+const fn shown(event: AccountEvent) -> Shown {
+    if matches!(event, AccountEvent::SignIn(Factor::Passkey)) { Shown::Passkey } else { Shown::Other }
+}
+
 /// Records a step with the device that it is done from; that the first device is confirmed by it has an entry of its own.
 async fn record(
     visit: &Visit,
     event: AccountEvent,
     session: &SessionRecord,
-    said: Option<&str>,
+    (shown, said): (Shown, Option<&str>),
 ) -> Result<Option<Recognised>, Problem> {
-    use AccountEvent::{EnrolPasskey, EnrolPassword, EnrolTotp, SignIn};
-    let shown = match event {
-        EnrolPassword | EnrolTotp | EnrolPasskey => Shown::Enrolment,
-        SignIn(Factor::Passkey) => Shown::Passkey,
-        _ => Shown::Other,
-    };
     let device = visit.recognise_device(session, shown).await?;
     let mut session = session.clone();
-    session.device = session.device.or(device.as_ref().map(|known| known.device));
+    session.device = device.as_ref().map(|known| known.device);
     match said {
         Some(said) => visit.record_about(event, &session, said).await?,
         None => visit.record(event, &session).await?,
@@ -188,14 +187,17 @@ async fn answer(
     deliver(visit.delivery, &signed_in.token, device, step)
 }
 
-/// Stores which device a session is from; what the browser is to keep of it.
+/// Stores which device a session is from now; what the browser is to keep of it.
 async fn remembered(
     visit: &Visit,
     signed_in: &SignedIn,
     device: Option<Recognised>,
 ) -> Result<Option<String>, Problem> {
-    if let Some(device) = &device {
-        visit.identity.repository().keep_device(&signed_in.session, device).await?;
+    let (people, session) = (visit.identity.repository(), &signed_in.session);
+    match &device {
+        Some(device) => people.keep_device(session, device).await?,
+        None if session.device.is_some() => people.leave_device(session).await?,
+        None => {}
     }
     // Told anew each time, so that a browser that is in use does not forget it.
     let told = |known: &Recognised| {

@@ -19,10 +19,13 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::visit::Visit;
+use super::{
+    page::{Page, next},
+    visit::Visit,
+};
 use crate::{
     api::SignedIn,
-    problem::{self, Path, Problem, catalogue},
+    problem::{self, Path, Problem, Query, catalogue},
 };
 
 /// An app to register.
@@ -141,6 +144,9 @@ pub(super) struct Apps {
     /// The oldest first.
     #[schema(inline)]
     apps: Vec<App>,
+    /// Where the next page starts: give it as `after`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 async fn leave(caller: &Caller, visit: &Visit, deed: &str) -> Result<Authorized<ManageTenant>, Problem> {
@@ -148,14 +154,20 @@ async fn leave(caller: &Caller, visit: &Visit, deed: &str) -> Result<Authorized<
 }
 
 /// `GET /api/v1/apps`
-pub(super) async fn list(SignedIn(caller): SignedIn, visit: Visit) -> Result<Response, Problem> {
+pub(super) async fn list(
+    SignedIn(caller): SignedIn,
+    visit: Visit,
+    Query(page): Query<Page>,
+) -> Result<Response, Problem> {
+    let (after, limit) = page.read()?;
     let leave = visit.api.vault.authorize::<ReadSettings>(&caller, None).await?;
-    let apps = visit.identity.repository().apps(leave).await?;
+    let apps = visit.identity.repository().apps(leave, after, limit).await?;
+    let next = next(&apps, limit, |(app, _)| app.id.to_string());
     let listed = |(client, reads): (Client, bool)| {
         let reads_records = client.person.map(|_| reads);
         App { reads_records, ..client.into() }
     };
-    Ok(Json(Apps { apps: apps.into_iter().map(listed).collect() }).into_response())
+    Ok(Json(Apps { apps: apps.into_iter().map(listed).collect(), next }).into_response())
 }
 
 /// `POST /api/v1/apps`

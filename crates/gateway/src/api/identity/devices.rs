@@ -107,9 +107,13 @@ pub(super) async fn rename(
 
 /// `POST /api/v1/devices/{id}/confirm`
 pub(super) async fn confirm(_: SignedIn, visit: Visit, Path(id): Path<String>) -> Result<Response, Problem> {
-    let live = own(&visit).await?;
+    let mut live = own(&visit).await?;
     let id = device(&id)?;
     let people = visit.identity.repository();
+    // Whoever has the session alone confirms nothing with it.
+    if !visit.is_on_device(&live.session).await? {
+        live.session.device = None;
+    }
     people.may_confirm_device(&live, id).await?;
     // On record before it is done: an entry without the confirmation may be, the other way round not.
     visit.record_about(AccountEvent::ConfirmDevice, &live.session, &format!("device {id}")).await?;

@@ -4,17 +4,24 @@ use axum::{
     Json,
     response::{IntoResponse, Response},
 };
-use carekeep_identity::{oauth::redirect, storage::Chart};
+use carekeep_identity::{
+    oauth::redirect,
+    storage::{Chart, Client},
+};
 use carekeep_kernel::ResourceId;
 use carekeep_policy::ResourceKind;
 use carekeep_vault::{AccountEvent, Caller, Sealed, catalogue::Read};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{oauth::Addresses, visit::Visit};
+use super::{
+    oauth::Addresses,
+    page::{Page, next},
+    visit::Visit,
+};
 use crate::{
     api::SignedIn,
-    problem::{self, Path, Problem, catalogue},
+    problem::{self, Path, Problem, Query, catalogue},
 };
 
 /// The apps that can be opened from a chart.
@@ -23,6 +30,9 @@ pub(super) struct LaunchableApps {
     /// The oldest first.
     #[schema(inline)]
     apps: Vec<LaunchableApp>,
+    /// Where the next page starts: give it as `after`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 /// An app that can be opened from a chart.
@@ -56,10 +66,16 @@ pub(super) struct Opened {
 }
 
 /// `GET /api/v1/launchable-apps`
-pub(super) async fn list(SignedIn(caller): SignedIn, visit: Visit) -> Result<Response, Problem> {
-    let apps = visit.identity.repository().launchable_apps(&caller).await?.into_iter();
-    let apps = apps.map(|app| LaunchableApp { client_id: app.id.to_string(), client_name: app.name });
-    Ok(Json(LaunchableApps { apps: apps.collect() }).into_response())
+pub(super) async fn list(
+    SignedIn(caller): SignedIn,
+    visit: Visit,
+    Query(page): Query<Page>,
+) -> Result<Response, Problem> {
+    let (after, limit) = page.read()?;
+    let apps = visit.identity.repository().launchable_apps(&caller, after, limit).await?;
+    let next = next(&apps, limit, |app| app.id.to_string());
+    let view = |app: Client| LaunchableApp { client_id: app.id.to_string(), client_name: app.name };
+    Ok(Json(LaunchableApps { apps: apps.into_iter().map(view).collect(), next }).into_response())
 }
 
 /// `POST /api/v1/apps/{id}/launch`

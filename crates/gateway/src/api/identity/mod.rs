@@ -13,6 +13,7 @@ mod grants;
 mod launch;
 mod notices;
 mod oauth;
+mod page;
 mod passkeys;
 mod patients;
 mod people;
@@ -297,7 +298,8 @@ fn device_endpoints() -> Vec<Endpoint> {
 fn notice_endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::new(Method::GET, "/api/v1/notices", "notices.list", get(notices::list))
-            .says("What happened to your account, the newest first.")
+            .says("What happened to your account, the newest first; `after` and `limit` page through it.")
+            .asks(&["after", "limit"])
             .gives::<Notices>(),
         Endpoint::new(Method::POST, "/api/v1/notices/seen", "notices.seen", post(notices::seen))
             .says("Mark your notices as seen, up to one.")
@@ -313,8 +315,8 @@ fn notice_endpoints() -> Vec<Endpoint> {
 fn people_endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::new(Method::GET, "/api/v1/people", "people.list", get(people::list))
-            .says("The people of the tenant, oldest first; `after` and `limit` page through them.")
-            .asks(&["after", "limit"])
+            .says("The people of the tenant, oldest first; `after` and `limit` page through them. Or those with these `ids`, up to 100, separated by commas.")
+            .asks(&["after", "limit", "ids"])
             .gives::<People>(),
         Endpoint::new(Method::POST, "/api/v1/people", "people.invite", post(people::invite))
             .says("Add a person and make the invitation to join. The link is shown once.")
@@ -339,7 +341,8 @@ fn app_endpoints() -> Vec<Endpoint> {
     let done = StatusCode::NO_CONTENT;
     vec![
         Endpoint::new(Method::GET, APPS, "apps.list", get(apps::list))
-            .says("The apps of the tenant, oldest first.")
+            .says("The apps of the tenant, oldest first; `after` and `limit` page through them.")
+            .asks(&["after", "limit"])
             .gives::<Apps>(),
         Endpoint::new(Method::POST, APPS, "apps.register", post(apps::register))
             .says("Register an app (SMART App Launch). It gets no token before it is approved; its secret is shown once.")
@@ -356,7 +359,8 @@ fn app_endpoints() -> Vec<Endpoint> {
             .says("Take an app out of the list for good.")
             .answers(done),
         Endpoint::new(Method::GET, "/api/v1/launchable-apps", "launch.list", get(launch::list))
-            .says("The apps that can be opened from a chart, the oldest first.")
+            .says("The apps that can be opened from a chart, the oldest first; `after` and `limit` page through them.")
+            .asks(&["after", "limit"])
             .gives::<LaunchableApps>(),
         Endpoint::new(Method::POST, "/api/v1/apps/{id}/launch", "launch.open", post(launch::open))
             .says("Open an app from a chart that you may read: gives the address to go to (SMART App Launch, EHR launch).")

@@ -12,7 +12,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    people::{Page, status_name},
+    page::{Page, next},
+    people::status_name,
     visit::Visit,
 };
 use crate::{
@@ -32,12 +33,18 @@ pub(super) const fn of(event: AccountEvent) -> Option<(NoticeKind, Option<&'stat
     })
 }
 
+/// Notices in a page of which nobody said how long it is to be.
+const PAGE: u32 = 100;
+
 /// One's own notices.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Notices {
-    /// The newest first, 100 at most.
+    /// The newest first.
     #[schema(inline)]
     notices: Vec<Notice>,
+    /// Where the next page starts, of older ones: give it as `after`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 /// Something that happened.
@@ -71,8 +78,10 @@ pub(super) struct Seen {
 }
 
 /// `GET /api/v1/notices`
-pub(super) async fn list(_: SignedIn, visit: Visit) -> Result<Response, Problem> {
-    let notices = visit.identity.repository().notices(&visit.live().await?).await?;
+pub(super) async fn list(_: SignedIn, visit: Visit, Query(page): Query<Page>) -> Result<Response, Problem> {
+    let (after, limit) = page.or::<Uuid>(PAGE)?;
+    let notices = visit.identity.repository().notices(&visit.live().await?, after, limit).await?;
+    let next = next(&notices, limit, |notice| notice.id.to_string());
     let view = |notice: NoticeView| Notice {
         id: notice.id.to_string(),
         kind: notice.kind,
@@ -80,7 +89,7 @@ pub(super) async fn list(_: SignedIn, visit: Visit) -> Result<Response, Problem>
         at: notice.at.to_string(),
         seen: notice.seen.is_some(),
     };
-    Ok(Json(Notices { notices: notices.into_iter().map(view).collect() }).into_response())
+    Ok(Json(Notices { notices: notices.into_iter().map(view).collect(), next }).into_response())
 }
 
 /// `POST /api/v1/notices/seen`

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
+    page::{Page, next},
     roles::{Request, ask_all},
     visit::Visit,
 };
@@ -63,14 +64,16 @@ pub(super) struct Invitation {
     requests: Vec<Request>,
 }
 
-/// Which people.
+/// Which people: a page of all of them, or those with these ids.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Page {
+pub(super) struct Which {
     #[serde(default)]
     after: Option<String>,
     #[serde(default)]
     limit: Option<u32>,
+    #[serde(default)]
+    ids: Option<String>,
 }
 
 /// People of the tenant.
@@ -109,14 +112,17 @@ struct Member {
     roles: Option<Vec<String>>,
 }
 
-const PAGE: u32 = 50;
+/// The most ids that one request asks about.
+const MOST_IDS: usize = 100;
 
-impl Page {
-    /// After whom, and how many.
-    pub(super) fn read(self) -> Result<(Option<PersonId>, u32), Problem> {
-        let after = self.after.map(|id| id.parse::<PersonId>()).transpose();
-        let after = after.map_err(|_| catalogue::MALFORMED_QUERY)?;
-        Ok((after, self.limit.unwrap_or(PAGE).clamp(1, 200)))
+impl Which {
+    /// The ids, if there are any and nothing else.
+    fn ids(&self) -> Result<Option<Vec<PersonId>>, Problem> {
+        let Some(ids) = &self.ids else { return Ok(None) };
+        let ids: Result<Vec<PersonId>, _> = ids.split(',').map(str::parse).collect();
+        let ids = ids.map_err(|_| catalogue::MALFORMED_QUERY)?;
+        let alone = self.after.is_none() && self.limit.is_none() && ids.len() <= MOST_IDS;
+        if alone { Ok(Some(ids)) } else { Err(catalogue::MALFORMED_QUERY) }
     }
 }
 
@@ -134,13 +140,20 @@ pub(super) const fn status_name(status: PersonStatus) -> &'static str {
 pub(super) async fn list(
     SignedIn(caller): SignedIn,
     visit: Visit,
-    Query(page): Query<Page>,
+    Query(which): Query<Which>,
 ) -> Result<Response, Problem> {
-    let (after, limit) = page.read()?;
+    let ids = which.ids()?;
+    let (after, limit) = Page { after: which.after, limit: which.limit }.read()?;
     let leave = visit.api.vault.authorize::<ListPeople>(&caller, None).await?;
-    let people = visit.identity.repository().list_people(leave, after, limit).await?;
-    let full = u32::try_from(people.len()).is_ok_and(|count| count == limit);
-    let next = people.last().filter(|_| full).map(|person| person.id.to_string());
+    let repository = visit.identity.repository();
+    let (people, next) = match ids {
+        Some(ids) => (repository.people_called(leave, &ids).await?, None),
+        None => {
+            let people = repository.list_people(leave, after, limit).await?;
+            let next = next(&people, limit, |person| person.id.to_string());
+            (people, next)
+        }
+    };
     Ok(Json(People { people: people.into_iter().map(member).collect(), next }).into_response())
 }
 
@@ -252,5 +265,17 @@ mod tests {
             (vec![Role::Proxy, Role::Nurse], Audience::Staff)
         );
         assert!(of(&[]).is_err() && of(&["docter"]).is_err() && of(&["nurse", "patient"]).is_err());
+    }
+
+    #[test]
+    fn ids_are_asked_about_alone_and_not_too_many_of_them() {
+        let id = "018bcfe5-6800-7000-8000-000000000001";
+        let of = |ids: &str, limit| Which { after: None, limit, ids: Some(ids.to_owned()) }.ids();
+        assert_eq!(of(&format!("{id},{id}"), None).unwrap().unwrap().len(), 2);
+        assert_eq!(of(&[id; 100].join(","), None).unwrap().unwrap().len(), 100);
+        for (ids, limit) in [("", None), ("x", None), (id, Some(1)), (&*[id; 101].join(","), None)] {
+            assert!(of(ids, limit).is_err(), "{ids:.40}");
+        }
+        assert!(Which { after: None, limit: Some(1), ids: None }.ids().unwrap().is_none());
     }
 }

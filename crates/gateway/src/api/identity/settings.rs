@@ -36,7 +36,7 @@ pub(super) struct SignIn {
     /// Whom `attested` goes by.
     #[schema(inline)]
     makers: Vec<Maker>,
-    /// Whether health data is for devices that the person has confirmed; one's own chart is one's own.
+    /// Whether health data is for devices that whoever works with it has confirmed; patients and proxies read from any.
     confirmed_devices: bool,
     /// Whether people may sign in by password and a second factor; without, by a passkey only. When it is taken back, everybody else is signed out.
     passwords: bool,

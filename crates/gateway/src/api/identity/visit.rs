@@ -93,18 +93,20 @@ impl FromRequestParts<Api> for Visit {
         let party = RelyingParty::new(tenant, route.host.as_str(), port(&route.origin), &brand)
             .map_err(|_| catalogue::INTERNAL)?;
         let repository = PgRepository::open(&api.vault, tenant).await?;
+        let from = origin(parts)?;
+        let identity = Identity::new(repository, party, TenantSettings::default(), api.identity.clone());
         Ok(Self {
             api: api.clone(),
             tenant,
             brand,
             origin: Arc::clone(&route.origin),
             delivery,
-            identity: Identity::new(repository, party, TenantSettings::default(), api.identity.clone()),
+            identity: identity.with_activity(from.activity),
             device: presented_device(&parts.headers, delivery),
             device_name: first_name(&parts.headers),
             holder: cookie(&parts.headers, HOLDER_COOKIE).map(str::to_owned),
             address,
-            from: origin(parts)?,
+            from,
             token: token(&parts.headers).map(str::to_owned),
         })
     }
@@ -190,19 +192,23 @@ impl Visit {
         self.note(session, (event, true), Some(said)).await
     }
 
-    /// Finds out from which device a session is that reaches two factors; `None` for one that does not, that knows, or of a
-    /// program that does not want to be recognised.
+    /// Finds out from which device a step of a session is taken that has two factors with it, whatever device it began on; `None` for
+    /// one that has not, or of a program that does not want to be recognised.
     pub(super) async fn recognise_device(
         &self,
         session: &SessionRecord,
         shown: Shown,
     ) -> Result<Option<Recognised>, Problem> {
         let active = matches!(session.state, SessionState::Active { .. });
-        let Some(token) = self.device.as_deref().filter(|_| active && session.device.is_none()) else {
-            return Ok(None);
-        };
+        let Some(token) = self.device.as_deref().filter(|_| active) else { return Ok(None) };
         let presented = Presented { token: Some(token), name: &self.device_name, shown };
         Ok(Some(self.identity.repository().recognise_device(session, presented).await?))
+    }
+
+    /// Whether the request comes from the device of its session.
+    pub(super) async fn is_on_device(&self, session: &SessionRecord) -> Result<bool, Problem> {
+        let Some(token) = &self.device else { return Ok(false) };
+        Ok(self.identity.repository().is_of_device(session, token).await?)
     }
 
     /// What the browser keeps to be recognised by.

@@ -196,6 +196,7 @@ pub(super) fn members(stage: &Stage, ids: &Ids) -> Vec<Probe> {
             "revoke a provisioning token",
             delete(format!("/api/v1/provisioning-tokens/{}", ids.get("Token"))),
         ),
+        probe("ask who somebody is", Call::get(format!("/api/v1/people?ids={person}"))),
         probe("approve an app", post(format!("{app}/approve"))),
         probe("recover somebody", post(format!("/api/v1/people/{person}/recovery"))),
         probe("approve a recovery", post(format!("{recovery}/approve"))),

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use carekeep_identity::{
-    federation::{Asserted, Expected, KeySet, Metadata, NotBelieved, discovery_url, verify},
+    federation::{Asserted, Expected, KeySet, Metadata, NotBelieved, Provider, discovery_url, verify},
     storage::SetProvider,
 };
 use carekeep_kernel::{TenantId, Timestamp};
@@ -39,7 +39,7 @@ impl From<NoAnswer> for Failed {
         tracing::warn!(cause = %answer, "an identity provider was not reached");
         match answer {
             NoAnswer::Refused => Self::Refused,
-            NoAnswer::Address | NoAnswer::Away | NoAnswer::Unreadable => Self::Away,
+            NoAnswer::Address | NoAnswer::Away | NoAnswer::Unreadable | NoAnswer::Busy => Self::Away,
         }
     }
 }
@@ -91,7 +91,11 @@ impl Providers {
         if self.away.get(&place).await.is_some_and(|since| now.since(since) < LEFT_ALONE) {
             return Err(Failed::Away);
         }
-        let read = self.read(set).await;
+        let published = match self.published(tenant, &set.provider).await {
+            Err(NoAnswer::Busy) => return Err(NoAnswer::Busy.into()),
+            other => other.map_err(Failed::from),
+        };
+        let read = published.and_then(|published| understood(set, published));
         if read.is_err() {
             self.away.insert(place, now).await;
         }
@@ -100,21 +104,18 @@ impl Providers {
         Ok(metadata)
     }
 
-    async fn read(&self, set: &SetProvider) -> Result<Metadata, Failed> {
-        let url = discovery_url(&set.provider.issuer).ok_or(Failed::Away)?;
-        Metadata::read(&set.provider, self.outward.get(&url).await?, set.secret).map_err(|error| {
-            tracing::warn!(cause = %error, "an identity provider cannot be used");
-            Failed::Away
-        })
+    async fn published(&self, tenant: TenantId, provider: &Provider) -> Result<Value, NoAnswer> {
+        let url = discovery_url(&provider.issuer).ok_or(NoAnswer::Address)?;
+        self.outward.get(tenant, &url).await
     }
 
     /// Exchanges a code.
     pub(crate) async fn exchange(
         &self,
-        metadata: &Metadata,
+        (tenant, metadata): (TenantId, &Metadata),
         form: &[(&str, &str)],
     ) -> Result<String, Failed> {
-        let answer = self.outward.post(&metadata.token_endpoint, form).await?;
+        let answer = self.outward.post(tenant, &metadata.token_endpoint, form).await?;
         let token = answer.get("id_token").and_then(Value::as_str);
         token.map(str::to_owned).ok_or(Failed::NotBelieved)
     }
@@ -147,8 +148,15 @@ impl Providers {
         if let Some(known) = self.keys.get(&place).await.filter(|known| now.since(known.read) < oldest) {
             return Ok(known);
         }
-        let keys = Arc::new(Keys { set: KeySet::read(&self.outward.get(url).await?), read: now });
+        let keys = Arc::new(Keys { set: KeySet::read(&self.outward.get(place.0, url).await?), read: now });
         self.keys.insert(place, Arc::clone(&keys)).await;
         Ok(keys)
     }
+}
+
+fn understood(set: &SetProvider, published: Value) -> Result<Metadata, Failed> {
+    Metadata::read(&set.provider, published, set.secret).map_err(|error| {
+        tracing::warn!(cause = %error, "an identity provider cannot be used");
+        Failed::Away
+    })
 }

@@ -246,7 +246,9 @@ async fn ask(
         assertion = key.sign(&claims).map_err(|_| catalogue::INTERNAL)?;
         form.extend([("client_assertion_type", ASSERTION_TYPE), ("client_assertion", &assertion)]);
     }
-    let token = visit.api.providers.exchange(metadata, &form).await?;
+    // Whoever makes codes up does not make us ask the provider all the time.
+    visit.api.limiter.check_provider(visit.tenant).map_err(Problem::from)?;
+    let token = visit.api.providers.exchange((visit.tenant, metadata), &form).await?;
     let expected = Expected {
         issuer: &provider.issuer,
         client_id: &provider.client_id,
