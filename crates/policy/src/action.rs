@@ -58,6 +58,8 @@ pub enum Action {
     ProvisionRole,
     /// Let somebody leave for good, as an identity provider.
     ProvisionEnd,
+    /// List the clinics that the platform or a partner looks after.
+    ListClinics,
 }
 
 named!("action", Action {
@@ -86,6 +88,7 @@ named!("action", Action {
     ProvisionSuspend = "provision_suspend",
     ProvisionRole = "provision_role",
     ProvisionEnd = "provision_end",
+    ListClinics = "list_clinics",
 });
 
 /// The kind of thing that is acted on. Clinical and directory kinds bear their FHIR R4 names.
@@ -126,6 +129,8 @@ pub enum ResourceKind {
     PolicySet,
     /// The tenant and its settings.
     Tenant,
+    /// A clinic as the directory has it, for whoever looks after it: name, host, region, state. Nothing that is inside.
+    Clinic,
 }
 
 named!("kind", ResourceKind {
@@ -146,6 +151,7 @@ named!("kind", ResourceKind {
     AuditLog = "AuditLog",
     PolicySet = "PolicySet",
     Tenant = "Tenant",
+    Clinic = "Clinic",
 });
 
 impl ResourceKind {
@@ -169,6 +175,7 @@ impl ResourceKind {
             Self::AuditLog => Class::AuditLog,
             Self::PolicySet => Class::PolicySet,
             Self::Tenant => Class::Tenant,
+            Self::Clinic => Class::Clinic,
         }
     }
 
@@ -201,6 +208,8 @@ pub enum Class {
     PolicySet,
     /// The tenant.
     Tenant,
+    /// A clinic as the directory has it.
+    Clinic,
 }
 
 named!("class", Class {
@@ -213,4 +222,5 @@ named!("class", Class {
     AuditLog = "AuditLog",
     PolicySet = "PolicySet",
     Tenant = "Tenant",
+    Clinic = "Clinic",
 });

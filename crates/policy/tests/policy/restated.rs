@@ -1,5 +1,6 @@
 //! The base policies once more, in plain Rust, written from what they are meant to say. Does not call the engine.
 
+use carekeep_kernel::TenantKind;
 use carekeep_policy::{
     Aal, AccountFacts, Action, Class, Context, DenyReason, Projection, Purpose, ResourceKind, Role,
 };
@@ -73,6 +74,7 @@ fn exists(action: Action, class: Class) -> bool {
         Action::ReadAudit | Action::ExportAudit => class == Class::AuditLog,
         Action::ManagePolicy => class == Class::PolicySet,
         Action::ManageTenant => class == Class::Tenant,
+        Action::ListClinics => class == Class::Clinic,
     }
 }
 
@@ -117,12 +119,30 @@ fn out_of_reach(ask: &Ask) -> bool {
         || (ends && last_in_role)
 }
 
+/// The people of the platform and of partners deal with themselves and with the list of clinics; a role counts where it belongs,
+/// and elsewhere spoils everything.
+fn out_of_place(ask: &Ask) -> bool {
+    let kind = ask.principal.tenant_kind;
+    let theirs = matches!(
+        ask.resource.kind.class(),
+        Class::Account | Class::AuditLog | Class::Tenant | Class::Clinic
+    );
+    let home = |role: Role| match role {
+        Role::PlatformOperator => kind == TenantKind::Platform,
+        Role::PartnerAdmin => kind == TenantKind::Partner,
+        Role::TenantAdmin | Role::PrivacyOfficer | Role::Auditor => true,
+        _ => kind == TenantKind::Clinic,
+    };
+    (kind != TenantKind::Clinic && !theirs) || !ask.principal.roles.iter().all(home)
+}
+
 fn forbidden(ask: &Ask) -> bool {
     let own_account = ask.resource.kind == ResourceKind::Account
         && ask.resource.id.is_some_and(|id| id.as_uuid() == ask.principal.person.as_uuid());
     ask.principal.tenant != ask.resource.tenant
         || !ask.context.tenant_active
         || out_of_reach(ask)
+        || out_of_place(ask)
         || (own_account
             && matches!(
                 ask.action,
@@ -238,5 +258,8 @@ fn grant(role: Role, ask: &Ask) -> Option<Projection> {
                 .then_some(Projection::Metadata)
         }
         Role::Provisioner => full(operations && provisions(action)),
+        Role::PlatformOperator | Role::PartnerAdmin => {
+            (operations && action == Action::ListClinics).then_some(Projection::Metadata)
+        }
     }
 }
