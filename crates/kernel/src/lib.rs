@@ -18,4 +18,4 @@ pub use id::{
 };
 pub use profile::Profile;
 pub use random::{OsRandom, Random, SeededRandom};
-pub use tenant_kind::{TenantKind, TenantKindError};
+pub use tenant_kind::{Offered, TenantKind, TenantKindError};

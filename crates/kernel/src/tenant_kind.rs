@@ -51,3 +51,27 @@ impl FromStr for TenantKind {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(TenantKindError)
     }
 }
+
+/// At which tenants a route is there. Elsewhere it is answered like a path that nobody serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Offered {
+    /// At clinics: whatever has to do with patients or with what serves them.
+    #[default]
+    AtClinics,
+    /// At every tenant: what people need for themselves and for each other.
+    Everywhere,
+    /// Where the people of the platform and of partners are.
+    BeyondClinics,
+}
+
+impl Offered {
+    /// Whether it is there at a tenant of this kind.
+    #[must_use]
+    pub const fn at(self, kind: TenantKind) -> bool {
+        match self {
+            Self::AtClinics => matches!(kind, TenantKind::Clinic),
+            Self::Everywhere => true,
+            Self::BeyondClinics => !matches!(kind, TenantKind::Clinic),
+        }
+    }
+}

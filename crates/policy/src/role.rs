@@ -118,10 +118,7 @@ impl Role {
     /// Whether one person alone must not give it: whoever has it decides who may do what, or watches over that.
     #[must_use]
     pub const fn needs_approval(self) -> bool {
-        matches!(
-            self,
-            Self::TenantAdmin | Self::PrivacyOfficer | Self::PlatformOperator | Self::PartnerAdmin
-        )
+        matches!(self, Self::TenantAdmin | Self::PrivacyOfficer | Self::PlatformOperator | Self::PartnerAdmin)
     }
 
     /// Whether people of a tenant of this kind may hold it. Nobody belongs to two tenants: who looks after clinics belongs to

@@ -106,6 +106,8 @@ actions! {
     ProvisionRole => ProvisionRole, rows ProvisionRole;
     /// Let somebody leave for good, as an identity provider.
     ProvisionEnd => ProvisionEnd, rows ProvisionEnd;
+    /// See which clinics the tenant's people look after.
+    ListClinics => ListClinics, rows ListClinics;
     /// Give the patient of a chart an account that reads it.
     InvitePatient => InvitePatient, rows InvitePatient, ConcernsChart;
     /// Say who cares for a patient.
@@ -130,4 +132,5 @@ administers! {
     ProvisionSuspend: Account,
     ProvisionRole: Account,
     ProvisionEnd: Account,
+    ListClinics: Clinic,
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use carekeep_kernel::{ResourceId, TenantId};
+use carekeep_kernel::{ResourceId, TenantId, TenantKind};
 use carekeep_policy::{
     Aal, AccessRequest, AccountFacts, Action, Context, Engine, PolicySource, Principal, Purpose, Relation,
     Resource, ResourceKind, Role, RoleSet, cases, prove,

@@ -1,6 +1,6 @@
 //! What the tenant decided about the ways in: for its administrators, and for whoever uses a passkey.
 
-use carekeep_kernel::PersonId;
+use carekeep_kernel::{PersonId, TenantKind};
 use carekeep_store::{SignedOut, StoreError, entity::sign_in_settings};
 use carekeep_vault::{
     Authorized, Caller,
@@ -26,6 +26,9 @@ pub enum SettingsError {
     /// They cannot be met. 422.
     #[error(transparent)]
     Makers(#[from] MakersError),
+    /// Passwords where only passkeys that are bound to a device let anybody in. 422.
+    #[error("the people of the platform and of partners sign in by passkey only")]
+    OnlyPasskeys,
     /// Whoever sets them has no passkey that counts under them. 409.
     #[error("you have no passkey that these settings allow you: register one first")]
     LocksYouOut,
@@ -65,7 +68,7 @@ impl PgRepository {
     /// still counts: a tenant does not shut its administrators out by a slip.
     ///
     /// # Errors
-    /// [`SettingsError::Makers`], [`SettingsError::Hold`], [`SettingsError::LocksYouOut`], [`SettingsError::LocksOut`], [`SettingsError::OtherEvidence`],
+    /// [`SettingsError::Makers`], [`SettingsError::Hold`], [`SettingsError::OnlyPasskeys`], [`SettingsError::LocksYouOut`], [`SettingsError::LocksOut`], [`SettingsError::OtherEvidence`],
     /// [`SettingsError::Unavailable`].
     pub async fn put_sign_in_settings(
         &self,
@@ -78,6 +81,10 @@ impl PgRepository {
         if !(1..=720).contains(&new.recovery_hold_hours) {
             return Err(SettingsError::Hold);
         }
+        if new.passwords && self.kind != TenantKind::Clinic {
+            return Err(SettingsError::OnlyPasskeys);
+        }
+        let new = &new.clone().at(self.kind);
         let (before, roles) = (self.settings().await?, self.store.roles_of(leave.by()).await?);
         let no_more = before.passwords && !new.passwords;
         if no_more || roles.iter().any(|role| new.tightens(&before, role)) {
@@ -115,14 +122,16 @@ impl PgRepository {
         Ok(self.store.put_sign_in_settings(row, out, caller.session(), told).await?)
     }
 
-    /// Whether a role restricts the passkeys of whoever holds it.
+    /// Whether a role restricts the passkeys of whoever holds it more than those of anybody here.
     pub(super) async fn restricts(&self, role: &str) -> Result<bool, RepositoryError> {
-        Ok(self.settings().await?.policy(role) > crate::passkey::PasskeyPolicy::Any)
+        Ok(self.settings().await?.restricts(role))
     }
 
     pub(super) async fn settings(&self) -> Result<SignInSettings, RepositoryError> {
-        let Some(row) = self.store.sign_in_settings().await? else { return Ok(SignInSettings::default()) };
-        Ok(SignInSettings {
+        let Some(row) = self.store.sign_in_settings().await? else {
+            return Ok(SignInSettings::default().at(self.kind));
+        };
+        let decided = SignInSettings {
             passkeys: rows::from_json(row.passkeys)?,
             makers: rows::from_json(row.makers)?,
             confirmed_devices: row.confirmed_devices,
@@ -134,7 +143,9 @@ impl PgRepository {
                 }
                 _ => None,
             },
-        })
+            ..SignInSettings::default()
+        };
+        Ok(decided.at(self.kind))
     }
 
     /// Whether somebody who holds a role can sign in before a change, and nobody after it.

@@ -18,10 +18,12 @@ fn roles() -> impl Strategy<Value = RoleSet> {
     const FEW: [Role; 3] = [Role::Provisioner, Role::PlatformOperator, Role::PartnerAdmin];
     let most: Vec<Role> = Role::ALL.iter().copied().filter(|role| !FEW.contains(role)).collect();
     let one = || prop_oneof![24 => select(most.clone()), 1 => select(&FEW[..])].prop_map(RoleSet::of);
+    let common: RoleSet = most.iter().copied().collect();
     prop_oneof![
-        1 => Just(RoleSet::EMPTY),
-        12 => one(),
-        6 => (one(), one()).prop_map(|(a, b)| a.union(b)),
+        2 => Just(RoleSet::EMPTY),
+        24 => one(),
+        12 => (one(), one()).prop_map(|(a, b)| a.union(b)),
+        2 => any::<u32>().prop_map(move |bits| RoleSet::from_bits(bits).intersection(common)),
         1 => any::<u32>().prop_map(RoleSet::from_bits),
     ]
 }

@@ -123,10 +123,8 @@ fn out_of_reach(ask: &Ask) -> bool {
 /// and elsewhere spoils everything.
 fn out_of_place(ask: &Ask) -> bool {
     let kind = ask.principal.tenant_kind;
-    let theirs = matches!(
-        ask.resource.kind.class(),
-        Class::Account | Class::AuditLog | Class::Tenant | Class::Clinic
-    );
+    let theirs =
+        matches!(ask.resource.kind.class(), Class::Account | Class::AuditLog | Class::Tenant | Class::Clinic);
     let home = |role: Role| match role {
         Role::PlatformOperator => kind == TenantKind::Platform,
         Role::PartnerAdmin => kind == TenantKind::Partner,

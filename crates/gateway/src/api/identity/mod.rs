@@ -33,6 +33,7 @@ use carekeep_identity::{
     password::{HashSettings, PasswordError, PasswordHashes},
     service::Shared,
 };
+use carekeep_kernel::Offered;
 use carekeep_vault::Vault;
 
 pub use first_admin::{
@@ -78,9 +79,10 @@ const SMALL: RoutePolicy = RoutePolicy { body_bytes: 64 << 10, kinds: BodyKinds:
 
 /// The identity routes.
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    [
-        sign_in_endpoints(),
-        enrol_endpoints(),
+    // What people need whoever they are: passkeys, sessions, each other.
+    let everywhere = [
+        passkey_sign_in_endpoints(),
+        passkey_enrol_endpoints(),
         session_endpoints(),
         device_endpoints(),
         notice_endpoints(),
@@ -88,20 +90,26 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         role_endpoints(),
         recovery_endpoints(),
         settings_endpoints(),
+    ];
+    let at_clinics = [
+        code_sign_in_endpoints(),
+        code_enrol_endpoints(),
         patient_endpoints(),
         app_endpoints(),
         provisioning_endpoints(),
         federation::endpoints(),
-    ]
-    .into_iter()
-    .flatten()
-    .map(|endpoint| endpoint.body(SMALL))
-    .chain(oauth::endpoints())
-    .chain(scim::endpoints())
-    .collect()
+    ];
+    let everywhere = everywhere.into_iter().flatten().map(|endpoint| endpoint.offered(Offered::Everywhere));
+    everywhere
+        .chain(at_clinics.into_iter().flatten())
+        .map(|endpoint| endpoint.body(SMALL))
+        .chain(oauth::endpoints())
+        .chain(scim::endpoints())
+        .collect()
 }
 
-fn sign_in_endpoints() -> Vec<Endpoint> {
+/// What somebody knows or reads off, which counts at clinics only.
+fn code_sign_in_endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::new(Method::POST, "/api/v1/sign-in/password", "sign_in.password", post(sign_in::password))
             .public()
@@ -123,6 +131,11 @@ fn sign_in_endpoints() -> Vec<Endpoint> {
         .says("Give a recovery code as second factor; afterwards a new factor has to be enrolled.")
         .takes::<Code>()
         .gives::<Step>(),
+    ]
+}
+
+fn passkey_sign_in_endpoints() -> Vec<Endpoint> {
+    vec![
         Endpoint::new(
             Method::POST,
             "/api/v1/sign-in/passkey/begin",
@@ -168,32 +181,13 @@ fn sign_in_endpoints() -> Vec<Endpoint> {
     ]
 }
 
-fn enrol_endpoints() -> Vec<Endpoint> {
+fn passkey_enrol_endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::new(Method::POST, "/api/v1/invites/accept", "invites.accept", post(enrol::accept))
             .public()
             .says("Use an invitation; the session that begins can only enrol factors.")
             .takes::<Accept>()
             .gives::<Step>(),
-        Endpoint::new(Method::POST, "/api/v1/enrol/password", "enrol.password", post(enrol::password))
-            .unfinished()
-            .says("Set or change the password.")
-            .takes::<NewPassword>()
-            .gives::<Step>(),
-        Endpoint::new(Method::POST, "/api/v1/enrol/totp/begin", "enrol.totp_begin", post(enrol::totp_begin))
-            .unfinished()
-            .says("Ask for the secret of a new code generator. It is shown once.")
-            .gives::<TotpSetup>(),
-        Endpoint::new(
-            Method::POST,
-            "/api/v1/enrol/totp/confirm",
-            "enrol.totp_confirm",
-            post(enrol::totp_confirm),
-        )
-        .unfinished()
-        .says("Finish setting up the code generator with its first code.")
-        .takes::<Code>()
-        .gives::<Step>(),
         Endpoint::new(
             Method::POST,
             "/api/v1/enrol/passkey/begin",
@@ -212,6 +206,30 @@ fn enrol_endpoints() -> Vec<Endpoint> {
         .unfinished()
         .says("Register the passkey that the browser made.")
         .takes::<Registration>()
+        .gives::<Step>(),
+    ]
+}
+
+fn code_enrol_endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::new(Method::POST, "/api/v1/enrol/password", "enrol.password", post(enrol::password))
+            .unfinished()
+            .says("Set or change the password.")
+            .takes::<NewPassword>()
+            .gives::<Step>(),
+        Endpoint::new(Method::POST, "/api/v1/enrol/totp/begin", "enrol.totp_begin", post(enrol::totp_begin))
+            .unfinished()
+            .says("Ask for the secret of a new code generator. It is shown once.")
+            .gives::<TotpSetup>(),
+        Endpoint::new(
+            Method::POST,
+            "/api/v1/enrol/totp/confirm",
+            "enrol.totp_confirm",
+            post(enrol::totp_confirm),
+        )
+        .unfinished()
+        .says("Finish setting up the code generator with its first code.")
+        .takes::<Code>()
         .gives::<Step>(),
         Endpoint::new(
             Method::POST,
