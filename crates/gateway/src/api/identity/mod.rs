@@ -79,37 +79,40 @@ const SMALL: RoutePolicy = RoutePolicy { body_bytes: 64 << 10, kinds: BodyKinds:
 
 /// The identity routes.
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    // What people need whoever they are: passkeys, sessions, each other.
-    let everywhere = [
-        passkey_sign_in_endpoints(),
-        passkey_enrol_endpoints(),
-        session_endpoints(),
-        device_endpoints(),
-        notice_endpoints(),
-        people_endpoints(),
-        role_endpoints(),
-        recovery_endpoints(),
-        settings_endpoints(),
-    ];
-    let at_clinics = [
-        code_sign_in_endpoints(),
+    [
+        code_endpoints(),
+        everywhere(passkey_sign_in_endpoints()),
+        everywhere(vec![invitation_endpoint()]),
         code_enrol_endpoints(),
+        everywhere(passkey_enrol_endpoints()),
+        vec![recovery_codes_endpoint()],
+        everywhere(session_endpoints()),
+        everywhere(device_endpoints()),
+        everywhere(notice_endpoints()),
+        everywhere(people_endpoints()),
+        everywhere(role_endpoints()),
+        everywhere(recovery_endpoints()),
+        everywhere(settings_endpoints()),
         patient_endpoints(),
         app_endpoints(),
         provisioning_endpoints(),
         federation::endpoints(),
-    ];
-    let everywhere = everywhere.into_iter().flatten().map(|endpoint| endpoint.offered(Offered::Everywhere));
-    everywhere
-        .chain(at_clinics.into_iter().flatten())
-        .map(|endpoint| endpoint.body(SMALL))
-        .chain(oauth::endpoints())
-        .chain(scim::endpoints())
-        .collect()
+    ]
+    .into_iter()
+    .flatten()
+    .map(|endpoint| endpoint.body(SMALL))
+    .chain(oauth::endpoints())
+    .chain(scim::endpoints())
+    .collect()
+}
+
+/// What people need whoever they are: passkeys, sessions, each other.
+fn everywhere(endpoints: Vec<Endpoint>) -> Vec<Endpoint> {
+    endpoints.into_iter().map(|endpoint| endpoint.offered(Offered::Everywhere)).collect()
 }
 
 /// What somebody knows or reads off, which counts at clinics only.
-fn code_sign_in_endpoints() -> Vec<Endpoint> {
+fn code_endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::new(Method::POST, "/api/v1/sign-in/password", "sign_in.password", post(sign_in::password))
             .public()
@@ -181,13 +184,16 @@ fn passkey_sign_in_endpoints() -> Vec<Endpoint> {
     ]
 }
 
+fn invitation_endpoint() -> Endpoint {
+    Endpoint::new(Method::POST, "/api/v1/invites/accept", "invites.accept", post(enrol::accept))
+        .public()
+        .says("Use an invitation; the session that begins can only enrol factors.")
+        .takes::<Accept>()
+        .gives::<Step>()
+}
+
 fn passkey_enrol_endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::new(Method::POST, "/api/v1/invites/accept", "invites.accept", post(enrol::accept))
-            .public()
-            .says("Use an invitation; the session that begins can only enrol factors.")
-            .takes::<Accept>()
-            .gives::<Step>(),
         Endpoint::new(
             Method::POST,
             "/api/v1/enrol/passkey/begin",
@@ -231,15 +237,18 @@ fn code_enrol_endpoints() -> Vec<Endpoint> {
         .says("Finish setting up the code generator with its first code.")
         .takes::<Code>()
         .gives::<Step>(),
-        Endpoint::new(
-            Method::POST,
-            "/api/v1/enrol/recovery-codes",
-            "enrol.recovery_codes",
-            post(enrol::recovery_codes),
-        )
-        .says("Make ten new recovery codes. They are shown once; earlier ones stop working.")
-        .gives::<Step>(),
     ]
+}
+
+fn recovery_codes_endpoint() -> Endpoint {
+    Endpoint::new(
+        Method::POST,
+        "/api/v1/enrol/recovery-codes",
+        "enrol.recovery_codes",
+        post(enrol::recovery_codes),
+    )
+    .says("Make ten new recovery codes. They are shown once; earlier ones stop working.")
+    .gives::<Step>()
 }
 
 fn session_endpoints() -> Vec<Endpoint> {
