@@ -108,7 +108,7 @@ impl Vault {
     pub fn clinics(&self, leave: Authorized<ListClinics>) -> Result<Vec<Arc<TenantState>>, AccessError> {
         let snapshot = self.directory().now();
         let tenant = snapshot
-            .by_id(leave.tenant())
+            .by_id(leave.spend())
             .ok_or_else(|| AccessError::unavailable("directory", "no recent entry of this tenant"))?;
         Ok(snapshot.looked_after_by(tenant))
     }

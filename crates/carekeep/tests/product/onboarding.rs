@@ -205,7 +205,7 @@ async fn i10_one_command_or_call_makes_a_tenant_for_those_who_look_after_clinics
         ("northstar", &made, 404),
         ("acme", &create(&cell, &gateway, &tenant("acme")).await.expect(201), 200),
     ] {
-        let mut admin = cell.client(&gateway, slug);
+        let admin = cell.client(&gateway, slug);
         admin.post("/api/v1/invites/accept", &json!({"token": invitation(made)})).await.expect(200);
         let set =
             admin.post("/api/v1/enrol/password", &json!({"password": "pelican tangerine ledger"})).await;
