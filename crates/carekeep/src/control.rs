@@ -16,6 +16,7 @@ use carekeep_gateway::{
     problem::{Json, Problem, catalogue},
 };
 use carekeep_identity::storage::{PeopleError, PgRepository};
+use carekeep_kernel::TenantKind;
 use carekeep_tenancy::{ControlPlane, NewTenant, TenancyError, TenantRecord};
 use carekeep_vault::{AccessError, Vault};
 use serde::{Deserialize, Serialize};
@@ -93,7 +94,11 @@ async fn check_token(State(control): Shared, request: Request, next: Next) -> Re
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TenantBody {
-    partner: PartnerBody,
+    /// Whose people it has: those of a clinic if nothing is said.
+    #[serde(default)]
+    kind: TenantKind,
+    /// The platform's own tenant has none.
+    partner: Option<PartnerBody>,
     slug: String,
     name: String,
     region: String,
@@ -205,14 +210,17 @@ async fn create(State(control): Shared, Json(body): Json<TenantBody>) -> Result<
         body.hosts.first().ok_or(Refusal::NoHost)?;
     }
     let new = NewTenant {
-        partner: body.partner.slug.clone(),
+        kind: body.kind,
+        partner: body.partner.as_ref().map(|partner| partner.slug.clone()),
         slug: body.slug,
         name: body.name,
         region: body.region,
         hosts: body.hosts,
         accent: body.accent,
     };
-    control.plane.ensure_partner(&body.partner.slug, &body.partner.name).await?;
+    if let Some(partner) = &body.partner {
+        control.plane.ensure_partner(&partner.slug, &partner.name).await?;
+    }
     let tenant = control.plane.create(&new).await?;
     // Served at once here; other processes see it within a second.
     let _ = control.vault.directory().refresh().await;

@@ -8,7 +8,7 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::Response,
 };
-use carekeep_gateway::edge::{PageHeaders, TenantRoute};
+use carekeep_gateway::edge::{PageHeaders, RouteTable, TenantRoute};
 use carekeep_identity::storage::PgRepository;
 use carekeep_kernel::TenantId;
 use carekeep_portal::{Brand, SignInService};
@@ -17,6 +17,11 @@ use carekeep_vault::Vault;
 /// The pages, to be merged with the API below the edge.
 pub fn router(vault: &Arc<Vault>) -> Router {
     carekeep_portal::router().route_layer(from_fn_with_state(Arc::clone(vault), branded))
+}
+
+/// Says in the edge's table at which tenants each page is there.
+pub fn offer(table: RouteTable) -> RouteTable {
+    carekeep_portal::pages().iter().fold(table, |table, page| table.offer(page.path, page.offered))
 }
 
 async fn branded(State(vault): State<Arc<Vault>>, mut request: Request, next: Next) -> Response {
@@ -28,7 +33,11 @@ async fn branded(State(vault): State<Arc<Vault>>, mut request: Request, next: Ne
     }
     let state = tenant.and_then(|tenant| vault.directory().now().by_id(tenant).cloned());
     if let Some(state) = state {
-        request.extensions_mut().insert(Brand { name: state.name.clone(), accent: state.accent });
+        request.extensions_mut().insert(Brand {
+            name: state.name.clone(),
+            accent: state.accent,
+            kind: state.kind,
+        });
     }
     let mut response = next.run(request).await;
     response.extensions_mut().insert(PageHeaders::Page);
@@ -45,14 +54,19 @@ async fn service(vault: &Arc<Vault>, tenant: TenantId) -> Option<SignInService> 
 mod tests {
     use std::collections::BTreeSet;
 
+    use carekeep_kernel::TenantKind;
     use carekeep_policy::Role;
 
     #[test]
     fn i10_every_role_that_administrators_give_is_on_the_page_for_people() {
-        let on_page: BTreeSet<_> = carekeep_portal::ROLES.iter().map(|role| (role.name, role.two)).collect();
-        let given = Role::ALL
-            .iter()
-            .filter(|role| !matches!(role, Role::Patient | Role::RecordsReader | Role::Provisioner));
-        assert_eq!(on_page, given.map(|role| (role.as_str(), role.needs_approval())).collect());
+        for kind in TenantKind::ALL {
+            let on_page = carekeep_portal::ROLES.iter().filter(|role| role.kinds.contains(&kind));
+            let on_page: BTreeSet<_> = on_page.map(|role| (role.name, role.two)).collect();
+            let given = Role::ALL
+                .iter()
+                .filter(|role| !matches!(role, Role::Patient | Role::RecordsReader | Role::Provisioner));
+            let given = given.filter(|role| role.belongs_in(kind));
+            assert_eq!(on_page, given.map(|role| (role.as_str(), role.needs_approval())).collect(), "{kind}");
+        }
     }
 }

@@ -14,7 +14,7 @@ use carekeep_gateway::{
     outward::OutwardOptions,
     telemetry::{Metrics, Readiness},
 };
-use carekeep_kernel::{Clock, OsRandom, Random, SystemClock};
+use carekeep_kernel::{Clock, OsRandom, Random, SystemClock, TenantKind};
 use carekeep_keys::{AwsKms, AwsKmsOptions, CacheLimits, KeyCache, KeyService, LocalKms};
 use carekeep_policy::{ActivePolicy, Engine, PolicySource};
 use carekeep_tenancy::{ControlPlane, Database, GATEWAY_ROLE};
@@ -105,8 +105,9 @@ pub async fn open_vault(config: &Config) -> Result<Arc<Vault>, Failure> {
     let vault_config = VaultConfig {
         clinical: endpoints.clinical,
         operations: endpoints.operations,
-        clinical_version: Database::Clinical.expected_version(),
-        operations_version: Database::Operations.expected_version(),
+        clinical_version: Database::Clinical.expected_version(TenantKind::Clinic),
+        ledger_version: Database::Clinical.expected_version(TenantKind::Platform),
+        operations_version: Database::Operations.expected_version(TenantKind::Clinic),
         pool: PoolLimits { total: config.tenant_connections, ..PoolLimits::default() },
         operations_connections: 4,
         open_tenants: 10_000,
@@ -200,7 +201,7 @@ async fn public(
         origins: Arc::new(Origins::new(Arc::clone(vault))),
         limiter,
         metrics,
-        routes: api::route_table(),
+        routes: pages::offer(api::route_table()),
         proxies: TrustedProxies::default(),
         public_ports: config.public_ports.clone(),
         pace: Pace {

@@ -2,13 +2,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use carekeep_kernel::Timestamp;
+use carekeep_kernel::{TenantKind, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::passkey::{Demand, MakersError, PasskeyPolicy, TrustedMaker};
 
-/// Roles that reach beyond one tenant: whatever is configured, their passkeys are bound to a device. No tenant can have such
-/// people yet; whoever introduces them finds the rule here.
+/// Roles that reach beyond one tenant: whatever is configured, their passkeys are bound to a device, even if a clinic had such people.
 const BEYOND_ONE_TENANT: [&str; 2] = ["platform_operator", "partner_admin"];
 
 /// What a tenant decided.
@@ -28,6 +27,9 @@ pub struct SignInSettings {
     pub recovery_hold_hours: u16,
     /// The longer hold that still counts, after it was shortened.
     pub longer_hold: Option<LongerHold>,
+    /// Whether these are the people of the platform or of a partner: nobody decides that.
+    #[serde(skip)]
+    pub beyond_clinics: bool,
 }
 
 /// A hold that was shortened: it counts until as much time has passed since as it is long.
@@ -48,6 +50,7 @@ impl Default for SignInSettings {
             passwords: true,
             recovery_hold_hours: 24,
             longer_hold: None,
+            beyond_clinics: false,
         }
     }
 }
@@ -58,7 +61,8 @@ impl SignInSettings {
     /// # Errors
     /// When a stored maker cannot be read.
     pub fn demand<'a>(&self, roles: impl IntoIterator<Item = &'a str>) -> Result<Demand, MakersError> {
-        let strictest = roles.into_iter().map(|role| self.policy(role)).max().unwrap_or_default();
+        let strictest =
+            roles.into_iter().map(|role| self.policy(role)).max().unwrap_or_default().max(self.floor());
         Demand::new(strictest, &self.makers)
     }
 
@@ -87,9 +91,29 @@ impl SignInSettings {
     /// The policy of one role.
     #[must_use]
     pub fn policy(&self, role: &str) -> PasskeyPolicy {
-        let floor =
-            if BEYOND_ONE_TENANT.contains(&role) { PasskeyPolicy::DeviceBound } else { PasskeyPolicy::Any };
-        self.passkeys.get(role).copied().unwrap_or_default().max(floor)
+        let bound = BEYOND_ONE_TENANT.contains(&role);
+        let least = if bound { PasskeyPolicy::DeviceBound } else { self.floor() };
+        self.passkeys.get(role).copied().unwrap_or_default().max(least)
+    }
+
+    /// What is demanded of everybody.
+    const fn floor(&self) -> PasskeyPolicy {
+        if self.beyond_clinics { PasskeyPolicy::DeviceBound } else { PasskeyPolicy::Any }
+    }
+
+    /// These settings at a tenant of this kind. Who looks after clinics has one way in, whatever was decided: a passkey that is
+    /// bound to a device (CAPABILITIES I3).
+    #[must_use]
+    pub const fn at(mut self, kind: TenantKind) -> Self {
+        self.beyond_clinics = !matches!(kind, TenantKind::Clinic);
+        self.passwords = self.passwords && !self.beyond_clinics;
+        self
+    }
+
+    /// Whether less counts for who holds this role than for anybody.
+    #[must_use]
+    pub fn restricts(&self, role: &str) -> bool {
+        self.policy(role) > self.floor()
     }
 
     /// Whether a passkey that was good for this role before may be good no more.
@@ -128,6 +152,32 @@ mod tests {
         assert_eq!(of(&["reception"]), PasskeyPolicy::Any);
         assert_eq!(of(&["reception", "clinician"]), PasskeyPolicy::DeviceBound);
         assert_eq!(of(&["clinician", "tenant_admin", "reception"]), PasskeyPolicy::Attested);
+    }
+
+    #[test]
+    fn i3_whatever_is_decided_outside_of_clinics_a_device_bound_passkey_is_the_way_in() {
+        let decided = settings(&[("tenant_admin", PasskeyPolicy::Any), ("auditor", PasskeyPolicy::Attested)]);
+        let of = |settings: &SignInSettings, role: &[&str]| {
+            settings.demand(role.iter().copied()).unwrap().policy()
+        };
+        for kind in [TenantKind::Partner, TenantKind::Platform] {
+            let there = decided.clone().at(kind);
+            assert!(!there.passwords);
+            assert_eq!(of(&there, &[]), PasskeyPolicy::DeviceBound);
+            assert_eq!(of(&there, &["tenant_admin"]), PasskeyPolicy::DeviceBound);
+            assert_eq!(
+                of(&there, &["tenant_admin", "auditor"]),
+                PasskeyPolicy::Attested,
+                "more may be asked"
+            );
+        }
+        let there = decided.clone().at(TenantKind::Platform);
+        assert!(there.restricts("auditor") && !there.restricts("platform_operator"));
+        let clinic = decided.at(TenantKind::Clinic);
+        assert!(
+            clinic.passwords && clinic.restricts("platform_operator") && !clinic.restricts("tenant_admin")
+        );
+        assert_eq!(of(&clinic, &["tenant_admin"]), PasskeyPolicy::Any);
     }
 
     #[test]

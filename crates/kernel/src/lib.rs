@@ -9,6 +9,7 @@ pub mod id;
 pub mod index;
 pub mod profile;
 pub mod random;
+pub mod tenant_kind;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use colour::{Accent, AccentError};
@@ -17,3 +18,4 @@ pub use id::{
 };
 pub use profile::Profile;
 pub use random::{OsRandom, Random, SeededRandom};
+pub use tenant_kind::{Offered, TenantKind, TenantKindError};

@@ -9,7 +9,7 @@
 
 use std::{error::Error, fmt::Write as _, hint::black_box, sync::Arc, time::Instant};
 
-use carekeep_kernel::{ManualClock, PersonId, ResourceId, SeededRandom, TenantId, Timestamp};
+use carekeep_kernel::{ManualClock, PersonId, ResourceId, SeededRandom, TenantId, TenantKind, Timestamp};
 use carekeep_policy::{
     Aal, AccessRequest, AccountFacts, Action, Context, Decision, Engine, PolicySource, Principal, Purpose,
     Relation, Resource, ResourceKind, Role, RoleSet,
@@ -44,6 +44,7 @@ fn mix(seed: u64) -> Vec<Ask> {
         Ask {
             principal: Principal {
                 tenant,
+                tenant_kind: TenantKind::Clinic,
                 person: PersonId::generate(&clock, &random),
                 roles: RoleSet::of(role),
                 suspended: false,

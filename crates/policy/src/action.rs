@@ -64,6 +64,8 @@ pub enum Action {
     ProvisionRole,
     /// Let somebody leave for good, as an identity provider.
     ProvisionEnd,
+    /// List the clinics that the platform or a partner looks after.
+    ListClinics,
 }
 
 named!("action", Action {
@@ -95,6 +97,7 @@ named!("action", Action {
     ProvisionSuspend = "provision_suspend",
     ProvisionRole = "provision_role",
     ProvisionEnd = "provision_end",
+    ListClinics = "list_clinics",
 });
 
 /// The kind of thing that is acted on. Clinical and directory kinds bear their FHIR R4 names.
@@ -135,6 +138,8 @@ pub enum ResourceKind {
     PolicySet,
     /// The tenant and its settings.
     Tenant,
+    /// A clinic as the directory has it, for whoever looks after it: name, host, region, state. Nothing that is inside.
+    Clinic,
 }
 
 named!("kind", ResourceKind {
@@ -155,6 +160,7 @@ named!("kind", ResourceKind {
     AuditLog = "AuditLog",
     PolicySet = "PolicySet",
     Tenant = "Tenant",
+    Clinic = "Clinic",
 });
 
 impl ResourceKind {
@@ -178,6 +184,7 @@ impl ResourceKind {
             Self::AuditLog => Class::AuditLog,
             Self::PolicySet => Class::PolicySet,
             Self::Tenant => Class::Tenant,
+            Self::Clinic => Class::Clinic,
         }
     }
 
@@ -210,6 +217,8 @@ pub enum Class {
     PolicySet,
     /// The tenant.
     Tenant,
+    /// A clinic as the directory has it.
+    Clinic,
 }
 
 named!("class", Class {
@@ -222,4 +231,5 @@ named!("class", Class {
     AuditLog = "AuditLog",
     PolicySet = "PolicySet",
     Tenant = "Tenant",
+    Clinic = "Clinic",
 });

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use carekeep_kernel::TenantKind;
+
 use serde::Deserialize;
 
 use crate::{
@@ -182,6 +184,8 @@ fn vary(situation: &mut Situation, cast: &Cast, name: &str) -> Result<(), String
         "own_chart" => situation.principal.patient = Some(cast.patient),
         "another_chart" => situation.principal.patient = Some(cast.row),
         "other_tenant" => situation.resource.tenant = cast.other_tenant,
+        "partner" => situation.principal.tenant_kind = TenantKind::Partner,
+        "platform" => situation.principal.tenant_kind = TenantKind::Platform,
         "suspended" => situation.principal.suspended = true,
         "inactive_tenant" => situation.context.tenant_active = false,
         "unknown_device" => situation.context.known_device = false,
@@ -197,8 +201,8 @@ fn vary(situation: &mut Situation, cast: &Cast, name: &str) -> Result<(), String
         }
         other => {
             return Err(format!(
-                "unknown circumstance {other:?}: use own_chart, another_chart, other_tenant, suspended, inactive_tenant, \
-                 unknown_device, device_required, no_patient, no_id, own_account, outside, program, \
+                "unknown circumstance {other:?}: use partner, platform, own_chart, another_chart, other_tenant, suspended, \
+                 inactive_tenant, unknown_device, device_required, no_patient, no_id, own_account, outside, program, \
                  last_in_role, token_maker"
             ));
         }

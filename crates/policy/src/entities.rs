@@ -41,6 +41,7 @@ fn person(words: &Vocabulary, principal: &Principal) -> Result<Entity, Unaskable
     let roles = principal.roles.iter().map(|role| words.role(role).clone());
     let attributes = [
         Some(("tenant", entity(words.tenant(principal.tenant)))),
+        Some(("tenantKind", words.tenant_kind(principal.tenant_kind).clone())),
         Some(("suspended", Expr::new_bool(principal.suspended))),
         principal.patient.map(|patient| ("patient", entity(words.patient(patient)))),
     ];

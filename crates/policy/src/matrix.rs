@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use carekeep_kernel::TenantKind;
+
 use crate::{
     Action, Engine, Projection, Purpose, Relation, ResourceKind, Role, RoleSet,
     sample::{Cast, Situation},
@@ -58,6 +60,11 @@ fn as_held(role: Role) -> RoleSet {
     RoleSet::of(role).with(beside)
 }
 
+/// Where somebody of this role works: in a clinic, if it may be held there.
+fn home(role: Role) -> TenantKind {
+    TenantKind::ALL.into_iter().find(|kind| role.belongs_in(*kind)).unwrap_or_default()
+}
+
 fn best(
     engine: &Engine,
     role: Role,
@@ -67,6 +74,7 @@ fn best(
 ) -> Option<Projection> {
     let cast = Cast::new();
     let mut situation: Situation = cast.plain(as_held(role), action, kind);
+    situation.principal.tenant_kind = home(role);
     situation.principal.patient = related.then_some(cast.patient);
     let all = Relation { care_team: true, assigned: true, appointment: true, proxy: true };
     situation.resource.relation = if related { all } else { Relation::default() };

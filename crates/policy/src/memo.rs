@@ -30,7 +30,7 @@ const FACTOR_AGE: &str = "factorAge";
 
 /// Whether a policy looks at nothing but what a [`Shape`] holds.
 pub(crate) fn is_generic(policy: &Policy) -> bool {
-    let named = ["Role", "Purpose", "RecordKind", "EntryKind", "Action"];
+    let named = ["Role", "TenantKind", "Purpose", "RecordKind", "EntryKind", "Action"];
     let names_nobody = policy.entity_literals().iter().all(|uid| named.contains(&uid.type_name().basename()));
     // In the parsed form, where an escape cannot hide the word; a string that reads so errs on the safe side.
     let ageless = policy.to_json().is_ok_and(|json| !json.to_string().contains(FACTOR_AGE));
@@ -41,8 +41,8 @@ pub(crate) fn is_generic(policy: &Policy) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Shape {
     roles: RoleSet,
-    /// Action, kind, assurance level and purpose.
-    what: [u8; 4],
+    /// Action, kind, assurance level, purpose, and kind of the tenant.
+    what: [u8; 5],
     /// That is given or taken.
     role: Option<Role>,
     /// Booleans of principal, resource and context, and the equalities between ids.
@@ -52,7 +52,7 @@ struct Shape {
 impl Shape {
     fn of(request: &AccessRequest<'_>) -> Self {
         let AccessRequest { principal, action, resource, context } = *request;
-        let Principal { tenant, person, roles, suspended, patient: own } = *principal;
+        let Principal { tenant, tenant_kind, person, roles, suspended, patient: own } = *principal;
         let Resource { tenant: owner, kind, id, patient, relation, account } = *resource;
         let AccountFacts { role, outside, program, last_in_role, token_maker } = account;
         let Relation { care_team, assigned, appointment, proxy } = relation;
@@ -86,7 +86,7 @@ impl Shape {
         Self {
             roles,
             role,
-            what: [action as u8, kind as u8, aal as u8, purpose as u8],
+            what: [action as u8, kind as u8, aal as u8, purpose as u8, tenant_kind as u8],
             facts: facts.into_iter().fold(0, |bits, fact| bits << 1 | u32::from(fact)),
         }
     }
@@ -119,7 +119,7 @@ impl Memo {
 
 #[cfg(test)]
 mod tests {
-    use carekeep_kernel::{ManualClock, SeededRandom, TenantId, Timestamp};
+    use carekeep_kernel::{ManualClock, SeededRandom, TenantId, TenantKind, Timestamp};
 
     use super::*;
     use crate::{
@@ -142,6 +142,8 @@ mod tests {
         let cast = Cast::new();
         let changes: &[fn(&mut Situation)] = &[
             |s| s.principal.roles = RoleSet::of(Role::Clinician),
+            |s| s.principal.tenant_kind = TenantKind::Partner,
+            |s| s.principal.tenant_kind = TenantKind::Platform,
             |s| s.principal.suspended = true,
             |s| s.principal.patient = None,
             |s| s.principal.patient = Some(Cast::new().row),

@@ -3,7 +3,7 @@
 //! Invariant: everything here was *loaded* (from the row, the session, the directory), nothing was asserted by the
 //! caller. This crate cannot check that; the vault, which builds these, must.
 
-use carekeep_kernel::{PersonId, ResourceId, TenantId};
+use carekeep_kernel::{PersonId, ResourceId, TenantId, TenantKind};
 
 use crate::{Action, ResourceKind, Role, RoleSet, role::named};
 
@@ -12,6 +12,8 @@ use crate::{Action, ResourceKind, Role, RoleSet, role::named};
 pub struct Principal {
     /// The tenant that the person belongs to.
     pub tenant: TenantId,
+    /// What that tenant is for.
+    pub tenant_kind: TenantKind,
     /// The person.
     pub person: PersonId,
     /// The roles that the person holds now.
@@ -53,7 +55,7 @@ pub struct AccountFacts {
 /// What is acted on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resource {
-    /// The tenant whose row it is.
+    /// The tenant whose row it is; of a clinic in the list of those who look after it, the tenant whose list that is.
     pub tenant: TenantId,
     /// Its kind.
     pub kind: ResourceKind,

@@ -5,6 +5,8 @@
 
 use std::{fmt, str::FromStr};
 
+use carekeep_kernel::TenantKind;
+
 /// A name that is not one of ours. The message lists what is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown {kind} {name:?}: use one of {known}")]
@@ -90,6 +92,10 @@ pub enum Role {
     RecordsReader,
     /// The tenant's own identity provider, by SCIM: accounts and ordinary roles of staff, nothing else.
     Provisioner,
+    /// Looks after the clinics of the platform; nothing inside of them.
+    PlatformOperator,
+    /// Looks after the clinics of one partner; nothing inside of them.
+    PartnerAdmin,
 }
 
 named!("role", Role {
@@ -107,6 +113,8 @@ named!("role", Role {
     ServiceAccount = "service_account",
     RecordsReader = "records_reader",
     Provisioner = "provisioner",
+    PlatformOperator = "platform_operator",
+    PartnerAdmin = "partner_admin",
 });
 
 impl Role {
@@ -114,7 +122,36 @@ impl Role {
     /// every chart.
     #[must_use]
     pub const fn needs_approval(self) -> bool {
-        matches!(self, Self::TenantAdmin | Self::PrivacyOfficer | Self::RecordsReader)
+        matches!(
+            self,
+            Self::TenantAdmin
+                | Self::PrivacyOfficer
+                | Self::RecordsReader
+                | Self::PlatformOperator
+                | Self::PartnerAdmin
+        )
+    }
+
+    /// Whether people of a tenant of this kind may hold it. Nobody belongs to two tenants: who looks after clinics belongs to
+    /// none of them. Policy says the same of what the role may do.
+    #[must_use]
+    pub const fn belongs_in(self, kind: TenantKind) -> bool {
+        match self {
+            Self::TenantAdmin | Self::PrivacyOfficer | Self::Auditor => true,
+            Self::PlatformOperator => matches!(kind, TenantKind::Platform),
+            Self::PartnerAdmin => matches!(kind, TenantKind::Partner),
+            Self::Patient
+            | Self::Proxy
+            | Self::Clinician
+            | Self::Nurse
+            | Self::Reception
+            | Self::Billing
+            | Self::ClinicManager
+            | Self::Support
+            | Self::ServiceAccount
+            | Self::RecordsReader
+            | Self::Provisioner => matches!(kind, TenantKind::Clinic),
+        }
     }
 
     /// Whether an identity provider may give and take it. Policy decides; this says which groups there are to ask for, and
@@ -135,14 +172,16 @@ impl Role {
             | Self::PrivacyOfficer
             | Self::ServiceAccount
             | Self::RecordsReader
-            | Self::Provisioner => false,
+            | Self::Provisioner
+            | Self::PlatformOperator
+            | Self::PartnerAdmin => false,
         }
     }
 }
 
 /// A set of [`Role`]s: one bit per role, so that it is copied, compared and looked up at no cost.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct RoleSet(u16);
+pub struct RoleSet(u32);
 
 impl RoleSet {
     /// No role.
@@ -193,13 +232,13 @@ impl RoleSet {
 
     /// One bit per role, bit 0 being the first of [`Role::ALL`]. Not for storage: store names.
     #[must_use]
-    pub const fn bits(self) -> u16 {
+    pub const fn bits(self) -> u32 {
         self.0
     }
 
     /// The set that [`RoleSet::bits`] gave; bits that stand for no role are dropped.
     #[must_use]
-    pub const fn from_bits(bits: u16) -> Self {
+    pub const fn from_bits(bits: u32) -> Self {
         Self(bits & Self::ALL.0)
     }
 }

@@ -1,6 +1,6 @@
 //! Made-up people and patients to ask about, for tables of cases and the matrix. Always the same ones.
 
-use carekeep_kernel::{ManualClock, PersonId, ResourceId, SeededRandom, TenantId, Timestamp};
+use carekeep_kernel::{ManualClock, PersonId, ResourceId, SeededRandom, TenantId, TenantKind, Timestamp};
 
 use crate::{
     Aal, AccessRequest, AccountFacts, Action, Context, Principal, Purpose, Relation, Resource, ResourceKind,
@@ -49,12 +49,13 @@ impl Cast {
         }
     }
 
-    /// Somebody with `roles` and two fresh factors does `action` to a thing of `kind` in their own tenant; about a
+    /// Somebody with `roles` and two fresh factors does `action` to a thing of `kind` in their own tenant, a clinic; about a
     /// patient to whom they have no relation.
     pub(crate) fn plain(&self, roles: RoleSet, action: Action, kind: ResourceKind) -> Situation {
         Situation {
             principal: Principal {
                 tenant: self.tenant,
+                tenant_kind: TenantKind::Clinic,
                 person: self.person,
                 roles,
                 suspended: false,

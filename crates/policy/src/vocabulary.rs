@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, str::FromStr};
 
-use carekeep_kernel::{PersonId, ResourceId, TenantId};
+use carekeep_kernel::{PersonId, ResourceId, TenantId, TenantKind};
 use cedar_policy::{EntityId, EntityTypeName, EntityUid, RestrictedExpression, Schema};
 
 use crate::{Action, PolicyError, ResourceKind, Role, action::Class, request::Purpose};
@@ -21,6 +21,7 @@ pub(crate) struct Vocabulary {
     roles: Vec<EntityUid>,
     purposes: Vec<RestrictedExpression>,
     kinds: Vec<Option<RestrictedExpression>>,
+    tenant_kinds: Vec<RestrictedExpression>,
 }
 
 fn type_name(name: &str) -> Result<EntityTypeName, PolicyError> {
@@ -35,6 +36,7 @@ fn uids<'a>(ty: &str, names: impl Iterator<Item = &'a str>) -> Result<Vec<Entity
 impl Vocabulary {
     pub(crate) fn new() -> Result<Self, PolicyError> {
         let purposes = uids("Purpose", Purpose::ALL.iter().map(|purpose| purpose.as_str()))?;
+        let tenant_kinds = uids("TenantKind", TenantKind::ALL.into_iter().map(TenantKind::as_str))?;
         let record = type_name("RecordKind")?;
         let entry = type_name("EntryKind")?;
         let kind = |kind: &ResourceKind| {
@@ -53,6 +55,7 @@ impl Vocabulary {
             roles: uids("Role", Role::ALL.iter().map(|role| role.as_str()))?,
             purposes: purposes.into_iter().map(RestrictedExpression::new_entity_uid).collect(),
             kinds: ResourceKind::ALL.iter().map(kind).collect(),
+            tenant_kinds: tenant_kinds.into_iter().map(RestrictedExpression::new_entity_uid).collect(),
         })
     }
 
@@ -70,6 +73,10 @@ impl Vocabulary {
 
     pub(crate) fn kind(&self, kind: ResourceKind) -> Option<&RestrictedExpression> {
         self.kinds[kind as usize].as_ref()
+    }
+
+    pub(crate) fn tenant_kind(&self, kind: TenantKind) -> &RestrictedExpression {
+        &self.tenant_kinds[kind as usize]
     }
 
     pub(crate) fn class(&self, class: Class) -> &EntityTypeName {

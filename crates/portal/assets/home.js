@@ -12,6 +12,9 @@ const leave = () => location.assign("/sign-in");
 
 const FACTORS = { password: "password", totp: "app code", passkey: "passkey", recovery_code: "recovery code", provider: "sign-in service" };
 
+// Where there are no clinics to work in, there are no apps, no recovery codes and no sign-in service.
+const clinic = Boolean(at("apps"));
+
 async function load() {
   const me = await get("/api/v1/me");
   at("welcome").textContent = `Welcome, ${me.name}`;
@@ -19,8 +22,9 @@ async function load() {
   at("login").textContent = me.login;
   at("roles").textContent = me.roles.map((role) => role.replaceAll("_", " ")).join(", ");
   at("reenrol").hidden = !me.must_reenrol;
-  at("administers").hidden = !["tenant_admin", "privacy_officer"].some((role) => me.roles.includes(role));
-  await Promise.all([loadSessions(), loadPasskeys(), loadApps(), loadAccount(sensitive), loadFederation()]);
+  at("administers").hidden = !["tenant_admin", "privacy_officer", "platform_operator", "partner_admin"].some((role) => me.roles.includes(role));
+  const more = clinic ? [loadApps(), loadFederation()] : [];
+  await Promise.all([loadSessions(), loadPasskeys(), loadAccount(sensitive), ...more]);
 }
 
 async function loadApps() {
@@ -84,7 +88,7 @@ function item(session) {
   return element;
 }
 
-offerFederation(sensitive);
+if (clinic) offerFederation(sensitive);
 
 onClick("sign-out", async () => {
   await post("/api/v1/sign-out");
@@ -104,7 +108,7 @@ onSubmit("passkey-form", () => sensitive(async () => {
   done("The passkey is registered. Next time, choose “Use a passkey”.");
 }));
 
-onClick("new-codes", () => sensitive(async () => {
+if (clinic) onClick("new-codes", () => sensitive(async () => {
   const made = await post("/api/v1/enrol/recovery-codes");
   showCodes(made.codes);
   done("Keep the new recovery codes now; they are not shown again.");

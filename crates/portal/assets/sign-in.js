@@ -26,7 +26,8 @@ if (second) {
   askFor(second[1].split(","));
 }
 
-onSubmit("password-form", async () => {
+// The people of the platform and of partners have a passkey, and no password.
+if (at("password-form")) onSubmit("password-form", async () => {
   const step = await post("/api/v1/sign-in/password", { login: at("login").value, password: at("password").value });
   at("password").value = "";
   askFor(step.factors);

@@ -30,6 +30,7 @@ pub(crate) const FILES: &[(&str, &str, &str)] = &[
     ("provisioning.js", SCRIPT, include_str!("../assets/provisioning.js")),
     ("settings.js", SCRIPT, include_str!("../assets/settings.js")),
     ("apps.js", SCRIPT, include_str!("../assets/apps.js")),
+    ("clinics.js", SCRIPT, include_str!("../assets/clinics.js")),
     ("service.js", SCRIPT, include_str!("../assets/service.js")),
     ("federation.js", SCRIPT, include_str!("../assets/federation.js")),
     ("account.js", SCRIPT, include_str!("../assets/account.js")),

@@ -13,7 +13,7 @@ use axum::{
     Router,
     routing::{MethodRouter, get},
 };
-use carekeep_kernel::Accent;
+use carekeep_kernel::{Accent, Offered, TenantKind};
 
 pub use roles::{ROLES, RoleWords};
 
@@ -24,6 +24,8 @@ pub struct Brand {
     pub name: String,
     /// Its colour; without one the pages have the product's.
     pub accent: Option<Accent>,
+    /// What it is for: which sections and roles the pages have.
+    pub kind: TenantKind,
 }
 
 /// The organisation's own sign-in service, where it has one: an extension of a request to the sign-in page.
@@ -40,6 +42,8 @@ pub struct Page {
     pub name: &'static str,
     /// The path as axum writes it, such as `/assets/{file}`.
     pub path: &'static str,
+    /// At which tenants it is there.
+    pub offered: Offered,
     /// What answers.
     pub handler: MethodRouter,
 }
@@ -47,17 +51,20 @@ pub struct Page {
 /// Every route of the pages; [`router`] is made from it.
 #[must_use]
 pub fn pages() -> Vec<Page> {
-    let page = |name, path, handler| Page { name, path, handler };
+    let of = |offered| move |name, path, handler| Page { name, path, offered, handler };
+    let (page, at_clinics, beyond) =
+        (of(Offered::Everywhere), of(Offered::AtClinics), of(Offered::BeyondClinics));
     vec![
         page("page.home", "/", get(pages::home)),
         page("page.sign_in", "/sign-in", get(pages::sign_in)),
-        page("page.sign_in_stopped", "/sign-in-stopped", get(pages::sign_in_stopped)),
+        at_clinics("page.sign_in_stopped", "/sign-in-stopped", get(pages::sign_in_stopped)),
         page("page.join", "/join", get(pages::join)),
         page("page.recover", "/recover", get(pages::recover)),
-        page("page.consent", "/consent", get(pages::consent)),
-        page("page.apps", "/apps", get(pages::apps)),
+        at_clinics("page.consent", "/consent", get(pages::consent)),
+        at_clinics("page.apps", "/apps", get(pages::apps)),
+        beyond("page.clinics", "/clinics", get(pages::clinics)),
         page("page.people", "/people", get(pages::people)),
-        page("page.settings", "/settings", get(pages::settings)),
+        at_clinics("page.settings", "/settings", get(pages::settings)),
         page("page.brand", "/brand.css", get(assets::brand)),
         page("page.asset", "/assets/{file}", get(assets::serve)),
     ]

@@ -1,4 +1,5 @@
-//! The pages: `/`, `/sign-in`, `/sign-in-stopped`, `/join`, `/recover`, `/consent`, `/apps`, `/people`, `/settings`.
+//! The pages: `/`, `/sign-in`, `/sign-in-stopped`, `/join`, `/recover`, `/consent`, `/apps`, `/clinics`, `/people`,
+//! `/settings`.
 
 use std::collections::HashMap;
 
@@ -9,8 +10,9 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{Html, IntoResponse, Redirect, Response},
 };
+use carekeep_kernel::TenantKind;
 
-use crate::{Brand, ROLES, RoleWords, SignInService, stopped::stop};
+use crate::{Brand, RoleWords, SignInService, roles::roles_at, stopped::stop};
 
 /// The session cookie; whether it is good is the API's business.
 const COOKIE: &str = "__Host-carekeep=";
@@ -19,12 +21,14 @@ const COOKIE: &str = "__Host-carekeep=";
 #[template(path = "home.html")]
 struct Home<'a> {
     brand: &'a str,
+    clinic: bool,
 }
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
 struct SignIn<'a> {
     brand: &'a str,
+    clinic: bool,
     service: Option<&'a str>,
 }
 
@@ -58,26 +62,40 @@ struct Consent<'a> {
 #[template(path = "apps.html")]
 struct Apps<'a> {
     brand: &'a str,
+    clinic: bool,
+}
+
+#[derive(Template)]
+#[template(path = "clinics.html")]
+struct Clinics<'a> {
+    brand: &'a str,
+    clinic: bool,
 }
 
 #[derive(Template)]
 #[template(path = "people.html")]
 struct People<'a> {
     brand: &'a str,
-    roles: &'static [RoleWords],
+    clinic: bool,
+    roles: Vec<&'static RoleWords>,
 }
 
 #[derive(Template)]
 #[template(path = "settings.html")]
 struct Settings<'a> {
     brand: &'a str,
-    roles: &'static [RoleWords],
+    clinic: bool,
+    roles: Vec<&'static RoleWords>,
 }
 
 pub(crate) async fn home(Extension(brand): Extension<Brand>, headers: HeaderMap) -> Response {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let signed_in = cookies.flat_map(|value| value.split(';')).any(|pair| pair.trim().starts_with(COOKIE));
-    if signed_in { page(&Home { brand: &brand.name }) } else { Redirect::to("/sign-in").into_response() }
+    if signed_in {
+        page(&Home { brand: &brand.name, clinic: at_clinic(&brand) })
+    } else {
+        Redirect::to("/sign-in").into_response()
+    }
 }
 
 pub(crate) async fn sign_in(
@@ -85,7 +103,7 @@ pub(crate) async fn sign_in(
     service: Option<Extension<SignInService>>,
 ) -> Response {
     let service = service.as_ref().map(|Extension(service)| service.label.as_str());
-    page(&SignIn { brand: &brand.name, service })
+    page(&SignIn { brand: &brand.name, clinic: at_clinic(&brand), service })
 }
 
 pub(crate) async fn sign_in_stopped(
@@ -110,15 +128,23 @@ pub(crate) async fn consent(Extension(brand): Extension<Brand>) -> Response {
 }
 
 pub(crate) async fn apps(Extension(brand): Extension<Brand>) -> Response {
-    page(&Apps { brand: &brand.name })
+    page(&Apps { brand: &brand.name, clinic: at_clinic(&brand) })
+}
+
+pub(crate) async fn clinics(Extension(brand): Extension<Brand>) -> Response {
+    page(&Clinics { brand: &brand.name, clinic: at_clinic(&brand) })
 }
 
 pub(crate) async fn people(Extension(brand): Extension<Brand>) -> Response {
-    page(&People { brand: &brand.name, roles: ROLES })
+    page(&People { brand: &brand.name, clinic: at_clinic(&brand), roles: roles_at(brand.kind) })
 }
 
 pub(crate) async fn settings(Extension(brand): Extension<Brand>) -> Response {
-    page(&Settings { brand: &brand.name, roles: ROLES })
+    page(&Settings { brand: &brand.name, clinic: at_clinic(&brand), roles: roles_at(brand.kind) })
+}
+
+fn at_clinic(brand: &Brand) -> bool {
+    brand.kind == TenantKind::Clinic
 }
 
 fn page(template: &impl Template) -> Response {

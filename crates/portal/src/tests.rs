@@ -5,36 +5,66 @@ use axum::{
     http::{Request, StatusCode},
     response::Response,
 };
+use carekeep_kernel::TenantKind;
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 
 use crate::{Brand, SignInService, assets, router};
 
 async fn get(path: &str, cookie: Option<&str>) -> Response {
+    get_at(TenantKind::Clinic, path, cookie).await
+}
+
+async fn get_at(kind: TenantKind, path: &str, cookie: Option<&str>) -> Response {
     let mut request = Request::builder().uri(path);
     if let Some(cookie) = cookie {
         request = request.header("cookie", cookie);
     }
     let mut request = request.body(Body::empty()).unwrap();
-    request
-        .extensions_mut()
-        .insert(Brand { name: "Smith & <Sons>".to_owned(), accent: "#7a1f4b".parse().ok() });
+    request.extensions_mut().insert(Brand {
+        name: "Smith & <Sons>".to_owned(),
+        accent: "#7a1f4b".parse().ok(),
+        kind,
+    });
     router().oneshot(request).await.unwrap()
 }
 
 async fn text(path: &str) -> String {
-    let response = get(path, Some("__Host-carekeep=cks_x")).await;
+    text_at(TenantKind::Clinic, path).await
+}
+
+async fn text_at(kind: TenantKind, path: &str) -> String {
+    let response = get_at(kind, path, Some("__Host-carekeep=cks_x")).await;
     assert_eq!(response.status(), StatusCode::OK, "{path}");
     String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
 }
 
-const PAGES: [&str; 8] = ["/", "/sign-in", "/join", "/recover", "/consent", "/apps", "/people", "/settings"];
+const PAGES: [&str; 9] =
+    ["/", "/sign-in", "/join", "/recover", "/consent", "/apps", "/clinics", "/people", "/settings"];
+
+#[tokio::test]
+async fn i3_who_looks_after_clinics_is_offered_a_passkey_and_their_own_roles_only() {
+    let beyond = [TenantKind::Partner, TenantKind::Platform];
+    for kind in beyond {
+        let page = text_at(kind, "/sign-in").await;
+        assert!(page.contains("id=\"passkey\"") && !page.contains("id=\"password\""), "{kind}");
+        let page = text_at(kind, "/").await;
+        assert!(page.contains("href=\"/clinics\"") && !page.contains("id=\"new-codes\""), "{kind}");
+        let page = text_at(kind, "/people").await;
+        assert!(page.contains("value=\"auditor\"") && !page.contains("value=\"clinician\""), "{kind}");
+    }
+    // The control: a clinic.
+    assert!(text("/sign-in").await.contains("id=\"password\""));
+    assert!(text("/").await.contains("id=\"new-codes\"") && !text("/").await.contains("href=\"/clinics\""));
+    let page = text("/people").await;
+    assert!(page.contains("value=\"clinician\"") && !page.contains("value=\"platform_operator\""));
+}
 
 #[tokio::test]
 async fn i12_the_button_of_the_organisations_service_is_there_where_there_is_one() {
     let shown = async |label: Option<&str>| {
         let mut request = Request::builder().uri("/sign-in").body(Body::empty()).unwrap();
-        let brand = Brand { name: "Harbour".to_owned(), accent: None };
+        let brand = Brand { name: "Harbour".to_owned(), accent: None, kind: TenantKind::Clinic };
         request.extensions_mut().insert(brand);
         if let Some(label) = label {
             request.extensions_mut().insert(SignInService { label: label.to_owned() });

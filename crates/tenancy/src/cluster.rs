@@ -3,6 +3,7 @@
 //! Invariant: after this a login sees only what was granted to it by name. The cluster's superuser is needed here and
 //! nowhere else.
 
+use carekeep_kernel::TenantKind;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, postgres::PgConnectOptions};
 
 use crate::{Database, TenancyError, migrate::migrate_schema};
@@ -52,7 +53,8 @@ pub async fn prepare(
     let provisioner = superuser.clone().username(PROVISIONER_ROLE).password(&passwords.provisioner);
     let mut directory =
         PgConnection::connect_with(&provisioner.database("directory")).await.map_err(&failed)?;
-    migrate_schema(&mut directory, Database::Directory, DIRECTORY_SCHEMA, GATEWAY_ROLE).await?;
+    let place = (Database::Directory, TenantKind::default());
+    migrate_schema(&mut directory, place, DIRECTORY_SCHEMA, GATEWAY_ROLE).await?;
     directory.close().await.map_err(&failed)
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use carekeep_kernel::{Clock, PartnerId, Random, TenantId};
+use carekeep_kernel::{Clock, PartnerId, Random, TenantId, TenantKind};
 use carekeep_keys::KeyService;
 use carekeep_vault::Endpoint;
 use sqlx::{Connection, PgConnection, PgPool, Row, postgres::PgConnectOptions, postgres::PgPoolOptions};
@@ -28,8 +28,11 @@ pub struct CellEndpoints {
 pub struct TenantRecord {
     /// Its id.
     pub id: TenantId,
-    /// The slug of its partner.
-    pub partner: String,
+    /// Whose people it has.
+    pub kind: TenantKind,
+    /// The slug of its partner; the platform's own tenant has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partner: Option<String>,
     /// Its short name.
     pub slug: String,
     /// Its name for people.
@@ -52,8 +55,10 @@ pub struct TenantRecord {
 /// What a new tenant is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewTenant {
-    /// Its partner's slug; the partner must exist.
-    pub partner: String,
+    /// Whose people it is to have.
+    pub kind: TenantKind,
+    /// Its partner's slug, without which only the platform's own tenant is; the partner must exist.
+    pub partner: Option<String>,
     /// Its short name, unique on the platform.
     pub slug: String,
     /// Its name for people.
@@ -183,16 +188,18 @@ impl ControlPlane {
     ) -> Result<Vec<TenantRecord>, TenancyError> {
         let sql = format!(
             "SELECT t.id, p.slug, t.slug, t.name, t.region, t.status, t.clinical_version, t.operations_version,
-                    array(SELECT h.host FROM directory.tenant_host h WHERE h.tenant = t.id ORDER BY h.host), t.accent
-             FROM directory.tenant t JOIN directory.partner p ON p.id = t.partner {tail}"
+                    array(SELECT h.host FROM directory.tenant_host h WHERE h.tenant = t.id ORDER BY h.host), t.accent, t.kind
+             FROM directory.tenant t LEFT JOIN directory.partner p ON p.id = t.partner {tail}"
         );
         let query = sqlx::query(sqlx::AssertSqlSafe(sql));
         let query = if let Some(slug) = slug { query.bind(slug.to_owned()) } else { query };
         let rows = query.fetch_all(&self.directory).await.map_err(TenancyError::database("directory"))?;
         rows.iter()
             .map(|row| {
+                let kind: String = row.try_get(10)?;
                 Ok(TenantRecord {
                     id: TenantId::from_uuid(row.try_get(0)?),
+                    kind: kind.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
                     partner: row.try_get(1)?,
                     slug: row.try_get(2)?,
                     name: row.try_get(3)?,
@@ -225,7 +232,7 @@ impl ControlPlane {
             .try_for_each_concurrent(workers.max(1), |tenant| {
                 let (done, progress) = (&done, &progress);
                 async move {
-                    self.migrate(tenant.id).await?;
+                    self.migrate(tenant.id, tenant.kind).await?;
                     progress(done.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1, total);
                     Ok(())
                 }
@@ -239,12 +246,12 @@ impl ControlPlane {
     }
 
     /// Brings one tenant's schemas to this binary's version and notes it in the directory.
-    pub(crate) async fn migrate(&self, tenant: TenantId) -> Result<(), TenancyError> {
+    pub(crate) async fn migrate(&self, tenant: TenantId, kind: TenantKind) -> Result<(), TenancyError> {
         let mut versions = [0; 2];
         for (slot, database) in versions.iter_mut().zip([Database::Clinical, Database::Operations]) {
             let mut connection = self.connect(database).await?;
             let role = provision::role_name(tenant, database);
-            *slot = migrate_schema(&mut connection, database, &tenant.schema(), &role).await?;
+            *slot = migrate_schema(&mut connection, (database, kind), &tenant.schema(), &role).await?;
             connection.close().await.map_err(TenancyError::database(database.name()))?;
         }
         sqlx::query(

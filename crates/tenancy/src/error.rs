@@ -31,10 +31,10 @@ pub enum TenancyError {
         /// What to give instead.
         advice: &'static str,
     },
-    /// The slug or host belongs to another tenant.
+    /// The slug or host belongs to another tenant, or there is one of this kind already.
     #[error("{what} {value:?} belongs to another tenant: choose another one")]
     Taken {
-        /// Slug or host.
+        /// Slug, host or kind.
         what: &'static str,
         /// What was given.
         value: String,

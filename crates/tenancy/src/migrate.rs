@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use carekeep_kernel::TenantKind;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
 use crate::TenancyError;
@@ -17,13 +18,14 @@ pub enum Database {
     Directory,
     /// People, sessions, schedules of each tenant.
     Operations,
-    /// Sealed health records and the audit ledger of each tenant.
+    /// Sealed health records and the audit ledger of each clinic; the ledger alone of any other tenant.
     Clinical,
 }
 
 const DIRECTORY: &[&str] = &[
     include_str!("../migrations/directory/0001_directory.sql"),
     include_str!("../migrations/directory/0002_accent.sql"),
+    include_str!("../migrations/directory/0003_kind.sql"),
 ];
 const OPERATIONS: &[&str] = &[
     include_str!("../migrations/operations/0001_people.sql"),
@@ -43,10 +45,13 @@ const OPERATIONS: &[&str] = &[
     include_str!("../migrations/operations/0016_passwords.sql"),
     include_str!("../migrations/operations/0017_federation.sql"),
     include_str!("../migrations/operations/0018_agreed_provider.sql"),
+    include_str!("../migrations/operations/0019_kind.sql"),
     include_str!("../migrations/operations/0020_forget_notices_and_devices.sql"),
     include_str!("../migrations/operations/0021_recovery_identified.sql"),
 ];
 const CLINICAL: &[&str] = &[include_str!("../migrations/clinical/0001_records.sql")];
+/// In the place of [`CLINICAL`] for a tenant without health data.
+const LEDGER: &[&str] = &[include_str!("../migrations/ledger/0001_ledger.sql")];
 
 impl Database {
     /// Its name, used for the database, in messages and in the directory.
@@ -59,29 +64,30 @@ impl Database {
         }
     }
 
-    const fn migrations(self) -> &'static [&'static str] {
-        match self {
-            Self::Directory => DIRECTORY,
-            Self::Operations => OPERATIONS,
-            Self::Clinical => CLINICAL,
+    const fn migrations(self, kind: TenantKind) -> &'static [&'static str] {
+        match (self, kind) {
+            (Self::Directory, _) => DIRECTORY,
+            (Self::Operations, _) => OPERATIONS,
+            (Self::Clinical, TenantKind::Clinic) => CLINICAL,
+            (Self::Clinical, TenantKind::Partner | TenantKind::Platform) => LEDGER,
         }
     }
 
-    /// The version that this binary expects: how many migrations it knows.
+    /// The version that this binary expects of the schema of a tenant of this kind: how many migrations it knows.
     #[must_use]
-    pub fn expected_version(self) -> i32 {
-        i32::try_from(self.migrations().len()).unwrap_or(i32::MAX)
+    pub fn expected_version(self, kind: TenantKind) -> i32 {
+        i32::try_from(self.migrations(kind).len()).unwrap_or(i32::MAX)
     }
 }
 
-/// Brings `schema` of `database` to the version that this binary expects. `role` is the tenant's login there (unused
-/// for the directory). Returns the version reached. Safe to call again, and from several processes at once.
+/// Brings `schema` of `database` to the version that this binary expects for a tenant of this kind. `role` is the tenant's login
+/// there; role and kind are unused for the directory. Returns the version reached. Safe to call again, and from several processes at once.
 ///
 /// # Errors
 /// [`TenancyError::Database`] when a statement fails; the schema is then at the last whole version.
 pub async fn migrate_schema(
     connection: &mut PgConnection,
-    database: Database,
+    (database, kind): (Database, TenantKind),
     schema: &str,
     role: &str,
 ) -> Result<i32, TenancyError> {
@@ -107,8 +113,8 @@ pub async fn migrate_schema(
             .await
             .map_err(&failed)?
             .get(0);
-    for (version, sql) in (1..).zip(database.migrations()).filter(|(version, _)| *version > done) {
-        let sql = sql.replace(":schema", schema).replace(":role", role);
+    for (version, sql) in (1..).zip(database.migrations(kind)).filter(|(version, _)| *version > done) {
+        let sql = sql.replace(":schema", schema).replace(":role", role).replace(":kind", kind.as_str());
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await.map_err(&failed)?;
         sqlx::query(AssertSqlSafe(format!("INSERT INTO {schema}.schema_version (version) VALUES ($1)")))
             .bind(version)
@@ -117,7 +123,7 @@ pub async fn migrate_schema(
             .map_err(&failed)?;
     }
     transaction.commit().await.map_err(&failed)?;
-    Ok(done.max(database.expected_version()))
+    Ok(done.max(database.expected_version(kind)))
 }
 
 /// How long a migration waits for a lock before it gives up and can be run again.

@@ -2,7 +2,7 @@
 //!
 //! Nobody is served before the last step: until then the status is `provisioning` and there is no host.
 
-use carekeep_kernel::{Accent, AccentError, TenantId, random};
+use carekeep_kernel::{Accent, AccentError, TenantId, TenantKind, random};
 use carekeep_keys::{DataKey, KeyContext, KeyPurpose, KeyRef, WrappedKey};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use time::OffsetDateTime;
@@ -29,7 +29,7 @@ pub(crate) async fn create(control: &ControlPlane, new: &NewTenant) -> Result<Te
     );
     clinical?;
     operations?;
-    control.migrate(tenant).await?;
+    control.migrate(tenant, new.kind).await?;
     activate(control, tenant, new).await?;
     control.show(&new.slug).await
 }
@@ -39,6 +39,13 @@ fn check(new: &NewTenant) -> Result<(), TenancyError> {
     check_slug(&new.region)?;
     check_display("tenant name", &new.name)?;
     accent(new)?;
+    if new.partner.is_none() != (new.kind == TenantKind::Platform) {
+        return Err(TenancyError::Name {
+            field: "partner",
+            value: new.partner.clone().unwrap_or_default(),
+            advice: "a clinic and a partner's own tenant name their partner, the platform's own tenant names none",
+        });
+    }
     new.hosts.iter().try_for_each(|host| check_host(host))
 }
 
@@ -74,19 +81,48 @@ async fn hosts_are_free(control: &ControlPlane, new: &NewTenant) -> Result<(), T
     }
 }
 
-async fn directory_entry(control: &ControlPlane, new: &NewTenant) -> Result<TenantId, TenancyError> {
-    let partner = sqlx::query("SELECT id FROM directory.partner WHERE slug = $1")
-        .bind(&new.partner)
+async fn partner(control: &ControlPlane, new: &NewTenant) -> Result<Option<uuid::Uuid>, TenancyError> {
+    let Some(slug) = &new.partner else { return Ok(None) };
+    let found = sqlx::query("SELECT id FROM directory.partner WHERE slug = $1")
+        .bind(slug)
         .fetch_optional(&control.directory)
         .await
-        .map_err(failed)?
-        .ok_or_else(|| TenancyError::Unknown(new.partner.clone()))?;
-    let partner: uuid::Uuid = partner.try_get(0).map_err(failed)?;
+        .map_err(failed)?;
+    let found = found.ok_or_else(|| TenancyError::Unknown(slug.clone()))?;
+    found.try_get(0).map(Some).map_err(failed)
+}
+
+/// The platform has one tenant of its own, and so has each partner. The index decides, should two ask at once.
+async fn only_one_of_its_kind(
+    control: &ControlPlane,
+    new: &NewTenant,
+    partner: Option<uuid::Uuid>,
+) -> Result<(), TenancyError> {
+    let others: i64 = sqlx::query(
+        "SELECT count(*) FROM directory.tenant
+         WHERE kind = $1 AND kind <> 'clinic' AND partner IS NOT DISTINCT FROM $2 AND slug <> $3",
+    )
+    .bind(new.kind.as_str())
+    .bind(partner)
+    .bind(&new.slug)
+    .fetch_one(&control.directory)
+    .await
+    .and_then(|row| row.try_get(0))
+    .map_err(failed)?;
+    if others == 0 {
+        return Ok(());
+    }
+    Err(TenancyError::Taken { what: "kind", value: new.kind.to_string() })
+}
+
+async fn directory_entry(control: &ControlPlane, new: &NewTenant) -> Result<TenantId, TenancyError> {
+    let partner = partner(control, new).await?;
+    only_one_of_its_kind(control, new, partner).await?;
     let id = TenantId::generate(&*control.clock, &*control.random);
     let row = sqlx::query(
-        "INSERT INTO directory.tenant (id, partner, slug, name, region, accent, status, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, 'provisioning', $7, $7)
-         ON CONFLICT (slug) DO UPDATE SET slug = excluded.slug RETURNING id, partner, region",
+        "INSERT INTO directory.tenant (id, partner, slug, name, region, accent, status, created_at, updated_at, kind)
+         VALUES ($1, $2, $3, $4, $5, $6, 'provisioning', $7, $7, $8)
+         ON CONFLICT (slug) DO UPDATE SET slug = excluded.slug RETURNING id, partner, region, kind",
     )
     .bind(id.as_uuid())
     .bind(partner)
@@ -95,12 +131,13 @@ async fn directory_entry(control: &ControlPlane, new: &NewTenant) -> Result<Tena
     .bind(&new.region)
     .bind(accent(new)?.map(|accent| accent.to_string()))
     .bind(OffsetDateTime::from(control.clock.now()))
+    .bind(new.kind.as_str())
     .fetch_one(&control.directory)
     .await
     .map_err(failed)?;
-    let (owner, region): (uuid::Uuid, String) =
-        (row.try_get(1).map_err(failed)?, row.try_get(2).map_err(failed)?);
-    if owner != partner || region != new.region {
+    let owner: Option<uuid::Uuid> = row.try_get(1).map_err(failed)?;
+    let (region, kind): (String, String) = (row.try_get(2).map_err(failed)?, row.try_get(3).map_err(failed)?);
+    if owner != partner || region != new.region || kind != new.kind.as_str() {
         return Err(TenancyError::Taken { what: "slug", value: new.slug.clone() });
     }
     row.try_get(0).map(TenantId::from_uuid).map_err(failed)

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use carekeep_kernel::TenantKind;
 use serde::Deserialize;
 
 use crate::{NewTenant, TenancyError};
@@ -10,8 +11,9 @@ use crate::{NewTenant, TenancyError};
 #[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct TenantFile {
-    /// Its partner.
-    pub partner: PartnerEntry,
+    /// Its partner; the platform's own tenant has none.
+    #[serde(default)]
+    pub partner: Option<PartnerEntry>,
     /// The tenant.
     pub tenant: TenantEntry,
     /// People to make on a developer's machine; any other profile refuses a file that has them.
@@ -33,6 +35,9 @@ pub struct PartnerEntry {
 #[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct TenantEntry {
+    /// Whose people it has: those of a clinic if nothing is said.
+    #[serde(default)]
+    pub kind: TenantKind,
     /// Short name.
     pub slug: String,
     /// Name for people.
@@ -91,7 +96,8 @@ impl TenantFile {
     #[must_use]
     pub fn new_tenant(&self) -> NewTenant {
         NewTenant {
-            partner: self.partner.slug.clone(),
+            kind: self.tenant.kind,
+            partner: self.partner.as_ref().map(|partner| partner.slug.clone()),
             slug: self.tenant.slug.clone(),
             name: self.tenant.name.clone(),
             region: self.tenant.region.clone(),

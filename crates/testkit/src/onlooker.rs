@@ -62,15 +62,24 @@ impl Platform {
 impl Onlooker {
     /// What is stored of these tenants' people and records.
     pub async fn tenants(&self, tenants: &[TenantId]) -> Fingerprint {
-        let of = |tables: &[&str]| {
+        let of = |tables: &[&str], tenants: &[TenantId]| -> Vec<String> {
             let schemas = tenants.iter().map(TenantId::schema);
             schemas.flat_map(|s| tables.iter().map(move |t| format!("{s}.{t}")).collect::<Vec<_>>()).collect()
         };
-        let (operations, clinical): (Vec<String>, Vec<String>) = (of(OPERATIONS), of(CLINICAL));
+        let clinics = self.clinics(tenants).await;
+        let (operations, clinical) = (of(OPERATIONS, tenants), of(CLINICAL, &clinics));
         let (mut seen, clinical) =
             tokio::join!(rows(&self.operations, &operations), rows(&self.clinical, &clinical));
         seen.extend(clinical);
         Fingerprint(seen)
+    }
+
+    /// Those that have records; the others have a ledger there and nothing else.
+    async fn clinics(&self, tenants: &[TenantId]) -> Vec<TenantId> {
+        let sql = "SELECT id FROM directory.tenant WHERE kind = 'clinic' AND id = ANY($1)";
+        let ids: Vec<uuid::Uuid> = tenants.iter().map(TenantId::as_uuid).collect();
+        let rows = sqlx::query(sql).bind(ids).fetch_all(&self.directory).await.unwrap();
+        rows.iter().map(|row| TenantId::from_uuid(row.get(0))).collect()
     }
 
     /// What the directory of the platform holds.

@@ -4,7 +4,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use carekeep_devservers::{Postgres, PostgresOptions, Scratch};
-use carekeep_kernel::{Clock, OsRandom, Profile, Random, SystemClock};
+use carekeep_kernel::{Clock, OsRandom, Profile, Random, SystemClock, TenantKind};
 use carekeep_keys::{CacheLimits, KeyCache, KeyService, LocalKms};
 use carekeep_policy::{ActivePolicy, Engine, PolicySource};
 use carekeep_tenancy::{
@@ -104,11 +104,29 @@ impl Platform {
         self.control.create(&Self::new_tenant(slug)).await.unwrap()
     }
 
+    /// Makes the platform's own tenant, `platform.localhost`.
+    pub async fn operators(&self) -> TenantRecord {
+        let new = NewTenant { kind: TenantKind::Platform, partner: None, ..Self::new_tenant("platform") };
+        self.control.create(&new).await.unwrap()
+    }
+
+    /// Makes a partner's own tenant, `<partner>.localhost`, and the partner if it is new.
+    pub async fn partner(&self, partner: &str) -> TenantRecord {
+        self.control.ensure_partner(partner, partner).await.unwrap();
+        let new = NewTenant {
+            kind: TenantKind::Partner,
+            partner: Some(partner.to_owned()),
+            ..Self::new_tenant(partner)
+        };
+        self.control.create(&new).await.unwrap()
+    }
+
     /// What [`Platform::tenant`] makes.
     #[must_use]
     pub fn new_tenant(slug: &str) -> NewTenant {
         NewTenant {
-            partner: "northstar".to_owned(),
+            kind: TenantKind::Clinic,
+            partner: Some("northstar".to_owned()),
             slug: slug.to_owned(),
             name: format!("Clinic {slug}"),
             region: "eu-1".to_owned(),
@@ -123,8 +141,9 @@ impl Platform {
         VaultConfig {
             clinical: self.endpoints.clinical.clone(),
             operations: self.endpoints.operations.clone(),
-            clinical_version: Database::Clinical.expected_version(),
-            operations_version: Database::Operations.expected_version(),
+            clinical_version: Database::Clinical.expected_version(TenantKind::Clinic),
+            ledger_version: Database::Clinical.expected_version(TenantKind::Platform),
+            operations_version: Database::Operations.expected_version(TenantKind::Clinic),
             pool: PoolLimits::default(),
             operations_connections: 4,
             open_tenants: 1_000,

@@ -130,7 +130,14 @@ impl Vault {
         let cell = self.cell(tenant).await?;
         let now = self.clock().now();
         // Never leaves this function: it is who acts, for the entry, and may do nothing.
-        let principal = Principal { tenant, person, suspended: false, patient: None, roles: RoleSet::EMPTY };
+        let principal = Principal {
+            tenant,
+            tenant_kind: cell.kind(),
+            person,
+            suspended: false,
+            patient: None,
+            roles: RoleSet::EMPTY,
+        };
         let caller = Caller {
             principal,
             session,

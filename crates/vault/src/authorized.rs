@@ -50,6 +50,11 @@ impl<A: Act> Authorized<A> {
         self.tenant
     }
 
+    /// Spends it, in this crate: gives the tenant that it was for.
+    pub(crate) fn spend(self) -> TenantId {
+        self.tenant
+    }
+
     /// Who acts.
     #[must_use]
     pub const fn by(&self) -> PersonId {

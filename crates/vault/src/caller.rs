@@ -3,7 +3,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use carekeep_kernel::{DeviceId, PersonId, ResourceId, SessionId, TenantId, Timestamp};
+use carekeep_kernel::{DeviceId, PersonId, ResourceId, SessionId, TenantId, TenantKind, Timestamp};
 use carekeep_policy::{Aal, Context, Principal, Purpose, Role, RoleSet};
 
 use crate::app::App;
@@ -55,6 +55,12 @@ impl Caller {
     #[must_use]
     pub const fn tenant(&self) -> TenantId {
         self.principal.tenant
+    }
+
+    /// What that tenant is for.
+    #[must_use]
+    pub const fn tenant_kind(&self) -> TenantKind {
+        self.principal.tenant_kind
     }
 
     /// The person.

@@ -110,6 +110,8 @@ actions! {
     ProvisionRole => ProvisionRole, rows ProvisionRole;
     /// Let somebody leave for good, as an identity provider.
     ProvisionEnd => ProvisionEnd, rows ProvisionEnd;
+    /// See which clinics the tenant's people look after.
+    ListClinics => ListClinics, rows ListClinics;
     /// Give the patient of a chart an account that reads it.
     InvitePatient => InvitePatient, rows InvitePatient, ConcernsChart;
     /// Begin to let the patient of a chart into their account, who lost all factors; another one approves.
@@ -138,4 +140,5 @@ administers! {
     ProvisionSuspend: Account,
     ProvisionRole: Account,
     ProvisionEnd: Account,
+    ListClinics: Clinic,
 }

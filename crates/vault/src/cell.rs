@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use carekeep_batch::Batcher;
-use carekeep_kernel::{Clock, Random, ResourceId, TenantId};
+use carekeep_kernel::{Clock, Random, ResourceId, TenantId, TenantKind};
 use carekeep_keys::{Aad, BlindIndexKey, DataKey, KeyCache, KeyPurpose, PseudonymKey, WrappedKey};
 use carekeep_pool::{Budget, TenantPool};
 use sqlx::{PgPool, postgres::PgConnectOptions};
@@ -34,6 +34,7 @@ pub(crate) struct CellMaker {
 /// One tenant, opened.
 pub(crate) struct Cell {
     tenant: TenantId,
+    kind: TenantKind,
     keys: Arc<KeyCache>,
     random: Arc<dyn Random>,
     wrapped: Vec<WrappedKey>,
@@ -54,7 +55,7 @@ const QUEUE: usize = 4_096;
 
 impl CellMaker {
     /// Opens a tenant: reads its keys and logins, unwraps what the connections need.
-    pub(crate) async fn open(&self, tenant: TenantId) -> Result<Cell, AccessError> {
+    pub(crate) async fn open(&self, tenant: TenantId, kind: TenantKind) -> Result<Cell, AccessError> {
         let wrapped = directory::keys(&self.directory, tenant).await?;
         let credential = newest(&self.keys, &wrapped, tenant, KeyPurpose::Credential).await?;
         let mut options = Vec::with_capacity(2);
@@ -82,6 +83,7 @@ impl CellMaker {
         let readers = (0..READ_LANES).map(|_| ReadLane::new(rows.clone(), Arc::clone(&recorder)));
         Ok(Cell {
             tenant,
+            kind,
             keys: Arc::clone(&self.keys),
             random: Arc::clone(&self.random),
             wrapped,
@@ -149,6 +151,10 @@ async fn unwrap(cache: &KeyCache, tenant: TenantId, key: &WrappedKey) -> Result<
 impl Cell {
     pub(crate) const fn tenant(&self) -> TenantId {
         self.tenant
+    }
+
+    pub(crate) const fn kind(&self) -> TenantKind {
+        self.kind
     }
 
     pub(crate) fn random(&self) -> &dyn Random {

@@ -42,6 +42,8 @@ pub struct VaultConfig {
     pub operations: Endpoint,
     /// The migrations that this binary expects of a tenant's clinical schema; others are answered 503.
     pub clinical_version: i32,
+    /// Likewise of what a tenant without health data has in the clinical database: its ledger.
+    pub ledger_version: i32,
     /// Likewise for the operations schema.
     pub operations_version: i32,
     /// Limits of the connections to both databases.

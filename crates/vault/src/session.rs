@@ -174,6 +174,7 @@ fn decode(
         patient_audience: row.try_get(11)?,
         principal: Principal {
             tenant: cell.tenant(),
+            tenant_kind: cell.kind(),
             person: PersonId::from_uuid(row.try_get(7)?),
             suspended: row.try_get(8)?,
             patient: row.try_get::<Option<uuid::Uuid>, _>(9)?.map(ResourceId::from_uuid),

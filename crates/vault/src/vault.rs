@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use carekeep_kernel::{Clock, Random, ResourceId, TenantId};
+use carekeep_kernel::{Clock, Random, ResourceId, TenantId, TenantKind};
 use carekeep_keys::KeyCache;
 use carekeep_ledger::Outcome;
 use carekeep_policy::{ActivePolicy, Projection, ResourceKind};
@@ -113,12 +113,13 @@ impl Vault {
     }
 
     pub(crate) async fn cell(&self, tenant: TenantId) -> Result<Arc<Cell>, AccessError> {
-        self.check_served(tenant)?;
+        let kind = self.check_served(tenant)?;
         if let Some(cell) = self.cells.get(&tenant).await {
             return Ok(cell);
         }
         // Boxed, as everything that is rare on the way of a read: futures are moved, and their size is their rarest part's.
-        let opening = self.cells.try_get_with(tenant, async { self.maker.open(tenant).await.map(Arc::new) });
+        let opening =
+            self.cells.try_get_with(tenant, async { self.maker.open(tenant, kind).await.map(Arc::new) });
         Box::pin(opening).await.map_err(
             // Everybody who waited for the same opening gets the same answer; the next request tries again.
             |error: Arc<AccessError>| (*error).clone(),
@@ -133,14 +134,22 @@ impl Vault {
         }
     }
 
-    pub(crate) fn check_served(&self, tenant: TenantId) -> Result<(), AccessError> {
+    /// What a tenant is for that is served.
+    ///
+    /// # Errors
+    /// [`AccessError::Unavailable`] when the tenant is unknown, suspended or at another schema version.
+    pub fn check_served(&self, tenant: TenantId) -> Result<TenantKind, AccessError> {
         let snapshot = self.watch.now();
         let state = snapshot
             .by_id(tenant)
             .ok_or_else(|| AccessError::unavailable("directory", "no recent entry of this tenant"))?;
         let config = &self.maker.config;
-        let matching = state.clinical_version == config.clinical_version
-            && state.operations_version == config.operations_version;
+        let clinical = match state.kind {
+            TenantKind::Clinic => config.clinical_version,
+            TenantKind::Partner | TenantKind::Platform => config.ledger_version,
+        };
+        let matching =
+            state.clinical_version == clinical && state.operations_version == config.operations_version;
         if !matching {
             return Err(AccessError::unavailable("tenant", "its schemas are at another version"));
         }
@@ -148,7 +157,7 @@ impl Vault {
             self.forget(tenant);
             return Err(AccessError::unavailable("tenant", "suspended"));
         }
-        Ok(())
+        Ok(state.kind)
     }
 
     /// Drops everything held for a tenant: connections, sessions, unwrapped keys. The kill switch.

@@ -10,10 +10,10 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use carekeep_kernel::{Accent, TenantId};
-use sqlx::{PgPool, Row};
+use carekeep_kernel::{Accent, PartnerId, TenantId, TenantKind, Timestamp};
+use sqlx::{PgPool, Row, postgres::PgRow};
 
-use crate::{AccessError, sqlstate};
+use crate::{AccessError, Authorized, Vault, catalogue::ListClinics, sqlstate};
 
 /// How often the directory is read when nothing is announced.
 const POLL: Duration = Duration::from_millis(1_000);
@@ -25,6 +25,10 @@ const STALE_LIMIT: Duration = Duration::from_secs(30);
 pub struct TenantState {
     /// The tenant.
     pub id: TenantId,
+    /// What it is for.
+    pub kind: TenantKind,
+    /// Its partner, by id and short name; the platform's own tenant has none.
+    pub partner: Option<(PartnerId, String)>,
     /// Its short name.
     pub slug: String,
     /// Its name for people.
@@ -33,8 +37,14 @@ pub struct TenantState {
     pub accent: Option<Accent>,
     /// The region that holds its data.
     pub region: String,
+    /// Its host names.
+    pub hosts: Vec<String>,
+    /// `provisioning`, `active` or `suspended`.
+    pub status: String,
     /// Whether it is served: not suspended, not half-made.
     pub active: bool,
+    /// When it was made.
+    pub created: Timestamp,
     /// Migrations of its clinical schema.
     pub clinical_version: i32,
     /// Migrations of its operations schema.
@@ -70,6 +80,37 @@ impl Snapshot {
     #[must_use]
     pub fn is_fresh(&self) -> bool {
         self.taken.elapsed() < STALE_LIMIT
+    }
+
+    /// The clinics that the people of a tenant look after, by id and so the oldest first: the platform's all, a partner's those
+    /// of the partner, a clinic's none.
+    fn looked_after_by(&self, tenant: &TenantState) -> Vec<Arc<TenantState>> {
+        let partner = |state: &TenantState| state.partner.as_ref().map(|(id, _)| *id);
+        let theirs = |clinic: &&Arc<TenantState>| {
+            clinic.kind == TenantKind::Clinic
+                && match tenant.kind {
+                    TenantKind::Clinic => false,
+                    TenantKind::Partner => partner(clinic).is_some() && partner(clinic) == partner(tenant),
+                    TenantKind::Platform => true,
+                }
+        };
+        let mut clinics: Vec<_> = self.tenants().filter(theirs).cloned().collect();
+        clinics.sort_unstable_by_key(|clinic| clinic.id);
+        clinics
+    }
+}
+
+impl Vault {
+    /// The clinics that the people of the actor's tenant look after, as the directory has them, by id. Nothing of what is inside.
+    ///
+    /// # Errors
+    /// [`AccessError::Unavailable`] when the directory was not heard of lately.
+    pub fn clinics(&self, leave: Authorized<ListClinics>) -> Result<Vec<Arc<TenantState>>, AccessError> {
+        let snapshot = self.directory().now();
+        let tenant = snapshot
+            .by_id(leave.spend())
+            .ok_or_else(|| AccessError::unavailable("directory", "no recent entry of this tenant"))?;
+        Ok(snapshot.looked_after_by(tenant))
     }
 }
 
@@ -127,31 +168,45 @@ async fn read(pool: &PgPool) -> Result<Snapshot, AccessError> {
     let taken = Instant::now();
     let rows = sqlx::query(
         "SELECT t.id, t.slug, t.name, t.region, t.status = 'active', t.clinical_version, t.operations_version,
-                array(SELECT h.host FROM directory.tenant_host h WHERE h.tenant = t.id), t.accent
-         FROM directory.tenant t",
+                array(SELECT h.host FROM directory.tenant_host h WHERE h.tenant = t.id ORDER BY h.host), t.accent,
+                t.kind, t.partner, p.slug, t.status, t.created_at
+         FROM directory.tenant t LEFT JOIN directory.partner p ON p.id = t.partner",
     )
     .fetch_all(pool)
     .await
     .map_err(away)?;
     let mut snapshot = Snapshot { by_host: HashMap::new(), by_id: HashMap::with_capacity(rows.len()), taken };
     for row in rows {
-        let state = Arc::new(TenantState {
-            id: TenantId::from_uuid(row.try_get(0).map_err(away)?),
-            slug: row.try_get(1).map_err(away)?,
-            name: row.try_get(2).map_err(away)?,
-            region: row.try_get(3).map_err(away)?,
-            active: row.try_get(4).map_err(away)?,
-            clinical_version: row.try_get(5).map_err(away)?,
-            operations_version: row.try_get(6).map_err(away)?,
-            // A colour that nobody could read is none: the pages have the product's.
-            accent: row.try_get::<Option<String>, _>(8).map_err(away)?.and_then(|text| text.parse().ok()),
-        });
-        for host in row.try_get::<Vec<String>, _>(7).map_err(away)? {
-            snapshot.by_host.insert(host, Arc::clone(&state));
+        let Some(state) = decode(&row).map_err(away)?.map(Arc::new) else { continue };
+        for host in &state.hosts {
+            snapshot.by_host.insert(host.clone(), Arc::clone(&state));
         }
         snapshot.by_id.insert(state.id, state);
     }
     Ok(snapshot)
+}
+
+/// A tenant of a kind that this binary does not know is none: it is not served as one that it knows.
+fn decode(row: &PgRow) -> Result<Option<TenantState>, sqlx::Error> {
+    let Ok(kind) = row.try_get::<String, _>(9)?.parse::<TenantKind>() else { return Ok(None) };
+    let partner: Option<uuid::Uuid> = row.try_get(10)?;
+    let partner_slug: Option<String> = row.try_get(11)?;
+    Ok(Some(TenantState {
+        id: TenantId::from_uuid(row.try_get(0)?),
+        kind,
+        partner: partner.map(PartnerId::from_uuid).zip(partner_slug),
+        slug: row.try_get(1)?,
+        name: row.try_get(2)?,
+        region: row.try_get(3)?,
+        hosts: row.try_get(7)?,
+        status: row.try_get(12)?,
+        active: row.try_get(4)?,
+        created: Timestamp::from(row.try_get::<time::OffsetDateTime, _>(13)?),
+        clinical_version: row.try_get(5)?,
+        operations_version: row.try_get(6)?,
+        // A colour that nobody could read is none: the pages have the product's.
+        accent: row.try_get::<Option<String>, _>(8)?.and_then(|text| text.parse().ok()),
+    }))
 }
 
 #[cfg(test)]

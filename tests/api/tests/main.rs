@@ -9,6 +9,7 @@
 
 mod audit_faults;
 mod bad_input;
+mod beyond_clinics;
 mod browser_run;
 mod browsers;
 mod bundles;

@@ -79,7 +79,7 @@ impl Clinic {
             origins: Arc::new(Origins::new(Arc::clone(&vault))),
             limiter,
             metrics: Metrics::new("test", None).unwrap(),
-            routes: api::route_table(),
+            routes: carekeep::pages::offer(api::route_table()),
             proxies: TrustedProxies::default(),
             public_ports: Vec::new(),
             pace: Pace::from(&limits),

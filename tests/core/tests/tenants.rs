@@ -32,13 +32,13 @@ async fn t1_a_slug_or_host_of_somebody_else_is_refused() {
     platform.tenant("acme").await;
     platform.control.ensure_partner("southern", "Southern Care").await.unwrap();
     let mut other = Platform::new_tenant("acme");
-    other.partner = "southern".to_owned();
+    other.partner = Some("southern".to_owned());
     assert!(matches!(platform.control.create(&other).await, Err(TenancyError::Taken { what: "slug", .. })));
     let mut other = Platform::new_tenant("bolt");
     other.hosts = vec!["acme.localhost".to_owned()];
     assert!(matches!(platform.control.create(&other).await, Err(TenancyError::Taken { what: "host", .. })));
     let mut other = Platform::new_tenant("bolt");
-    other.partner = "nobody".to_owned();
+    other.partner = Some("nobody".to_owned());
     assert!(matches!(platform.control.create(&other).await, Err(TenancyError::Unknown(_))));
 }
 

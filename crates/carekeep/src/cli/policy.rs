@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use carekeep_kernel::{ResourceId, TenantId};
+use carekeep_kernel::{ResourceId, TenantId, TenantKind};
 use carekeep_policy::{
     Aal, AccessRequest, AccountFacts, Action, Context, Engine, PolicySource, Principal, Purpose, Relation,
     Resource, ResourceKind, Role, RoleSet, cases, prove,
@@ -50,6 +50,9 @@ pub struct Question {
     /// Roles of the person.
     #[arg(long, required = true)]
     role: Vec<Role>,
+    /// What their tenant is for: clinic, partner, platform.
+    #[arg(long, default_value = "clinic")]
+    at: TenantKind,
     /// What they do.
     #[arg(long)]
     action: Action,
@@ -126,6 +129,7 @@ fn explain(question: &Question) -> Result<(), Failure> {
     let (tenant, patient) = (TenantId::from_uuid(example(1)), ResourceId::from_uuid(example(2)));
     let principal = Principal {
         tenant,
+        tenant_kind: question.at,
         person: carekeep_kernel::PersonId::from_uuid(example(3)),
         roles: question.role.iter().copied().collect::<RoleSet>(),
         suspended: false,

@@ -12,7 +12,8 @@ use crate::{config::Config, error::Failure, serve};
 /// A command about tenants.
 #[derive(Subcommand)]
 pub enum TenantCommand {
-    /// Make a tenant from a `tenant.toml`; calling it again resumes or changes nothing.
+    /// Make a tenant from a `tenant.toml`: a clinic, or with `kind` that of a partner's or of the platform's own people; calling
+    /// it again resumes or changes nothing.
     Create {
         /// The file.
         #[arg(long)]
@@ -57,7 +58,9 @@ impl TenantCommand {
                 if let (Some(login), Some(name)) = (&admin_login, &admin_name) {
                     check_first_admin(login, name).map_err(|error| Failure::message(error.to_string()))?;
                 }
-                plane.ensure_partner(&file.partner.slug, &file.partner.name).await?;
+                if let Some(partner) = &file.partner {
+                    plane.ensure_partner(&partner.slug, &partner.name).await?;
+                }
                 let tenant = plane.create(&file.new_tenant()).await?;
                 show(&tenant)?;
                 match (admin_login, admin_name) {
@@ -68,11 +71,12 @@ impl TenantCommand {
             Self::List => {
                 for tenant in plane.list().await? {
                     say(&format!(
-                        "{:<20} {:<14} {:<8} {:<20} {}",
+                        "{:<20} {:<14} {:<8} {:<10} {:<20} {}",
                         tenant.slug,
                         tenant.status,
                         tenant.region,
-                        tenant.partner,
+                        tenant.kind.as_str(),
+                        tenant.partner.as_deref().unwrap_or("-"),
                         tenant.hosts.join(" ")
                     ));
                 }

@@ -117,7 +117,9 @@ impl Installation {
         let mut tenants = Vec::with_capacity(files.len());
         for file in files {
             say(&format!("tenant {} ...", file.tenant.slug));
-            plane.ensure_partner(&file.partner.slug, &file.partner.name).await?;
+            if let Some(partner) = &file.partner {
+                plane.ensure_partner(&partner.slug, &partner.name).await?;
+            }
             tenants.push(plane.create(&file.new_tenant()).await?);
         }
         Ok(tenants)

@@ -167,6 +167,53 @@ async fn t1_one_command_makes_a_ready_tenant_and_invites_its_first_administrator
 }
 
 #[tokio::test]
+async fn i10_one_command_or_call_makes_a_tenant_for_those_who_look_after_clinics() {
+    let cell = Cell::start().await;
+    let file = cell.path("tenant.toml");
+    let text = "[tenant]\nkind = \"platform\"\nslug = \"operators\"\nname = \"Operators\"\nregion = \"eu-1\"\n\
+                hosts = [\"operators.localhost\"]\n";
+    let (config, path) = (cell.config_file().display().to_string(), file.display().to_string());
+    let run = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        let tenant = ["tenant", "--config", &config, "create", "--file", &path];
+        cell.command(&[&tenant[..], &["--admin-login", "ada.admin", "--admin-name", "Ada Novak"]].concat())
+    };
+    let partnered = format!("[partner]\nslug = \"northstar\"\nname = \"Northstar Health\"\n{text}");
+    assert!(run(&partnered).unwrap_err().contains("names none"));
+    assert!(run(&text.replace("platform", "hospital")).unwrap_err().contains("hospital"));
+    let made = run(text).unwrap();
+    let (record, link) = made.split_once("\ninvitation").unwrap();
+    let record: Value = serde_json::from_str(record).unwrap();
+    assert_eq!((&record["kind"], record.get("partner")), (&json!("platform"), None));
+    assert!(link.contains("https://operators.localhost") && link.contains("/join#cki_"), "{link}");
+    let listed = cell.command(&["tenant", "--config", &config, "list"]).unwrap();
+    assert!(listed.contains("operators") && listed.contains(" platform "), "{listed}");
+
+    // By the API that of a partner, beside a clinic of the same partner.
+    let gateway = cell.gateway();
+    let mut partner = tenant("northstar");
+    partner["kind"] = json!("partner");
+    let made = create(&cell, &gateway, &partner).await.expect(201);
+    assert_eq!((&made["kind"], &made["admin"]["state"]), (&json!("partner"), &json!("invited")));
+    create(&cell, &gateway, &tenant("acme")).await.expect(201);
+    let mut second = tenant("second");
+    second["kind"] = json!("partner");
+    assert_eq!(create(&cell, &gateway, &second).await.expect(409)["code"], "taken");
+
+    // Who is invited there has no password to set; who is invited to the clinic has.
+    for (slug, made, status) in [
+        ("northstar", &made, 404),
+        ("acme", &create(&cell, &gateway, &tenant("acme")).await.expect(201), 200),
+    ] {
+        let admin = cell.client(&gateway, slug);
+        admin.post("/api/v1/invites/accept", &json!({"token": invitation(made)})).await.expect(200);
+        let set =
+            admin.post("/api/v1/enrol/password", &json!({"password": "pelican tangerine ledger"})).await;
+        assert_eq!(set.status, status, "{slug}: {}", set.text());
+    }
+}
+
+#[tokio::test]
 async fn t1_the_control_api_wants_its_token_and_refuses_by_name() {
     let cell = Cell::start().await;
     let gateway = cell.gateway();

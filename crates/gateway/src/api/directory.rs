@@ -16,7 +16,7 @@ impl HostDirectory for Hosts {
             return HostEntry::Unavailable { retry_after: 5 };
         }
         match snapshot.by_host(host.as_str()) {
-            Some(tenant) if tenant.active => HostEntry::Tenant(tenant.id),
+            Some(tenant) if tenant.active => HostEntry::Tenant(tenant.id, tenant.kind),
             Some(_) => HostEntry::Unavailable { retry_after: 60 },
             None => HostEntry::Unknown,
         }

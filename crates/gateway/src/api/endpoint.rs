@@ -1,6 +1,7 @@
 //! One route, as data.
 
 use axum::routing::MethodRouter;
+use carekeep_kernel::Offered;
 use http::{Method, StatusCode};
 use serde_json::Value;
 use utoipa::PartialSchema;
@@ -33,6 +34,8 @@ pub struct Endpoint {
     pub policy: Option<RoutePolicy>,
     /// Who reads its answers across origins; the same for all methods of a path.
     pub readers: Readers,
+    /// At which tenants it is there; the same for all methods of a path.
+    pub offered: Offered,
     /// What it does, in a sentence.
     pub summary: &'static str,
     /// Names of the parameters of its query.
@@ -48,7 +51,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// A route for people with a session.
+    /// A route for people of clinics with a session.
     pub fn new(method: Method, path: &'static str, name: &'static str, handler: MethodRouter<Api>) -> Self {
         Self {
             method,
@@ -57,6 +60,7 @@ impl Endpoint {
             access: Access::Session,
             policy: None,
             readers: Readers::Nobody,
+            offered: Offered::AtClinics,
             summary: "",
             query: &[],
             takes: None,
@@ -91,6 +95,13 @@ impl Endpoint {
     #[must_use]
     pub fn read_by(mut self, readers: Readers) -> Self {
         self.readers = readers;
+        self
+    }
+
+    /// Says at which tenants it is there.
+    #[must_use]
+    pub fn offered(mut self, offered: Offered) -> Self {
+        self.offered = offered;
         self
     }
 

@@ -10,6 +10,7 @@ pub mod openapi;
 mod origins;
 mod session;
 mod state;
+mod tenants;
 mod view;
 
 use axum::Router;
@@ -32,6 +33,7 @@ use crate::{
 pub fn endpoints() -> Vec<Endpoint> {
     let mut endpoints = fhir::endpoints();
     endpoints.extend(identity::endpoints());
+    endpoints.extend(tenants::endpoints());
     endpoints.push(openapi::endpoint());
     endpoints
 }
@@ -52,6 +54,7 @@ pub fn route_table() -> RouteTable {
         .errors_below("/fhir/", ErrorFormat::OperationOutcome)
         .errors_below("/scim/", ErrorFormat::Scim);
     endpoints().iter().fold(formats, |table, endpoint| {
+        let table = table.offer(endpoint.path, endpoint.offered);
         let table = match endpoint.readers {
             Readers::Nobody => table,
             readers => table.read_by(endpoint.path, readers),

@@ -6,6 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use carekeep_kernel::Offered;
 use http::{Method, header};
 use serde_json::{Map, Value, json};
 
@@ -15,6 +16,7 @@ use super::{Access, Endpoint, endpoints};
 pub(super) fn endpoint() -> Endpoint {
     Endpoint::new(Method::GET, "/api/v1/openapi.json", "openapi", get(serve))
         .public()
+        .offered(Offered::Everywhere)
         .says("This description of the API.")
 }
 

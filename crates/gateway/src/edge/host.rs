@@ -5,7 +5,7 @@
 
 use std::{fmt, sync::Arc};
 
-use carekeep_kernel::TenantId;
+use carekeep_kernel::{TenantId, TenantKind};
 use http::{HeaderMap, Uri, Version, header, uri::Authority};
 
 use super::client::ConnInfo;
@@ -132,8 +132,8 @@ fn parse_port(text: &str) -> Result<u16, HostFault> {
 /// What the directory knows about a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HostEntry {
-    /// A tenant that this process serves.
-    Tenant(TenantId),
+    /// A tenant that this process serves, and what it is for.
+    Tenant(TenantId, TenantKind),
     /// A tenant that exists but is not served now: being provisioned, migrated or suspended. Retry after so many seconds.
     Unavailable {
         /// Seconds until another try makes sense, at least 1.
@@ -154,6 +154,8 @@ pub trait HostDirectory: Send + Sync + 'static {
 pub struct TenantRoute {
     /// The tenant.
     pub tenant: TenantId,
+    /// What it is for.
+    pub kind: TenantKind,
     /// The host that the request named.
     pub host: NormalisedHost,
     /// The origin of the tenant's own pages at that host, for example `https://acme.example`.
@@ -182,8 +184,8 @@ pub fn resolve(
         return Err(catalogue::MISDIRECTED);
     }
     match directory.lookup(&named.host) {
-        HostEntry::Tenant(tenant) => {
-            Ok(TenantRoute { tenant, origin: named.origin().into(), host: named.host })
+        HostEntry::Tenant(tenant, kind) => {
+            Ok(TenantRoute { tenant, kind, origin: named.origin().into(), host: named.host })
         }
         HostEntry::Unavailable { retry_after } => Err(catalogue::TENANT_UNAVAILABLE.retry_after(retry_after)),
         HostEntry::Unknown => Err(catalogue::MISDIRECTED),

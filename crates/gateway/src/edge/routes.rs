@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use carekeep_kernel::Offered;
+
 use super::cors::Readers;
 use crate::problem::ErrorFormat;
 
@@ -66,6 +68,7 @@ pub struct RouteTable {
     default: RoutePolicy,
     by_template: HashMap<&'static str, RoutePolicy>,
     readers: HashMap<&'static str, Readers>,
+    offered: HashMap<&'static str, Offered>,
     formats: Vec<(&'static str, ErrorFormat)>,
 }
 
@@ -81,6 +84,13 @@ impl RouteTable {
     #[must_use]
     pub fn read_by(mut self, template: &'static str, readers: Readers) -> Self {
         self.readers.insert(template, readers);
+        self
+    }
+
+    /// Says at which tenants a path is there; at clinics only if nothing is said.
+    #[must_use]
+    pub fn offer(mut self, template: &'static str, offered: Offered) -> Self {
+        self.offered.insert(template, offered);
         self
     }
 
@@ -101,6 +111,12 @@ impl RouteTable {
     #[must_use]
     pub fn readers(&self, template: Option<&str>) -> Readers {
         template.and_then(|template| self.readers.get(template)).copied().unwrap_or_default()
+    }
+
+    /// At which tenants a route is there.
+    #[must_use]
+    pub fn offered(&self, template: Option<&str>) -> Offered {
+        template.and_then(|template| self.offered.get(template)).copied().unwrap_or_default()
     }
 
     /// The format of errors at a path.

@@ -3,7 +3,8 @@
 //! The order, and why:
 //! 1. request id, span, in-flight count: everything after can be traced;
 //! 2. method (501, 405) and length of the target (414): cheapest refusals first;
-//! 3. host -> tenant (400, 421, 503): nothing else is done for a host that is not ours;
+//! 3. host -> tenant (400, 421, 503): nothing else is done for a host that is not ours; a route that is not for tenants of this
+//!    kind is no route from here on (404, after 4);
 //! 4. address limit, then tenant limit (429): before any work is done for the request;
 //! 5. pages of other origins: may one read the answer? A question before such a request (preflight) is answered here;
 //!    then Fetch Metadata (403): before the body is read;
@@ -145,9 +146,8 @@ where
     let id = RequestId::generate(&*deps.clock, &*deps.random);
     let facts = RequestFacts::new(request.method(), RouteLabel::of(request.extensions()), id);
     let span = facts.span();
-    let readers = deps.routes.readers(facts.route.template());
     let mut ending = Ending {
-        readers,
+        readers: deps.routes.readers(facts.route.template()),
         reader: None,
         format: deps.routes.format(request.uri().path()),
         http1: request.version() != Version::HTTP_2,
@@ -157,7 +157,8 @@ where
         verdict: None,
     };
     request.extensions_mut().insert(id);
-    let placed = span.in_scope(|| place(&deps, &mut request, &mut ending));
+    let placed = span.in_scope(|| place(&deps, &mut request, &mut ending, &facts));
+    let readers = ending.readers;
     if let Some((page, tenant)) = page(readers, &request) {
         ending.reader = page.reader(readers, (tenant, &*deps.origins)).instrument(span.clone()).await;
     }
@@ -224,8 +225,13 @@ fn page(readers: Readers, request: &Request<Body>) -> Option<(Page, TenantId)> {
     Some((Page::of(request.headers(), &route.origin)?, route.tenant))
 }
 
-/// Whose the request is, inside the limits of the address and of the tenant.
-fn place(deps: &EdgeDeps, request: &mut Request<Body>, ending: &mut Ending) -> Result<(), Refusal> {
+/// Whose the request is, inside the limits of the address and of the tenant, and whether it is for something that is there.
+fn place(
+    deps: &EdgeDeps,
+    request: &mut Request<Body>,
+    ending: &mut Ending,
+    facts: &RequestFacts,
+) -> Result<(), Refusal> {
     check_method(request.method())?;
     if request.uri().path_and_query().map_or(0, |target| target.as_str().len()) > MAX_TARGET {
         return Err(catalogue::URI_TOO_LONG.into());
@@ -236,13 +242,18 @@ fn place(deps: &EdgeDeps, request: &mut Request<Body>, ending: &mut Ending) -> R
     let route = host::resolve(&head, &conn, &*deps.directory, &deps.public_ports)?;
     route.tenant.record(&tracing::Span::current(), "tenant");
     let client = deps.proxies.client(conn.peer.ip(), request.headers());
-    let tenant = route.tenant;
+    let (tenant, kind) = (route.tenant, route.kind);
     let extensions = request.extensions_mut();
     extensions.insert(client);
     extensions.insert(route);
     ending.allowed = Some(deps.limiter.check_address(client.0)?);
     deps.limiter.check_tenant(tenant)?;
-    Ok(())
+    if deps.routes.offered(facts.route.template()).at(kind) {
+        return Ok(());
+    }
+    ending.readers = Readers::Nobody;
+    ending.routed = false;
+    Err(catalogue::NOT_FOUND.into())
 }
 
 /// Who caused it, and what it may bring.

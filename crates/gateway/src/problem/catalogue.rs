@@ -160,8 +160,8 @@ problems! {
         "A name has 1 to 200 characters, none of them a control character." "Correct the name.";
     /// 422: roles that are none, or no role at all.
     ROLES_NOT_ALLOWED = UNPROCESSABLE_ENTITY "roles-not-allowed" "Roles not allowed"
-        "At least one role is needed, and each must be one that there is."
-        "Use proxy, clinician, nurse, reception, billing, clinic_manager, tenant_admin, privacy_officer, auditor, support or service_account.";
+        "At least one role is needed, and each must be one that there is here."
+        "Use proxy, clinician, nurse, reception, billing, clinic_manager, tenant_admin, privacy_officer, auditor, support or service_account; where the people of the platform or of a partner are, platform_operator or partner_admin, tenant_admin, privacy_officer or auditor.";
     /// 409: somebody who has joined needs no invitation.
     PERSON_SET_UP = CONFLICT "person-set-up" "Set up already"
         "This person has joined already." "They sign in, or recover their account.";

@@ -25,7 +25,7 @@ use carekeep_gateway::{
     problem::{ErrorFormat, Json, Path, Query, not_found},
     telemetry::Metrics,
 };
-use carekeep_kernel::{OsRandom, SystemClock, TenantId};
+use carekeep_kernel::{OsRandom, SystemClock, TenantId, TenantKind};
 use http::StatusCode;
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use serde_json::{Value, json};
@@ -45,8 +45,8 @@ pub(crate) struct Hosts {
 impl HostDirectory for Hosts {
     fn lookup(&self, host: &NormalisedHost) -> HostEntry {
         match host.as_str() {
-            "acme.localhost" => HostEntry::Tenant(self.acme),
-            "beta.localhost" => HostEntry::Tenant(self.beta),
+            "acme.localhost" => HostEntry::Tenant(self.acme, TenantKind::Clinic),
+            "beta.localhost" => HostEntry::Tenant(self.beta, TenantKind::Clinic),
             _ => HostEntry::Unknown,
         }
     }

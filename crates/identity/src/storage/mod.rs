@@ -20,7 +20,7 @@ mod settings;
 
 use std::{sync::Arc, time::Duration};
 
-use carekeep_kernel::{CredentialId, PersonId, Random, SessionId, TenantId, Timestamp};
+use carekeep_kernel::{CredentialId, PersonId, Random, SessionId, TenantId, TenantKind, Timestamp};
 use carekeep_store::{Store, StoreError, columns::Sealed, entity};
 use carekeep_vault::{AccessError, SecretColumn, SecretPlace, Vault};
 use zeroize::Zeroizing;
@@ -64,6 +64,7 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(48 * 60 * 60);
 #[derive(Clone)]
 pub struct PgRepository {
     tenant: TenantId,
+    kind: TenantKind,
     vault: Arc<Vault>,
     store: Store,
 }
@@ -88,7 +89,8 @@ impl PgRepository {
     /// # Errors
     /// [`AccessError::Unavailable`] when the tenant is unknown, suspended or cannot be opened.
     pub async fn open(vault: &Arc<Vault>, tenant: TenantId) -> Result<Self, AccessError> {
-        Ok(Self { tenant, vault: Arc::clone(vault), store: Store::open(vault, tenant).await? })
+        let kind = vault.check_served(tenant)?;
+        Ok(Self { tenant, kind, vault: Arc::clone(vault), store: Store::open(vault, tenant).await? })
     }
 
     /// The tenant.

@@ -1,6 +1,6 @@
 //! What the tenant decided about the ways in: for its administrators, and for whoever uses a passkey.
 
-use carekeep_kernel::PersonId;
+use carekeep_kernel::{PersonId, TenantKind};
 use carekeep_store::{SignedOut, StoreError, entity::sign_in_settings};
 use carekeep_vault::{
     Authorized, Caller,
@@ -26,6 +26,9 @@ pub enum SettingsError {
     /// They cannot be met. 422.
     #[error(transparent)]
     Makers(#[from] MakersError),
+    /// Passwords where only passkeys that are bound to a device let anybody in. 422.
+    #[error("the people of the platform and of partners sign in by passkey only")]
+    OnlyPasskeys,
     /// Whoever sets them has no passkey that counts under them. 409.
     #[error("you have no passkey that these settings allow you: register one first")]
     LocksYouOut,
@@ -68,8 +71,8 @@ impl PgRepository {
     /// still counts: a tenant does not shut its administrators out by a slip.
     ///
     /// # Errors
-    /// [`SettingsError::Makers`], [`SettingsError::Hold`], [`SettingsError::LocksYouOut`], [`SettingsError::LocksOut`], [`SettingsError::Meanwhile`],
-    /// [`SettingsError::OtherEvidence`], [`SettingsError::Unavailable`].
+    /// [`SettingsError::Makers`], [`SettingsError::Hold`], [`SettingsError::OnlyPasskeys`], [`SettingsError::LocksYouOut`], [`SettingsError::LocksOut`],
+    /// [`SettingsError::Meanwhile`], [`SettingsError::OtherEvidence`], [`SettingsError::Unavailable`].
     pub async fn put_sign_in_settings(
         &self,
         leave: Authorized<ManageTenant>,
@@ -81,9 +84,13 @@ impl PgRepository {
         if !(1..=720).contains(&new.recovery_hold_hours) {
             return Err(SettingsError::Hold);
         }
+        if new.passwords && self.kind != TenantKind::Clinic {
+            return Err(SettingsError::OnlyPasskeys);
+        }
+        let new = &new.clone().at(self.kind);
         let stands = self.store.sign_in_settings().await?;
         let version = stands.as_ref().map(|row| row.changed_at);
-        let (before, roles) = (from_row(stands)?, self.store.roles_of(leave.by()).await?);
+        let (before, roles) = (from_row(stands)?.at(self.kind), self.store.roles_of(leave.by()).await?);
         let no_more = before.passwords && !new.passwords;
         if no_more || roles.iter().any(|role| new.tightens(&before, role)) {
             let demand = new.demand(roles.iter().map(String::as_str))?;
@@ -119,13 +126,13 @@ impl PgRepository {
         if put { Ok(()) } else { Err(SettingsError::Meanwhile) }
     }
 
-    /// Whether a role restricts the passkeys of whoever holds it.
+    /// Whether a role restricts the passkeys of whoever holds it more than those of anybody here.
     pub(super) async fn restricts(&self, role: &str) -> Result<bool, RepositoryError> {
-        Ok(self.settings().await?.policy(role) > crate::passkey::PasskeyPolicy::Any)
+        Ok(self.settings().await?.restricts(role))
     }
 
     pub(super) async fn settings(&self) -> Result<SignInSettings, RepositoryError> {
-        from_row(self.store.sign_in_settings().await?)
+        Ok(from_row(self.store.sign_in_settings().await?)?.at(self.kind))
     }
 
     /// Whether somebody who holds a role can sign in before a change, and nobody after it.
@@ -183,6 +190,7 @@ fn from_row(row: Option<sign_in_settings::Model>) -> Result<SignInSettings, Repo
             (Some(longer), Some(until)) => Some(LongerHold { hours: hours(longer)?, until: until.into() }),
             _ => None,
         },
+        ..SignInSettings::default()
     })
 }
 

@@ -1,6 +1,6 @@
 //! What the tests of this crate share: people, patients and requests to ask with.
 
-use carekeep_kernel::{PersonId, ResourceId, TenantId};
+use carekeep_kernel::{PersonId, ResourceId, TenantId, TenantKind};
 use carekeep_policy::{
     Aal, AccessRequest, AccountFacts, Action, Context, Decision, Engine, PolicySource, Principal, Purpose,
     Relation, Resource, ResourceKind, Role, RoleSet,
@@ -38,6 +38,7 @@ impl Ask {
         Self {
             principal: Principal {
                 tenant: tenant(1),
+                tenant_kind: home(role),
                 person: person(1),
                 roles: RoleSet::of(role),
                 suspended: false,
@@ -85,6 +86,15 @@ impl Ask {
     pub(crate) fn change(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
         self
+    }
+}
+
+/// Where somebody of this role works.
+pub(crate) const fn home(role: Role) -> TenantKind {
+    match role {
+        Role::PlatformOperator => TenantKind::Platform,
+        Role::PartnerAdmin => TenantKind::Partner,
+        _ => TenantKind::Clinic,
     }
 }
 

@@ -78,9 +78,15 @@ async fn without_the_platforms_forbids_exactly_their_invariants_fall() {
     assert_eq!(
         broken,
         [
+            "inv.beyond_clinics",
+            "inv.beyond_clinics_provisioning",
+            "inv.clinic_roles",
+            "inv.clinics",
             "inv.cross_tenant",
             "inv.fresh_factor",
             "inv.inactive_tenant",
+            "inv.operator_roles",
+            "inv.operators_no_phi",
             "inv.own_role",
             "inv.provisioned_last",
             "inv.provisioned_outside",

@@ -1,5 +1,6 @@
 //! Random requests in which tenants, people and patients often meet.
 
+use carekeep_kernel::TenantKind;
 use carekeep_policy::{
     Aal, AccountFacts, Action, Context, Principal, Purpose, Relation, Resource, ResourceKind, Role, RoleSet,
 };
@@ -13,15 +14,18 @@ use proptest::{
 use crate::common::{Ask, person, resource_id, tenant};
 
 fn roles() -> impl Strategy<Value = RoleSet> {
-    // An identity provider may do so little that it would make most requests ones that are refused.
-    let bit = || prop_oneof![24 => 0..Role::ALL.len() - 1, 1 => Just(Role::ALL.len() - 1)];
-    let one = move || bit().prop_map(|bit| RoleSet::from_bits(1 << bit));
+    // These may do so little that they would make most requests ones that are refused.
+    const FEW: [Role; 3] = [Role::Provisioner, Role::PlatformOperator, Role::PartnerAdmin];
+    let most: Vec<Role> = Role::ALL.iter().copied().filter(|role| !FEW.contains(role)).collect();
+    let one = || prop_oneof![24 => select(most.clone()), 1 => select(&FEW[..])].prop_map(RoleSet::of);
+    let common: RoleSet = most.iter().copied().collect();
     prop_oneof![
-        1 => Just(RoleSet::EMPTY),
-        12 => one(),
-        6 => (one(), one()).prop_map(|(a, b)| a.union(b)),
-        1 => Just(RoleSet::of(Role::ServiceAccount).with(Role::RecordsReader)),
-        1 => any::<u16>().prop_map(RoleSet::from_bits),
+        2 => Just(RoleSet::EMPTY),
+        24 => one(),
+        12 => (one(), one()).prop_map(|(a, b)| a.union(b)),
+        2 => Just(RoleSet::of(Role::ServiceAccount).with(Role::RecordsReader)),
+        2 => any::<u32>().prop_map(move |bits| RoleSet::from_bits(bits).intersection(common)),
+        1 => any::<u32>().prop_map(RoleSet::from_bits),
     ]
 }
 
@@ -37,9 +41,23 @@ fn relation() -> impl Strategy<Value = Relation> {
 
 fn principal() -> impl Strategy<Value = Principal> {
     let patient = proptest::option::weighted(0.6, (1_u8..4).prop_map(resource_id));
-    (1_u8..3, 1_u8..4, roles(), weighted(0.05), patient).prop_map(|(t, p, roles, suspended, patient)| {
-        Principal { tenant: tenant(if t == 2 { 2 } else { 1 }), person: person(p), roles, suspended, patient }
-    })
+    let roles = roles().prop_flat_map(|roles| (Just(roles), tenant_kind(roles)));
+    (1_u8..3, 1_u8..4, roles, weighted(0.05), patient).prop_map(
+        |(t, p, (roles, tenant_kind), suspended, patient)| Principal {
+            tenant: tenant(if t == 2 { 2 } else { 1 }),
+            tenant_kind,
+            person: person(p),
+            roles,
+            suspended,
+            patient,
+        },
+    )
+}
+
+/// Mostly where one of the roles belongs.
+fn tenant_kind(roles: RoleSet) -> impl Strategy<Value = TenantKind> {
+    let fitting = roles.iter().next().map_or(TenantKind::Clinic, crate::common::home);
+    prop_oneof![24 => Just(fitting), 1 => select(&TenantKind::ALL[..])]
 }
 
 fn resource(
@@ -118,6 +136,7 @@ fn target() -> impl Strategy<Value = (Action, ResourceKind)> {
         (Action::ManageTenant, ResourceKind::Tenant),
         (Action::ApproveSettings, ResourceKind::Tenant),
         (Action::Read, ResourceKind::Tenant),
+        (Action::ListClinics, ResourceKind::Clinic),
     ];
     let provisioning = vec![
         Action::ProvisionList,

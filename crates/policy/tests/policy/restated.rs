@@ -1,5 +1,6 @@
 //! The base policies once more, in plain Rust, written from what they are meant to say. Does not call the engine.
 
+use carekeep_kernel::TenantKind;
 use carekeep_policy::{
     Aal, AccountFacts, Action, Class, Context, DenyReason, Projection, Purpose, ResourceKind, Role,
 };
@@ -74,6 +75,7 @@ fn exists(action: Action, class: Class) -> bool {
         Action::ReadAudit | Action::ExportAudit => class == Class::AuditLog,
         Action::ManagePolicy => class == Class::PolicySet,
         Action::ManageTenant | Action::ApproveSettings => class == Class::Tenant,
+        Action::ListClinics => class == Class::Clinic,
     }
 }
 
@@ -130,6 +132,21 @@ fn no_reader(ask: &Ask) -> bool {
         && (!program || (decides && !ask.principal.roles.contains(Role::PrivacyOfficer)))
 }
 
+/// The people of the platform and of partners deal with themselves and with the list of clinics; a role counts where it belongs,
+/// and elsewhere spoils everything.
+fn out_of_place(ask: &Ask) -> bool {
+    let kind = ask.principal.tenant_kind;
+    let theirs =
+        matches!(ask.resource.kind.class(), Class::Account | Class::AuditLog | Class::Tenant | Class::Clinic);
+    let home = |role: Role| match role {
+        Role::PlatformOperator => kind == TenantKind::Platform,
+        Role::PartnerAdmin => kind == TenantKind::Partner,
+        Role::TenantAdmin | Role::PrivacyOfficer | Role::Auditor => true,
+        _ => kind == TenantKind::Clinic,
+    };
+    (kind != TenantKind::Clinic && !theirs) || !ask.principal.roles.iter().all(home)
+}
+
 fn forbidden(ask: &Ask) -> bool {
     let own_account = ask.resource.kind == ResourceKind::Account
         && ask.resource.id.is_some_and(|id| id.as_uuid() == ask.principal.person.as_uuid());
@@ -137,6 +154,7 @@ fn forbidden(ask: &Ask) -> bool {
         || !ask.context.tenant_active
         || out_of_reach(ask)
         || no_reader(ask)
+        || out_of_place(ask)
         || (own_account
             && matches!(
                 ask.action,
@@ -267,5 +285,8 @@ fn grant(role: Role, ask: &Ask) -> Option<Projection> {
                 && ((looks && ask.resource.patient.is_some()) || open_search),
         ),
         Role::Provisioner => full(operations && provisions(action)),
+        Role::PlatformOperator | Role::PartnerAdmin => {
+            (operations && action == Action::ListClinics).then_some(Projection::Metadata)
+        }
     }
 }

@@ -349,5 +349,83 @@ pub(super) async fn cast(stage: &Stage, resting: Person) -> Vec<Actor> {
             cast.push(Actor::of("stale admin", "acme", &person, State::Stale));
         }
     }
+    for (name, role, tenant) in beyond(stage) {
+        let person = hiring.hire(tenant, name, spec(role)).await;
+        cast.push(Actor::live(name, "acme", &person));
+    }
     cast
 }
+
+/// Who looks after clinics, and belongs to none.
+const fn beyond(stage: &Stage) -> [(&'static str, &'static [Role], TenantId); 2] {
+    [
+        ("platform operator", &[Role::PlatformOperator], stage.operators),
+        ("partner admin", &[Role::PartnerAdmin], stage.partner),
+    ]
+}
+
+/// Everybody who sends every request at the host of the platform's people, or at that of a partner's (`here`).
+pub(super) async fn cast_beyond(stage: &Stage, (slug, here): (&'static str, TenantId)) -> Vec<Actor> {
+    let hiring = stage.hiring();
+    let login = |name: &str| format!("{}.{slug}", name.replace(' ', "."));
+    let mut cast = vec![
+        Actor::presents("nobody", slug, None),
+        Actor::presents("malformed token", slug, Some("cks_not-a-token")),
+    ];
+    for name in ["clinician", "tenant admin", "app", "identity provider"] {
+        let actor = stage.actor(name);
+        cast.push(Actor { slug, name: NAMES_OF_CLINICS[cast.len() - 2], ..actor.clone() });
+    }
+    for (name, role, tenant) in beyond(stage) {
+        let person =
+            hiring.hire(tenant, &login(name), PersonSpec { roles: role, ..PersonSpec::default() }).await;
+        for (name, state) in STATES.iter().filter(|(of, ..)| *of == name).flat_map(|(_, all)| *all) {
+            cast.push(Actor::of(name, slug, &person, *state));
+        }
+    }
+    let offices: [(&str, &[Role]); 4] = [
+        ("administrator", &[Role::TenantAdmin]),
+        ("privacy officer", &[Role::PrivacyOfficer]),
+        ("auditor", &[Role::Auditor]),
+        ("roleless", &[]),
+    ];
+    for (name, roles) in offices {
+        let person = hiring.hire(here, &login(name), PersonSpec { roles, ..PersonSpec::default() }).await;
+        cast.push(Actor::live(name, slug, &person));
+    }
+    let operator: &[Role] =
+        if here == stage.partner { &[Role::PartnerAdmin] } else { &[Role::PlatformOperator] };
+    for (name, status) in [("suspended", "suspended"), ("left", "left")] {
+        let person = hiring
+            .hire(here, &login(name), PersonSpec { roles: operator, status, ..PersonSpec::default() })
+            .await;
+        cast.push(Actor::live(name, slug, &person));
+    }
+    cast
+}
+
+/// People of a clinic, at the host of others.
+const NAMES_OF_CLINICS: [&str; 4] =
+    ["clinician of acme", "tenant admin of acme", "app of acme", "identity provider of acme"];
+
+/// The sessions of those who look after clinics.
+const STATES: [(&str, &[(&str, State)]); 2] = [
+    (
+        "platform operator",
+        &[
+            ("platform operator", State::Live),
+            ("stale operator", State::Stale),
+            ("idle operator", State::Idle),
+            ("operator with one factor", State::OneFactor),
+        ],
+    ),
+    (
+        "partner admin",
+        &[
+            ("partner admin", State::Live),
+            ("stale partner admin", State::Stale),
+            ("idle partner admin", State::Idle),
+            ("partner admin with one factor", State::OneFactor),
+        ],
+    ),
+];

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use carekeep_gateway::api::endpoints;
 
-use super::{apps, federation, fhir, identity, internal, pages, scim};
+use super::{apps, beyond, federation, fhir, identity, internal, pages, scim};
 
 /// Routes without a case. It is empty, and may not grow.
 const UNCOVERED: &[&str] = &[];
@@ -18,6 +18,7 @@ fn covered() -> BTreeSet<&'static str> {
         internal::ROUTES,
         scim::ROUTES,
         federation::ROUTES,
+        beyond::ROUTES,
     ];
     let with_cases = |(name, variants): &(&'static str, &[&str])| (!variants.is_empty()).then_some(*name);
     lists.into_iter().flatten().filter_map(with_cases).collect()

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use carekeep_gateway::api::endpoints;
+use carekeep_kernel::TenantKind;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
@@ -15,10 +16,12 @@ use super::{
 /// `CONNECT` is left out: to a client library it is no request but a tunnel.
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"];
 
-/// The methods of each path of the public listener, `HEAD` where there is `GET`.
+/// The methods of each path of the public listener at a clinic, `HEAD` where there is `GET`.
 fn paths() -> BTreeMap<&'static str, BTreeSet<String>> {
-    let api = endpoints().into_iter().map(|endpoint| (endpoint.path, endpoint.method));
-    let pages = carekeep_portal::pages().into_iter().map(|page| (page.path, Method::GET));
+    let api = endpoints().into_iter().filter(|endpoint| endpoint.offered.at(TenantKind::Clinic));
+    let api = api.map(|endpoint| (endpoint.path, endpoint.method));
+    let pages = carekeep_portal::pages().into_iter().filter(|page| page.offered.at(TenantKind::Clinic));
+    let pages = pages.map(|page| (page.path, Method::GET));
     let mut paths: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for (path, method) in api.chain(pages) {
         let methods = paths.entry(path).or_default();
@@ -31,7 +34,7 @@ fn paths() -> BTreeMap<&'static str, BTreeSet<String>> {
 }
 
 /// The path with something at each of its parameters.
-fn filled(path: &str, stage: &Stage) -> String {
+pub(super) fn filled(path: &str, stage: &Stage) -> String {
     path.replace("{type}", "Patient")
         .replace("{id}", stage.own.id("Patient"))
         .replace("{person}", &stage.boss.person().id.to_string())

@@ -6,6 +6,7 @@
 #![expect(clippy::panic, reason = "a case that cannot be made fails the test")]
 
 mod apps;
+mod beyond;
 mod cast;
 mod coverage;
 mod federation;

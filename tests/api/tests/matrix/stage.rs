@@ -142,6 +142,9 @@ pub(super) struct Stage {
     /// In bolt, on the care team of its chart.
     pub(super) stranger: Actor,
     pub(super) cast: Vec<Actor>,
+    /// Where the people of the platform are, and those of acme's partner.
+    pub(super) operators: TenantId,
+    pub(super) partner: TenantId,
 }
 
 /// Limits that nobody reaches here; what they do is tested elsewhere.
@@ -176,6 +179,8 @@ impl Stage {
     pub(super) async fn open() -> Self {
         let clinic = Clinic::open_with(&unlimited()).await;
         let calm = clinic.platform.tenant("calm").await;
+        let (operators, partner) =
+            (clinic.platform.operators().await, clinic.platform.partner("northstar").await);
         clinic.vault.directory().refresh().await.unwrap();
         let hiring = Hiring { platform: &clinic.platform, vault: &clinic.vault };
         let role = |role: &'static [Role]| PersonSpec { roles: role, ..PersonSpec::default() };
@@ -188,7 +193,7 @@ impl Stage {
         let resting = hiring.hire(calm.id, "resting", role(&[Role::Clinician])).await;
         let actor = |name, slug, person: &Person| Actor::live(name, slug, person);
         let onlooker = clinic.platform.onlooker();
-        let http = clinic.http(&["acme", "bolt", "calm"]).build().unwrap();
+        let http = clinic.http(&["acme", "bolt", "calm", "platform", "northstar"]).build().unwrap();
         let nobody = Chart { patient: ResourceId::from_uuid(uuid::Uuid::nil()), ids: BTreeMap::new() };
         let mut stage = Self {
             onlooker,
@@ -201,6 +206,8 @@ impl Stage {
             boss: actor("boss", "acme", &boss),
             stranger: actor("stranger", "bolt", &stranger),
             cast: Vec::new(),
+            operators: operators.id,
+            partner: partner.id,
             clinic,
         };
         let keeper = actor("keeper", "bolt", &keeper);

@@ -34,6 +34,7 @@ use carekeep_identity::{
     password::{HashSettings, PasswordError, PasswordHashes},
     service::Shared,
 };
+use carekeep_kernel::Offered;
 use carekeep_vault::Vault;
 
 pub use first_admin::{
@@ -80,15 +81,19 @@ const SMALL: RoutePolicy = RoutePolicy { body_bytes: 64 << 10, kinds: BodyKinds:
 /// The identity routes.
 pub(super) fn endpoints() -> Vec<Endpoint> {
     [
-        sign_in_endpoints(),
-        enrol_endpoints(),
-        session_endpoints(),
-        device_endpoints(),
-        notice_endpoints(),
-        people_endpoints(),
-        role_endpoints(),
-        recovery_endpoints(),
-        settings_endpoints(),
+        code_endpoints(),
+        everywhere(passkey_sign_in_endpoints()),
+        everywhere(vec![invitation_endpoint()]),
+        code_enrol_endpoints(),
+        everywhere(passkey_enrol_endpoints()),
+        vec![recovery_codes_endpoint()],
+        everywhere(session_endpoints()),
+        everywhere(device_endpoints()),
+        everywhere(notice_endpoints()),
+        everywhere(people_endpoints()),
+        everywhere(role_endpoints()),
+        everywhere(recovery_endpoints()),
+        everywhere(settings_endpoints()),
         patient_endpoints(),
         app_endpoints(),
         provisioning_endpoints(),
@@ -102,7 +107,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     .collect()
 }
 
-fn sign_in_endpoints() -> Vec<Endpoint> {
+/// What people need whoever they are: passkeys, sessions, each other.
+fn everywhere(endpoints: Vec<Endpoint>) -> Vec<Endpoint> {
+    endpoints.into_iter().map(|endpoint| endpoint.offered(Offered::Everywhere)).collect()
+}
+
+/// What somebody knows or reads off, which counts at clinics only.
+fn code_endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::new(Method::POST, "/api/v1/sign-in/password", "sign_in.password", post(sign_in::password))
             .public()
@@ -124,6 +135,11 @@ fn sign_in_endpoints() -> Vec<Endpoint> {
         .says("Give a recovery code as second factor; afterwards a new factor has to be enrolled.")
         .takes::<Code>()
         .gives::<Step>(),
+    ]
+}
+
+fn passkey_sign_in_endpoints() -> Vec<Endpoint> {
+    vec![
         Endpoint::new(
             Method::POST,
             "/api/v1/sign-in/passkey/begin",
@@ -169,32 +185,16 @@ fn sign_in_endpoints() -> Vec<Endpoint> {
     ]
 }
 
-fn enrol_endpoints() -> Vec<Endpoint> {
+fn invitation_endpoint() -> Endpoint {
+    Endpoint::new(Method::POST, "/api/v1/invites/accept", "invites.accept", post(enrol::accept))
+        .public()
+        .says("Use an invitation; the session that begins can only enrol factors.")
+        .takes::<Accept>()
+        .gives::<Step>()
+}
+
+fn passkey_enrol_endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::new(Method::POST, "/api/v1/invites/accept", "invites.accept", post(enrol::accept))
-            .public()
-            .says("Use an invitation; the session that begins can only enrol factors.")
-            .takes::<Accept>()
-            .gives::<Step>(),
-        Endpoint::new(Method::POST, "/api/v1/enrol/password", "enrol.password", post(enrol::password))
-            .unfinished()
-            .says("Set or change the password.")
-            .takes::<NewPassword>()
-            .gives::<Step>(),
-        Endpoint::new(Method::POST, "/api/v1/enrol/totp/begin", "enrol.totp_begin", post(enrol::totp_begin))
-            .unfinished()
-            .says("Ask for the secret of a new code generator. It is shown once.")
-            .gives::<TotpSetup>(),
-        Endpoint::new(
-            Method::POST,
-            "/api/v1/enrol/totp/confirm",
-            "enrol.totp_confirm",
-            post(enrol::totp_confirm),
-        )
-        .unfinished()
-        .says("Finish setting up the code generator with its first code.")
-        .takes::<Code>()
-        .gives::<Step>(),
         Endpoint::new(
             Method::POST,
             "/api/v1/enrol/passkey/begin",
@@ -214,15 +214,42 @@ fn enrol_endpoints() -> Vec<Endpoint> {
         .says("Register the passkey that the browser made.")
         .takes::<Registration>()
         .gives::<Step>(),
+    ]
+}
+
+fn code_enrol_endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::new(Method::POST, "/api/v1/enrol/password", "enrol.password", post(enrol::password))
+            .unfinished()
+            .says("Set or change the password.")
+            .takes::<NewPassword>()
+            .gives::<Step>(),
+        Endpoint::new(Method::POST, "/api/v1/enrol/totp/begin", "enrol.totp_begin", post(enrol::totp_begin))
+            .unfinished()
+            .says("Ask for the secret of a new code generator. It is shown once.")
+            .gives::<TotpSetup>(),
         Endpoint::new(
             Method::POST,
-            "/api/v1/enrol/recovery-codes",
-            "enrol.recovery_codes",
-            post(enrol::recovery_codes),
+            "/api/v1/enrol/totp/confirm",
+            "enrol.totp_confirm",
+            post(enrol::totp_confirm),
         )
-        .says("Make ten new recovery codes. They are shown once; earlier ones stop working.")
+        .unfinished()
+        .says("Finish setting up the code generator with its first code.")
+        .takes::<Code>()
         .gives::<Step>(),
     ]
+}
+
+fn recovery_codes_endpoint() -> Endpoint {
+    Endpoint::new(
+        Method::POST,
+        "/api/v1/enrol/recovery-codes",
+        "enrol.recovery_codes",
+        post(enrol::recovery_codes),
+    )
+    .says("Make ten new recovery codes. They are shown once; earlier ones stop working.")
+    .gives::<Step>()
 }
 
 fn session_endpoints() -> Vec<Endpoint> {

@@ -8,7 +8,7 @@ use carekeep_identity::{
     service::{Audience, LoginName},
     storage::{Invited, NewPerson, PersonStatus, PersonView},
 };
-use carekeep_kernel::PersonId;
+use carekeep_kernel::{PersonId, TenantKind};
 use carekeep_policy::Role;
 use carekeep_vault::catalogue::{InvitePerson, ListPeople};
 use http::StatusCode;
@@ -186,7 +186,7 @@ pub(super) async fn invite(
     problem::Json(body): problem::Json<NewMember>,
 ) -> Result<Response, Problem> {
     let login = LoginName::parse(&body.login).map_err(|_| catalogue::LOGIN_NOT_ALLOWED)?;
-    let (roles, audience) = known(&body.roles)?;
+    let (roles, audience) = known(&body.roles, caller.tenant_kind())?;
     let deed = format!("invite {}", all(&roles));
     let leave = visit.api.vault.authorize_deed::<InvitePerson>(&caller, None, Some(&deed)).await?;
     let new =
@@ -205,7 +205,7 @@ pub(super) async fn invite_again(
 ) -> Result<Response, Problem> {
     let person: PersonId = id.parse().map_err(|_| catalogue::NOT_FOUND)?;
     // None for somebody who has roles already, as whoever an identity provider added may.
-    let roles = if body.roles.is_empty() { Vec::new() } else { known(&body.roles)?.0 };
+    let roles = if body.roles.is_empty() { Vec::new() } else { known(&body.roles, caller.tenant_kind())?.0 };
     let deed = format!("invite again {}", all(&roles));
     let leave = visit.api.vault.authorize_deed::<InvitePerson>(&caller, Some(person), Some(&deed)).await?;
     let invited = visit.identity.repository().invite_again(leave, names(&roles)).await?;
@@ -213,14 +213,17 @@ pub(super) async fn invite_again(
     Ok(invitation(&visit, &invited, requests))
 }
 
-/// The roles that these names are, and whose limits apply to who has them: staff limits are the stricter ones.
-fn known(names: &[String]) -> Result<(Vec<Role>, Audience), Problem> {
+/// The roles that these names are at a tenant of this kind, and whose limits apply to who has them: staff limits are the
+/// stricter ones.
+fn known(names: &[String], kind: TenantKind) -> Result<(Vec<Role>, Audience), Problem> {
     let roles: Result<Vec<Role>, _> = names.iter().map(|name| name.parse::<Role>()).collect();
     let mut roles = roles.map_err(|_| catalogue::ROLES_NOT_ALLOWED)?;
     roles.sort_unstable();
     roles.dedup();
     // What is a program's alone comes with its token, or by two people's decision about the program.
-    if roles.is_empty() || roles.contains(&Role::Provisioner) || roles.contains(&Role::RecordsReader) {
+    let given =
+        |role: &Role| role.belongs_in(kind) && !matches!(role, Role::Provisioner | Role::RecordsReader);
+    if roles.is_empty() || !roles.iter().all(given) {
         return Err(catalogue::ROLES_NOT_ALLOWED);
     }
     // Whoever makes an invitation could use it: an account that reads a chart is given by whoever may read that chart.
@@ -258,12 +261,20 @@ mod tests {
 
     #[test]
     fn roles_are_known_and_only_who_works_here_gets_the_stricter_limits() {
-        let of = |names: &[&str]| known(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        let at = |kind, names: &[&str]| {
+            known(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>(), kind)
+        };
+        let of = |names: &[&str]| at(TenantKind::Clinic, names);
         assert_eq!(of(&["proxy"]).unwrap(), (vec![Role::Proxy], Audience::Patient));
         assert_eq!(
             of(&["proxy", "nurse", "nurse"]).unwrap(),
             (vec![Role::Proxy, Role::Nurse], Audience::Staff)
         );
+        assert!(of(&["platform_operator"]).is_err() && of(&["nurse", "partner_admin"]).is_err());
+        assert!(at(TenantKind::Platform, &["platform_operator", "auditor"]).is_ok());
+        assert!(at(TenantKind::Platform, &["platform_operator", "nurse"]).is_err());
+        assert!(at(TenantKind::Partner, &["partner_admin"]).is_ok());
+        assert!(at(TenantKind::Partner, &["platform_operator"]).is_err());
         assert!(of(&[]).is_err() && of(&["docter"]).is_err() && of(&["nurse", "patient"]).is_err());
     }
 

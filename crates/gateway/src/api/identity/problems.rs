@@ -109,6 +109,9 @@ impl From<SettingsError> for Problem {
             SettingsError::Hold => {
                 catalogue::SETTINGS_NOT_ALLOWED.detail("A recovery is held for 1 to 720 hours.")
             }
+            SettingsError::OnlyPasskeys => catalogue::SETTINGS_NOT_ALLOWED
+                .detail("The people of the platform and of partners sign in by passkey only.")
+                .advice("Leave passwords out."),
             SettingsError::LocksYouOut => catalogue::LOCKS_YOU_OUT,
             SettingsError::LocksOut(role) => catalogue::LOCKS_ROLE_OUT.member("role", role),
             SettingsError::Meanwhile => catalogue::CONFLICT

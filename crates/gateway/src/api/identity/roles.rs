@@ -5,7 +5,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use carekeep_identity::storage::{PeopleError, Program, RoleRequest};
-use carekeep_kernel::PersonId;
+use carekeep_kernel::{PersonId, TenantKind};
 use carekeep_policy::Role;
 use carekeep_vault::{
     Caller,
@@ -110,7 +110,7 @@ pub(super) async fn grant(
     visit: Visit,
     Path((id, role)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
-    let (person, role) = (person(&id)?, known(&role)?);
+    let (person, role) = (person(&id)?, known(&role, caller.tenant_kind())?);
     let given = if role.needs_approval() {
         let request = ask(&caller, &visit, person, role).await??.map(Request::from);
         Given { state: if request.is_some() { "requested" } else { "held" }, request }
@@ -268,10 +268,11 @@ fn person(id: &str) -> Result<PersonId, Problem> {
     id.parse().map_err(|_| catalogue::NOT_FOUND)
 }
 
-/// A role that is given here: a patient's comes with the account that is made from the chart, an identity provider's with its
+/// A role that is given at a tenant of this kind: a patient's comes with the account that is made from the chart, an identity provider's with its
 /// token.
-fn known(name: &str) -> Result<Role, Problem> {
-    match name.parse() {
+fn known(name: &str, kind: TenantKind) -> Result<Role, Problem> {
+    match name.parse::<Role>() {
+        Ok(role) if !role.belongs_in(kind) => Err(catalogue::ROLES_NOT_ALLOWED),
         Ok(Role::Patient) => Err(catalogue::PATIENTS_ACCOUNT),
         Ok(role) if role != Role::Provisioner => Ok(role),
         _ => Err(catalogue::ROLES_NOT_ALLOWED),

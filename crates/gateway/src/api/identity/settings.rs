@@ -137,7 +137,7 @@ impl From<SignIn> for SignInSettings {
             confirmed_devices: body.confirmed_devices,
             passwords: body.passwords,
             recovery_hold_hours: body.recovery_hold_hours,
-            longer_hold: None,
+            ..Self::default()
         }
     }
 }

@@ -11,7 +11,7 @@ struct OneHost(TenantId);
 impl HostDirectory for OneHost {
     fn lookup(&self, host: &NormalisedHost) -> HostEntry {
         match host.as_str() {
-            "acme.example" => HostEntry::Tenant(self.0),
+            "acme.example" => HostEntry::Tenant(self.0, TenantKind::Clinic),
             "asleep.example" => HostEntry::Unavailable { retry_after: 7 },
             _ => HostEntry::Unknown,
         }
