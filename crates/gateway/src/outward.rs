@@ -27,7 +27,7 @@ const LARGEST: usize = 256 << 10;
 const CONNECT: Duration = Duration::from_secs(3);
 const WHOLE: Duration = Duration::from_secs(8);
 /// Requests under way at a time; more wait.
-const AT_ONCE: usize = 64;
+const AT_ONCE: usize = 128;
 /// Of them those for one tenant; one more is refused at once.
 const OF_ONE: usize = 8;
 
@@ -60,8 +60,8 @@ pub enum NoAnswer {
     /// It answered that it does not do what was asked.
     #[error("the identity provider refused the request")]
     Refused,
-    /// As many requests as the tenant has places for are under way.
-    #[error("all places of this tenant are taken")]
+    /// As many requests as the tenant has places for are under way, or as many as there are places at all.
+    #[error("all places are taken")]
     Busy,
 }
 
@@ -117,7 +117,8 @@ impl Outward {
     async fn json(&self, tenant: TenantId, request: reqwest::RequestBuilder) -> Result<Value, NoAnswer> {
         let _share = self.shares.take(tenant).ok_or(NoAnswer::Busy)?;
         let place = tokio::time::timeout(WHOLE, self.places.acquire()).await;
-        let _place = place.map_err(|_| NoAnswer::Away)?.map_err(|_| NoAnswer::Away)?;
+        // It was not asked, so nothing is known of it.
+        let _place = place.map_err(|_| NoAnswer::Busy)?.map_err(|_| NoAnswer::Busy)?;
         let mut response =
             request.header("accept", "application/json").send().await.map_err(|_| NoAnswer::Away)?;
         match response.status() {

@@ -14,6 +14,7 @@ use crate::{
     entity::{federated_account, identity_provider, notice, session},
     notices::{insert_notice, insert_notices},
     people::is_taken,
+    sessions::is_live,
 };
 
 /// What became of a link to an account of the provider.
@@ -25,6 +26,8 @@ pub enum Linked {
     Taken,
     /// The provider is not the one any more that said it.
     OtherProvider,
+    /// The session has ended in which it was said.
+    SessionOver,
 }
 
 /// Who is told of a change of the provider.
@@ -139,14 +142,19 @@ impl Store {
         Ok(true)
     }
 
-    /// Whether the provider is still the one that is set under this id. Waits for whoever is changing it: what was stored before this was
-    /// asked is seen by a change that comes after.
+    /// Whether the provider is still the one that is set under this id, and `linked` still confirmed to be somebody there. Waits for
+    /// whoever is changing that: what was stored before this was asked is seen by a change that comes after.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn is_identity_provider(&self, id: Uuid) -> Answer<bool> {
+    pub async fn federation_stands(&self, id: Uuid, linked: Option<PersonId>) -> Answer<bool> {
         let transaction = self.begin().await?;
-        let stands = is_set(&transaction, id).await?;
+        let mut stands = is_set(&transaction, id).await?;
+        if let Some(person) = linked.filter(|_| stands) {
+            let account = federated_account::Entity::find_by_id(person.as_uuid())
+                .filter(federated_account::Column::ConfirmedAt.is_not_null());
+            stands = account.lock_shared().one(&transaction).await?.is_some();
+        }
         transaction.commit().await?;
         Ok(stands)
     }
@@ -171,17 +179,23 @@ impl Store {
         Ok(federated_account::Entity::find_by_id(person.as_uuid()).one(&self.database).await?)
     }
 
-    /// Says who a person is at the provider that is set under this id, in place of whatever was said before.
+    /// Says in a session who its person is at the provider that is set under this id, in place of whatever was said before: if the session
+    /// has not ended, alone with the person.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn put_federated_account(
         &self,
         new: federated_account::Model,
-        provider: Uuid,
+        (provider, session): (Uuid, SessionId),
     ) -> Answer<Linked> {
         use federated_account::Column;
-        let transaction = self.begin().await?;
+        let person = PersonId::from_uuid(new.person);
+        let Some((transaction, _)) = self.begin_with(person).await? else { return Ok(Linked::SessionOver) };
+        if !is_live(&transaction, person, session).await? {
+            transaction.rollback().await?;
+            return Ok(Linked::SessionOver);
+        }
         if !is_set(&transaction, provider).await? {
             transaction.rollback().await?;
             return Ok(Linked::OtherProvider);
@@ -235,6 +249,16 @@ impl Store {
             Err(error) if is_taken(&error) => Ok(false),
             confirmed => Ok(confirmed?.rows_affected > 0),
         }
+    }
+
+    /// Ends the sessions of a person that began at the provider.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn end_federated_sessions(&self, person: PersonId, now: Timestamp) -> Answer<()> {
+        let (theirs, none) =
+            (session::Column::Person.eq(person.as_uuid()), SessionId::from_uuid(Uuid::nil()));
+        end_federated(&self.database, theirs, none, now.into()).await
     }
 
     /// Forgets who a person is at the provider, and ends their sessions that began there, all but one: whoever linked themselves in

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The roles in which somebody begins or decides on recoveries, as they are stored.
-const RECOVERS: [&str; 4] = ["tenant_admin", "clinic_manager", "clinician", "nurse"];
+pub(crate) const RECOVERS: [&str; 4] = ["tenant_admin", "privacy_officer", "clinician", "nurse"];
 
 /// The roles of those who run a tenant and who watch over it, as they are stored.
 pub(crate) const NEEDED: [&str; 2] = ["tenant_admin", "privacy_officer"];
@@ -165,6 +165,11 @@ impl Store {
             // Their half of a recovery was that of somebody in this role.
             end_recoveries_of(&transaction, person, now).await?;
         }
+        if role == "tenant_admin" {
+            // So was what they asked for.
+            let asked = role_request::Column::RequestedBy.eq(person.as_uuid());
+            reject_requests(&transaction, Condition::all().add(asked), now).await?;
+        }
         transaction.commit().await?;
         Ok(Changed::of(revoked))
     }
@@ -292,12 +297,17 @@ async fn end_what_was_begun(transaction: &Transaction, id: PersonId, now: Timest
     let of = Condition::any()
         .add(role_request::Column::RequestedBy.eq(id.as_uuid()))
         .add(role_request::Column::Person.eq(id.as_uuid()));
+    reject_requests(transaction, of, now).await?;
+    end_recoveries_of(transaction, id, now).await
+}
+
+async fn reject_requests(transaction: &Transaction, which: Condition, now: Timestamp) -> Answer<()> {
     role_request::Entity::update_many()
-        .col_expr(role_request::Column::DecidedAt, at())
+        .col_expr(role_request::Column::DecidedAt, Expr::value(OffsetDateTime::from(now)))
         .col_expr(role_request::Column::Approved, Expr::value(false))
         .filter(role_request::Column::DecidedAt.is_null())
-        .filter(of)
+        .filter(which)
         .exec(transaction)
         .await?;
-    end_recoveries_of(transaction, id, now).await
+    Ok(())
 }

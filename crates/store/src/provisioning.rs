@@ -12,8 +12,9 @@ use crate::{
     Answer, NewGrant, Store,
     connection::Transaction,
     entity::{person, provisioned, provisioning_token},
-    membership::{NEEDED, reinstate_in, revoke_grant, suspend_in},
+    membership::{NEEDED, RECOVERS, reinstate_in, revoke_grant, suspend_in},
     people::{Names, insert_grant, is_taken},
+    recoveries::end_recoveries_of,
 };
 
 /// What became of a change by an identity provider.
@@ -21,6 +22,8 @@ use crate::{
 pub enum Change {
     /// It was made.
     Done,
+    /// It was made, and the person is suspended by it.
+    Suspended,
     /// Somebody who is here has the login name.
     LoginTaken,
     /// Nobody would be left to run the tenant, or to watch over that.
@@ -67,8 +70,9 @@ impl Store {
             transaction.rollback().await?;
             return Ok(Change::Gone);
         };
+        let suspends = active == Some(false) && row.suspended_at.is_none();
         match active {
-            Some(false) if row.suspended_at.is_none() => {
+            Some(false) if suspends => {
                 suspend_in(&transaction, id, (by, now)).await?;
             }
             Some(true) if row.suspended_at.is_some() => {
@@ -86,7 +90,7 @@ impl Store {
             return Ok(Change::LoginTaken);
         }
         transaction.commit().await?;
-        Ok(Change::Done)
+        Ok(if suspends { Change::Suspended } else { Change::Done })
     }
 
     /// Gives a role to some people and takes it from others; answers who got it and from whom it was taken. Not for roles that
@@ -112,6 +116,10 @@ impl Store {
         for person in take {
             if revoke_grant(&transaction, *person, role, now).await? > 0 {
                 taken.push(*person);
+                if RECOVERS.contains(&role) {
+                    // Their half of a recovery was that of somebody in this role.
+                    end_recoveries_of(&transaction, *person, now).await?;
+                }
             }
         }
         transaction.commit().await?;

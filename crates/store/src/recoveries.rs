@@ -2,7 +2,7 @@
 
 use carekeep_kernel::{PersonId, Timestamp};
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
     TryInsertResult,
     sea_query::{Expr, OnConflict},
 };
@@ -13,8 +13,12 @@ use crate::{
     Answer, Store,
     columns::Digest,
     connection::Transaction,
-    entity::{account_recovery, device, notice, oauth_grant, person, session},
+    entity::{
+        account_recovery, device, invite, notice, oauth_grant, person, provisioning_token, role_grant,
+        session,
+    },
     invites::delete_factors,
+    membership::{NEEDED, RECOVERS},
     notices::insert_notice,
     sessions::revoke_sessions,
 };
@@ -34,13 +38,14 @@ pub struct Approval {
 }
 
 impl Store {
-    /// Adds a recovery and tells the person; `false` when one is open for them. One that has lapsed makes way.
+    /// Adds a recovery and tells the person; `false` when one is open for them, or whoever begins it may not any more. One that has
+    /// lapsed makes way.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn add_recovery(&self, new: account_recovery::Model, notice: notice::Model) -> Answer<bool> {
         use account_recovery::Column;
-        let transaction = self.begin().await?;
+        let (transaction, by) = (self.begin().await?, PersonId::from_uuid(new.begun_by));
         let lapsed = Condition::any()
             .add(Condition::all().add(Column::ApprovedAt.is_null()).add(Column::ExpiresAt.lte(new.begun_at)))
             .add(Column::ClosesAt.lte(new.begun_at));
@@ -58,7 +63,8 @@ impl Store {
             .try_insert()
             .exec_without_returning(&transaction)
             .await?;
-        told_if(matches!(added, TryInsertResult::Inserted(1)), transaction, notice).await
+        let begun = matches!(added, TryInsertResult::Inserted(1)) && may_recover(&transaction, by).await?;
+        told_if(begun, transaction, notice).await
     }
 
     /// A recovery.
@@ -80,26 +86,43 @@ impl Store {
             .await?)
     }
 
-    /// The recoveries that are under way, the oldest first, at most `limit`; of one person if `person` says so.
+    /// The recoveries that are under way, the oldest first, at most `limit`; of one person if `person` says so, or only of those whom
+    /// the tenant looks after.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn recoveries(
         &self,
-        person: Option<PersonId>,
+        (person, looked_after): (Option<PersonId>, bool),
         limit: u64,
+        now: Timestamp,
     ) -> Answer<Vec<account_recovery::Model>> {
+        use account_recovery::Column;
+        let now = OffsetDateTime::from(now);
+        // What has lapsed stays until the next one of its person: it must not fill the list.
+        let lives = Condition::any()
+            .add(Column::ClosesAt.gt(now))
+            .add(Condition::all().add(Column::ClosesAt.is_null()).add(Column::ExpiresAt.gt(now)));
         let mut open = account_recovery::Entity::find()
-            .filter(account_recovery::Column::EndedAt.is_null())
-            .order_by_asc(account_recovery::Column::Id)
+            .filter(Column::EndedAt.is_null())
+            .filter(lives)
+            .order_by_asc(Column::Id)
             .limit(limit);
         if let Some(person) = person {
-            open = open.filter(account_recovery::Column::Person.eq(person.as_uuid()));
+            open = open.filter(Column::Person.eq(person.as_uuid()));
+        }
+        if looked_after {
+            let people = person::Entity::find()
+                .select_only()
+                .column(person::Column::Id)
+                .filter(person::Column::Audience.eq("patient"));
+            open = open.filter(Column::Person.in_subquery(people.into_query()));
         }
         Ok(open.all(&self.database).await?)
     }
 
-    /// Approves a recovery, once, and tells the person; `false` when it is not open any more, or was begun by or is for the very person.
+    /// Approves a recovery, once, and tells the person; `false` when it is not open any more, was begun by or is for the very person, or
+    /// is not for this person to decide on (see [`may_approve`]).
     ///
     /// # Errors
     /// When the database does not answer.
@@ -121,7 +144,8 @@ impl Store {
             .filter(Column::Person.ne(yes.by.as_uuid()))
             .exec(&transaction)
             .await?;
-        told_if(approved.rows_affected == 1, transaction, notice).await
+        let counts = approved.rows_affected == 1 && may_approve(&transaction, id, yes.by).await?;
+        told_if(counts, transaction, notice).await
     }
 
     /// Ends a recovery that was not used, and tells the person; `false` when it has ended.
@@ -147,7 +171,7 @@ impl Store {
         told_if(ended.rows_affected == 1, transaction, notice).await
     }
 
-    /// Uses a recovery, once: the factors of the person are gone, and their sessions, devices and what they allowed apps end,
+    /// Uses a recovery, once: the factors of the person are gone, and their sessions, devices, provisioning tokens and what they allowed apps end,
     /// a suspension is lifted, and the session begins that sets up new ones, in one transaction; `false` when it is not open, not yet, or not any more, or
     /// the person has left.
     ///
@@ -181,10 +205,12 @@ impl Store {
         // A suspension ends the recoveries that were under way: this one was decided on by two who knew of it.
         person::Entity::update_many()
             .col_expr(person::Column::SuspendedAt, Expr::value(None::<OffsetDateTime>))
+            .col_expr(person::Column::SuspendedBy, Expr::value(None::<Uuid>))
             .filter(person::Column::Id.eq(person.as_uuid()))
             .filter(person::Column::SuspendedAt.is_not_null())
             .exec(&transaction)
             .await?;
+        end_tokens_of(&transaction, person, moment).await?;
         delete_factors(&transaction, person.as_uuid()).await?;
         revoke_sessions(&transaction, person, None, now).await?;
         device::Entity::update_many()
@@ -207,6 +233,51 @@ impl Store {
     }
 }
 
+/// The roles among those that begin or decide on recoveries which somebody holds who is here and not suspended. They are not taken
+/// from the person before the transaction ends, so that taking one ends what it was worth.
+async fn recovering_roles(transaction: &Transaction, id: PersonId) -> Answer<Vec<String>> {
+    let row = person::Entity::find_by_id(id.as_uuid()).lock_shared().one(transaction).await?;
+    if row.is_none_or(|row| row.suspended_at.is_some() || row.left_at.is_some()) {
+        return Ok(Vec::new());
+    }
+    let held = role_grant::Entity::find()
+        .filter(role_grant::Column::Person.eq(id.as_uuid()))
+        .filter(role_grant::Column::Role.is_in(RECOVERS))
+        .filter(role_grant::Column::RevokedAt.is_null())
+        .lock_shared();
+    Ok(held.all(transaction).await?.into_iter().map(|grant| grant.role).collect())
+}
+
+async fn may_recover(transaction: &Transaction, id: PersonId) -> Answer<bool> {
+    Ok(!recovering_roles(transaction, id).await?.is_empty())
+}
+
+/// Whether a yes of this person makes a recovery one of two: not where they invited who began it, unless it took two to give that
+/// one a role, for whoever invites could be both; and an administrator alone decided on a suspension, so only one lifts it.
+async fn may_approve(transaction: &Transaction, recovery: Uuid, by: PersonId) -> Answer<bool> {
+    let own = recovering_roles(transaction, by).await?;
+    let row = account_recovery::Entity::find_by_id(recovery).one(transaction).await?;
+    let Some(row) = row.filter(|_| !own.is_empty()) else { return Ok(false) };
+    let suspended = person::Entity::find_by_id(row.person)
+        .filter(person::Column::SuspendedAt.is_not_null())
+        .one(transaction)
+        .await?;
+    if suspended.is_some() && !own.iter().any(|role| role == "tenant_admin") {
+        return Ok(false);
+    }
+    let begun_by = recovering_roles(transaction, PersonId::from_uuid(row.begun_by)).await?;
+    if begun_by.iter().any(|role| NEEDED.contains(&role.as_str())) {
+        return Ok(true);
+    }
+    let invited = invite::Entity::find()
+        .filter(invite::Column::Person.eq(row.begun_by))
+        .filter(invite::Column::AcceptedAt.is_not_null())
+        .filter(invite::Column::InvitedBy.eq(by.as_uuid()))
+        .one(transaction)
+        .await?;
+    Ok(!begun_by.is_empty() && invited.is_none())
+}
+
 /// Commits what happened together with telling the person, or nothing if it did not happen.
 async fn told_if(happened: bool, transaction: Transaction, notice: notice::Model) -> Answer<bool> {
     if happened {
@@ -216,6 +287,24 @@ async fn told_if(happened: bool, transaction: Transaction, notice: notice::Model
         transaction.rollback().await?;
     }
     Ok(happened)
+}
+
+/// Revokes the provisioning tokens that a person made, and lets their accounts leave: whoever stole the person's factors may have made
+/// them.
+async fn end_tokens_of(transaction: &Transaction, person: PersonId, now: OffsetDateTime) -> Answer<()> {
+    let made = provisioning_token::Entity::update_many()
+        .col_expr(provisioning_token::Column::RevokedAt, Expr::value(now))
+        .filter(provisioning_token::Column::CreatedBy.eq(person.as_uuid()))
+        .filter(provisioning_token::Column::RevokedAt.is_null())
+        .exec_with_returning(transaction)
+        .await?;
+    person::Entity::update_many()
+        .col_expr(person::Column::LeftAt, Expr::value(now))
+        .filter(person::Column::Id.is_in(made.into_iter().map(|token| token.person)))
+        .filter(person::Column::LeftAt.is_null())
+        .exec(transaction)
+        .await?;
+    Ok(())
 }
 
 /// Ends the recoveries that a person began, approved or would be let in by.

@@ -8,8 +8,13 @@ use carekeep_vault::Endpoint;
 use sqlx::{Connection, PgConnection, PgPool, Row, postgres::PgConnectOptions, postgres::PgPoolOptions};
 
 use crate::{
-    Database, TenancyError, cluster::PROVISIONER_ROLE, lint, migrate::migrate_schema, name::check_display,
-    name::check_slug, provision,
+    Database, TenancyError,
+    cluster::{DIRECTORY_SCHEMA, GATEWAY_ROLE, PROVISIONER_ROLE},
+    lint,
+    migrate::migrate_schema,
+    name::check_display,
+    name::check_slug,
+    provision,
 };
 
 /// The databases of a cell.
@@ -226,6 +231,10 @@ impl ControlPlane {
         progress: impl Fn(usize, usize) + Send + Sync,
     ) -> Result<usize, TenancyError> {
         use futures_util::{StreamExt, TryStreamExt, stream};
+        let mut directory = self.connect(Database::Directory).await?;
+        let place = (Database::Directory, TenantKind::default());
+        migrate_schema(&mut directory, place, DIRECTORY_SCHEMA, GATEWAY_ROLE).await?;
+        directory.close().await.map_err(TenancyError::database("directory"))?;
         let tenants = self.list().await?;
         let (total, done) = (tenants.len(), std::sync::atomic::AtomicUsize::new(0));
         stream::iter(tenants.iter().map(Ok::<_, TenancyError>))

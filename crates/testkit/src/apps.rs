@@ -54,7 +54,9 @@ impl Platform {
         sqlx::query(AssertSqlSafe(format!(
             "INSERT INTO {schema}.oauth_client (id, name, authentication, redirect_uris, scopes, person, state, created_by,
                created_at)
-             VALUES ($1, 'App', 'none', '[\"https://app.example/cb\"]', $2, CASE WHEN $5 THEN $3 END, 'approved', $3, $4)"
+             VALUES ($1, 'App', 'none', '[\"https://app.example/cb\"]', $2, CASE WHEN $5 THEN $3 END, 'approved',
+               coalesce((SELECT g.person FROM {schema}.role_grant g WHERE g.role = 'tenant_admin' AND g.revoked_at IS NULL
+                 ORDER BY g.granted_at, g.id LIMIT 1), $3), $4)"
         )))
         .bind(client)
         .bind(spec.scopes)

@@ -219,7 +219,8 @@ impl Vault {
 /// Whose account it is; to an identity provider, whoever left is nobody ($2). Who asks is $3. A program is an app's own account. The
 /// last in a role is the one without whom nobody could sign in who runs the tenant, or who watches over that.
 const FACTS: &str = "SELECT p.audience <> 'staff' OR p.patient IS NOT NULL OR EXISTS (
-         SELECT FROM role_grant g WHERE g.person = p.id AND g.role IN ('service_account', 'provisioner')),
+         SELECT FROM role_grant g WHERE g.person = p.id AND g.role IN ('service_account', 'provisioner')
+           AND g.revoked_at IS NULL),
        EXISTS (SELECT FROM oauth_client c WHERE c.person = p.id AND c.removed_at IS NULL),
        EXISTS (SELECT FROM role_grant g
          WHERE g.person = p.id AND g.role IN ('tenant_admin', 'privacy_officer') AND g.revoked_at IS NULL

@@ -18,6 +18,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 struct Scene {
     clinic: Clinic,
     admin: Member,
+    officer: Member,
     manager: Member,
     doctor: Member,
     patient: Member,
@@ -29,13 +30,14 @@ impl Scene {
         let clinic = Clinic::open().await;
         let mut admin = clinic.admin().await;
         let manager = clinic.member(&mut admin, "mo.manager", &["clinic_manager"]).await;
+        let officer = clinic.member(&mut admin, "ola.officer", &["privacy_officer"]).await;
         let mut doctor = clinic.member(&mut admin, "dr.chart", &["clinician"]).await;
         let chart = created(&mut doctor.program, "Patient", json!({"name": [{"family": "Okonkwo"}]})).await;
         let account = json!({"login": "pat", "name": "Pat"});
         let invited = doctor.program.post(&format!("/api/v1/patients/{chart}/account"), &account).await;
         let invited = invited.expect(StatusCode::CREATED);
         let patient = clinic.join("pat", invited["token"].as_str().unwrap()).await;
-        Self { clinic, admin, manager, doctor, patient, chart }
+        Self { clinic, admin, officer, manager, doctor, patient, chart }
     }
 
     fn path(&self) -> String {
@@ -44,7 +46,7 @@ impl Scene {
 
     /// Everybody has proven a factor just now.
     async fn refresh(&mut self) {
-        for member in [&mut self.admin, &mut self.manager, &mut self.doctor] {
+        for member in [&mut self.admin, &mut self.officer, &mut self.manager, &mut self.doctor] {
             member.program = self.clinic.sign_in(member).await;
         }
     }
@@ -54,11 +56,11 @@ impl Scene {
         self.doctor.program.post(&path, &json!({"identified_by": "photo_id"})).await
     }
 
-    /// Begun by the doctor and approved by the clinic manager; token and code.
+    /// Begun by the doctor and approved by the privacy officer; token and code.
     async fn approved(&mut self) -> (String, String) {
         self.refresh().await;
         let begun = self.begin().await.expect(StatusCode::CREATED);
-        let approved = self.manager.program.post(&decision(&begun, "approve"), &NONE).await;
+        let approved = self.officer.program.post(&decision(&begun, "approve"), &NONE).await;
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         (text(&approved.expect(StatusCode::OK)["token"]), text(&begun["code"]))
     }
@@ -95,7 +97,7 @@ async fn i6_a_patient_who_lost_everything_is_let_in_by_two_after_the_hold() {
     // Whoever decides sees whose it is and how they were identified; what staff lost is not theirs.
     let staff = format!("/api/v1/people/{}/recovery", scene.doctor.id);
     scene.admin.program.post(&staff, &NONE).await.expect(StatusCode::CREATED);
-    let listed = scene.manager.program.get("/api/v1/recoveries").await.expect(StatusCode::OK);
+    let listed = scene.officer.program.get("/api/v1/recoveries").await.expect(StatusCode::OK);
     let listed = listed["recoveries"].as_array().unwrap();
     assert_eq!(listed.len(), 1);
     assert_eq!(
@@ -104,7 +106,10 @@ async fn i6_a_patient_who_lost_everything_is_let_in_by_two_after_the_hold() {
     );
     let all = scene.admin.program.get("/api/v1/recoveries").await.expect(StatusCode::OK);
     assert_eq!(all["recoveries"].as_array().unwrap().len(), 2);
-    let approved = scene.manager.program.post(&decision(&begun, "approve"), &NONE).await;
+    // Whoever invited the doctor could be both.
+    let inviter = scene.admin.program.post(&decision(&begun, "approve"), &NONE).await;
+    assert_eq!((inviter.status, inviter.code()), (StatusCode::CONFLICT, "not-yours-to-decide"));
+    let approved = scene.officer.program.post(&decision(&begun, "approve"), &NONE).await;
     let approved = approved.expect(StatusCode::OK);
     let (token, code) = (approved["token"].as_str().unwrap(), begun["code"].as_str().unwrap());
     assert!(kinds(&mut session).await.contains(&"recovery_approved".to_owned()));
@@ -142,8 +147,10 @@ async fn i6_nobody_alone_and_nobody_without_the_chart_recovers_a_patients_accoun
     let mut scene = Scene::set().await;
     let reception = scene.clinic.member(&mut scene.admin, "front.desk", &["reception"]).await;
     let stranger = scene.clinic.member(&mut scene.admin, "dr.far", &["clinician"]).await;
-    let both =
-        scene.clinic.member(&mut scene.admin, "both", &["clinician", "clinic_manager", "tenant_admin"]).await;
+    let both = scene
+        .clinic
+        .member(&mut scene.admin, "both", &["clinician", "privacy_officer", "tenant_admin"])
+        .await;
     let path = scene.path();
     let how = json!({"identified_by": "personally_known"});
     // It begins from the chart, by whoever could have given the account to the patient.
@@ -168,7 +175,7 @@ async fn i6_nobody_alone_and_nobody_without_the_chart_recovers_a_patients_accoun
     let none = scene.doctor.program.post(&format!("/api/v1/patients/{bare}/account/recovery"), &how).await;
     assert_eq!((none.status, none.code()), (StatusCode::CONFLICT, "not-joined"));
 
-    // One who cares for the patient and manages the clinic does not decide on what they began.
+    // One who cares for the patient and runs the clinic does not decide on what they began.
     let team = format!("/api/v1/patients/{}/care-team/{}", scene.chart, both.id);
     let mut both = both;
     scene.manager.program.send(Method::PUT, &team, &NONE).await.expect(StatusCode::NO_CONTENT);
@@ -177,16 +184,20 @@ async fn i6_nobody_alone_and_nobody_without_the_chart_recovers_a_patients_accoun
     let approve = decision(&begun, "approve");
     let own = both.program.post(&approve, &NONE).await;
     assert_eq!((own.status, own.code()), (StatusCode::CONFLICT, "not-yours-to-decide"));
-    for nobody in [&mut scene.doctor, &mut scene.patient] {
+    for nobody in [&mut scene.doctor, &mut scene.manager, &mut scene.patient] {
         assert_eq!(nobody.program.post(&approve, &NONE).await.status, StatusCode::FORBIDDEN);
     }
     let approved = scene.admin.program.post(&approve, &NONE).await.expect(StatusCode::OK);
-    // The manager has no part in what staff lost.
+    // The officer has no part in what staff lost, whatever role somebody was given in between.
     let staff = format!("/api/v1/people/{}/recovery", scene.doctor.id);
     let staffs = scene.admin.program.post(&staff, &NONE).await.expect(StatusCode::CREATED);
-    let refused = scene.manager.program.post(&decision(&staffs, "approve"), &NONE).await;
+    let program = format!("/api/v1/people/{}/roles/service_account", scene.doctor.id);
+    for method in [Method::PUT, Method::DELETE] {
+        scene.admin.program.send(method, &program, &NONE).await;
+    }
+    let refused = scene.officer.program.post(&decision(&staffs, "approve"), &NONE).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
-    assert_eq!(scene.manager.program.post(&staff, &NONE).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(scene.officer.program.post(&staff, &NONE).await.status, StatusCode::FORBIDDEN);
 
     scene.clinic.clock.advance(25 * HOUR);
     let (token, code) = (approved["token"].as_str().unwrap(), begun["code"].as_str().unwrap());
@@ -200,7 +211,7 @@ async fn i6_nobody_alone_and_nobody_without_the_chart_recovers_a_patients_accoun
 #[tokio::test]
 async fn i6_a_patients_recovery_ends_by_the_patient_by_who_decides_and_with_who_began_it() {
     let mut scene = Scene::set().await;
-    for way in ["patient", "manager", "role"] {
+    for way in ["patient", "officer", "provider", "role"] {
         let (token, code) = scene.approved().await;
         match way {
             "patient" => {
@@ -209,11 +220,25 @@ async fn i6_a_patients_recovery_ends_by_the_patient_by_who_decides_and_with_who_
                 assert!(shown["recovery"]["opens"].is_string());
                 session.send(Method::DELETE, "/api/v1/recovery", &NONE).await.expect(StatusCode::NO_CONTENT);
             }
-            "manager" => {
-                let listed = scene.manager.program.get("/api/v1/recoveries").await.expect(StatusCode::OK);
+            "officer" => {
+                let listed = scene.officer.program.get("/api/v1/recoveries").await.expect(StatusCode::OK);
                 let reject =
                     format!("/api/v1/recoveries/{}/reject", listed["recoveries"][0]["id"].as_str().unwrap());
-                scene.manager.program.post(&reject, &NONE).await.expect(StatusCode::NO_CONTENT);
+                scene.officer.program.post(&reject, &NONE).await.expect(StatusCode::NO_CONTENT);
+            }
+            "provider" => {
+                let made =
+                    scene.admin.program.post("/api/v1/provisioning-tokens", &json!({"name": "x"})).await;
+                let token = made.expect(StatusCode::CREATED)["token"].as_str().unwrap().to_owned();
+                let group = |members: Value| {
+                    let program = &scene.admin.program;
+                    let body = json!({"displayName": "clinician", "members": members});
+                    let url = format!("{}/scim/v2/Groups/clinician", program.base);
+                    program.http.put(url).bearer_auth(&token).json(&body)
+                };
+                for members in [json!([]), json!([{"value": scene.doctor.id}])] {
+                    assert_eq!(group(members).send().await.unwrap().status(), StatusCode::OK);
+                }
             }
             _ => {
                 let role = format!("/api/v1/people/{}/roles/clinician", scene.doctor.id);
@@ -228,16 +253,29 @@ async fn i6_a_patients_recovery_ends_by_the_patient_by_who_decides_and_with_who_
 }
 
 #[tokio::test]
-async fn i6_a_proxy_is_let_in_by_an_administrator_and_a_clinic_manager() {
+async fn i6_a_proxy_is_let_in_by_an_administrator_and_a_privacy_officer() {
     let mut scene = Scene::set().await;
     let proxy = scene.clinic.member(&mut scene.admin, "pa.rent", &["proxy"]).await;
     scene.refresh().await;
     let path = format!("/api/v1/people/{}/recovery", proxy.id);
-    assert_eq!(scene.manager.program.post(&path, &NONE).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(scene.officer.program.post(&path, &NONE).await.status, StatusCode::FORBIDDEN);
     let begun = scene.admin.program.post(&path, &NONE).await.expect(StatusCode::CREATED);
     let alone = scene.admin.program.post(&decision(&begun, "approve"), &NONE).await;
     assert_eq!(alone.code(), "not-yours-to-decide");
-    let approved = scene.manager.program.post(&decision(&begun, "approve"), &NONE).await;
+    assert_eq!(
+        scene.manager.program.post(&decision(&begun, "approve"), &NONE).await.status,
+        StatusCode::FORBIDDEN
+    );
+    // Of somebody who is suspended an administrator decides.
+    let place = format!("/api/v1/people/{}", proxy.id);
+    scene.admin.program.post(&format!("{place}/suspend"), &NONE).await.expect(StatusCode::NO_CONTENT);
+    let suspended = scene.admin.program.post(&path, &NONE).await.expect(StatusCode::CREATED);
+    let refused = scene.officer.program.post(&decision(&suspended, "approve"), &NONE).await;
+    assert_eq!(refused.code(), "not-yours-to-decide");
+    scene.admin.program.post(&format!("{place}/reinstate"), &NONE).await.expect(StatusCode::NO_CONTENT);
+    scene.admin.program.post(&decision(&suspended, "reject"), &NONE).await.expect(StatusCode::NO_CONTENT);
+    let begun = scene.admin.program.post(&path, &NONE).await.expect(StatusCode::CREATED);
+    let approved = scene.officer.program.post(&decision(&begun, "approve"), &NONE).await;
     let approved = approved.expect(StatusCode::OK);
     scene.clinic.clock.advance(25 * HOUR);
     let (token, code) = (approved["token"].as_str().unwrap(), begun["code"].as_str().unwrap());

@@ -38,6 +38,9 @@ pub enum FederationError {
     /// It was set anew since, was agreed to, or was set by the very person. 409.
     #[error("this is not yours to agree to: somebody else set it, and as it is now")]
     NotYours,
+    /// The session ended meanwhile in which somebody linked themselves. 401.
+    #[error("the session has ended: sign in again")]
+    SessionOver,
     /// It was set anew while somebody was there. 409.
     #[error("the sign-in service was changed meanwhile: begin again")]
     OtherProvider,
@@ -200,12 +203,20 @@ impl PgRepository {
         if agreed { Ok(()) } else { Err(FederationError::NotYours) }
     }
 
-    /// Whether the provider is still set as it was when it got this id.
+    /// Whether what a session began with still holds, now that it is stored: the provider as it was when it got this id, the link if it
+    /// was confirmed, and that the provider's word is two factors if it was taken for two.
     ///
     /// # Errors
     /// When the storage does not answer.
-    pub async fn provider_stands(&self, id: Uuid) -> Result<bool, RepositoryError> {
-        Ok(self.store.is_identity_provider(id).await?)
+    pub async fn federation_stands(
+        &self,
+        set: &SetProvider,
+        known: &Known,
+        two_factors: bool,
+    ) -> Result<bool, RepositoryError> {
+        let linked = known.confirmed.then_some(known.person.id);
+        let stands = self.store.federation_stands(set.id, linked).await?;
+        Ok(stands && (!two_factors || self.leaves_factors_to_provider(&known.person).await?))
     }
 
     /// Takes the provider away, with every session that began by it but the caller's; those who run the tenant and watch over it are told,
@@ -269,14 +280,19 @@ impl PgRepository {
         Ok(staff.map(|staff| rows::person(self.tenant, &staff.person)))
     }
 
-    /// Whether two factors that the provider asked for are two for this person. Not before a second person agreed to the provider.
+    /// Whether two factors that the provider asked for are two for this person. Not before a second person agreed to the words that
+    /// say so, and not without any.
     /// They are no passkey, so not where the tenant demands something of theirs; and two administrators set the provider, so not for
     /// those who decide about them.
     pub(super) async fn leaves_factors_to_provider(
         &self,
         person: &PersonRecord,
     ) -> Result<bool, RepositoryError> {
-        if self.store.identity_provider().await?.is_none_or(|row| row.agreed_by.is_none()) {
+        let set = self.store.identity_provider().await?.map(SetProvider::try_from).transpose()?;
+        let vouches = |set: &SetProvider| {
+            !(set.provider.amr.is_empty() && set.provider.acr.is_empty()) && set.agreed.is_some()
+        };
+        if !set.is_some_and(|set| vouches(&set)) {
             return Ok(false);
         }
         let roles = self.store.roles_of(person.id).await?;
@@ -294,7 +310,7 @@ impl PgRepository {
         (set, subject): (&SetProvider, &str),
     ) -> Result<(), RepositoryError> {
         let row = self.account_row(session.person, (&set.provider.issuer, subject), Some(session.id)).await?;
-        self.store.put_federated_account(row, set.id).await?;
+        self.store.put_federated_account(row, (set.id, session.id)).await?;
         Ok(())
     }
 
@@ -320,13 +336,14 @@ impl PgRepository {
     /// Links the person of a session to an account of the provider, in place of an earlier one.
     ///
     /// # Errors
-    /// [`FederationError::Taken`], [`FederationError::OtherProvider`], [`FederationError::Unavailable`].
+    /// [`FederationError::Taken`], [`FederationError::OtherProvider`], [`FederationError::SessionOver`], [`FederationError::Unavailable`].
     pub async fn link_subject(&self, live: &Live, (set, subject): (&SetProvider, &str)) -> Answer<()> {
         let row = self.account_row(live.person.id, (&set.provider.issuer, subject), None).await?;
-        match self.store.put_federated_account(row, set.id).await? {
+        match self.store.put_federated_account(row, (set.id, live.session.id)).await? {
             Linked::Done => Ok(()),
             Linked::Taken => Err(FederationError::Taken),
             Linked::OtherProvider => Err(FederationError::OtherProvider),
+            Linked::SessionOver => Err(FederationError::SessionOver),
         }
     }
 

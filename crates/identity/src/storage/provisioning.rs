@@ -195,7 +195,7 @@ impl PgRepository {
             let now = self.vault.clock().now();
             let active = active.map(|(_, active)| active);
             match self.store.change_provisioned((id, by), said, active, now).await? {
-                Change::Done if active == Some(false) => self.tell_of_tokens(id).await?,
+                Change::Suspended => self.tell_of_tokens(id).await?,
                 Change::Done => {}
                 Change::LoginTaken => return Err(PeopleError::LoginTaken),
                 Change::LastInRole => return Err(PeopleError::LastInRole),
@@ -249,9 +249,8 @@ impl PgRepository {
         let person = self.target(&leave)?;
         match self.store.leave(person, self.vault.clock().now()).await? {
             carekeep_store::Changed::LastInRole => Err(PeopleError::LastInRole),
-            carekeep_store::Changed::Done | carekeep_store::Changed::Nothing => {
-                self.tell_of_tokens(person).await
-            }
+            carekeep_store::Changed::Done => self.tell_of_tokens(person).await,
+            carekeep_store::Changed::Nothing => Ok(()),
         }
     }
 

@@ -100,7 +100,9 @@ impl PgRepository {
             last_used_at: None,
             revoked_at: None,
         };
-        let told = self.tell_deciders(leave.by(), NoticeKind::TokenMade).await?;
+        let mut told = self.tell_deciders(leave.by(), NoticeKind::TokenMade).await?;
+        // Whoever makes it too: it may be somebody else who has their session.
+        told.push(self.notice(leave.by(), NoticeKind::TokenMade, None));
         let added =
             self.store.add_provisioning_token(row.clone(), (account, grant), (MOST_TOKENS, told)).await?;
         if added { Ok((ProvisioningToken::from(row), plain)) } else { Err(PeopleError::TooManyTokens) }

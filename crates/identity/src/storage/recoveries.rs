@@ -199,7 +199,7 @@ impl PgRepository {
         leave: Authorized<ListPeople>,
     ) -> Result<Vec<RecoveryView>, PeopleError> {
         self.check(&leave)?;
-        self.under_way(None).await
+        self.under_way((None, false)).await
     }
 
     /// Of the recoveries that have not ended, those of accounts of whoever is looked after here, each with the chart that the
@@ -212,7 +212,7 @@ impl PgRepository {
         leave: Authorized<ApproveRecovery>,
     ) -> Result<Vec<(RecoveryView, Option<ResourceId>)>, PeopleError> {
         self.check(&leave)?;
-        let all = self.under_way(None).await?;
+        let all = self.under_way((None, true)).await?;
         let charts = self.store.looked_after(all.iter().map(|one| one.person.as_uuid()).collect()).await?;
         let with_chart = |one: RecoveryView| {
             let chart = charts.get(&one.person.as_uuid())?.map(ResourceId::from_uuid);
@@ -224,7 +224,8 @@ impl PgRepository {
     /// Approves a recovery; the token goes into the link and nowhere else.
     ///
     /// # Errors
-    /// [`PeopleError::NotYours`] when it is not open, or was begun by or is for the very person;
+    /// [`PeopleError::NotYours`] when it is not open, was begun by or is for the very person, was begun by somebody in an ordinary role
+    /// whom they invited, or would lift a suspension that is not theirs to lift;
     /// [`PeopleError::OtherEvidence`], [`PeopleError::Unavailable`].
     pub async fn approve_recovery(
         &self,
@@ -278,7 +279,7 @@ impl PgRepository {
     /// # Errors
     /// [`PeopleError::Unavailable`].
     pub async fn own_recovery(&self, live: &Live) -> Result<Option<RecoveryView>, PeopleError> {
-        Ok(self.under_way(Some(live.person.id)).await?.into_iter().next())
+        Ok(self.under_way((Some(live.person.id), false)).await?.into_iter().next())
     }
 
     /// Ends the recovery of one's own account; `false` when none is under way.
@@ -308,11 +309,9 @@ impl PgRepository {
         Ok(opened.then_some(OpenRecovery { id: row.id, person }))
     }
 
-    async fn under_way(&self, person: Option<PersonId>) -> Result<Vec<RecoveryView>, PeopleError> {
-        let now = self.vault.clock().now();
-        let rows = self.store.recoveries(person, LONGEST_LIST).await?;
-        let views = rows.into_iter().map(RecoveryView::from);
-        Ok(views.filter(|recovery| now < recovery.lapses).collect())
+    async fn under_way(&self, whose: (Option<PersonId>, bool)) -> Result<Vec<RecoveryView>, PeopleError> {
+        let rows = self.store.recoveries(whose, LONGEST_LIST, self.vault.clock().now()).await?;
+        Ok(rows.into_iter().map(RecoveryView::from).collect())
     }
 
     fn about(

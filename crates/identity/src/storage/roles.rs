@@ -15,7 +15,7 @@ use carekeep_vault::{
 use std::time::Duration;
 use uuid::Uuid;
 
-use super::{NoticeKind, PgRepository, people::PeopleError};
+use super::{NoticeKind, PgRepository, people::PeopleError, settings::NEEDED};
 
 type Answer<T> = Result<T, PeopleError>;
 
@@ -265,7 +265,9 @@ impl PgRepository {
     pub async fn suspend(&self, leave: Authorized<SuspendPerson>) -> Answer<bool> {
         let person = self.target(&leave)?;
         let suspended = done(self.store.suspend(person, leave.by(), self.vault.clock().now()).await?)?;
-        self.tell_of_tokens(person).await?;
+        if suspended {
+            self.tell_of_tokens(person).await?;
+        }
         Ok(suspended)
     }
 
@@ -285,14 +287,20 @@ impl PgRepository {
     pub async fn remove(&self, leave: Authorized<RemovePerson>) -> Answer<bool> {
         let person = self.target(&leave)?;
         let left = done(self.store.leave(person, self.vault.clock().now()).await?)?;
-        self.tell_of_tokens(person).await?;
+        if left {
+            self.tell_of_tokens(person).await?;
+        }
         Ok(left)
     }
 
-    /// Signs out who got a role that restricts passkeys: the session may rest on one that counts no more.
+    /// Signs out who got a role that restricts passkeys: the session may rest on one that counts no more. One of those who decide about
+    /// others does not go on in a session that the provider alone vouched for.
     pub(super) async fn come_in_anew(&self, person: PersonId, role: &str) -> Answer<()> {
+        let now = self.vault.clock().now();
         if self.restricts(role).await? {
-            self.store.revoke_sessions(person, None, self.vault.clock().now()).await?;
+            self.store.revoke_sessions(person, None, now).await?;
+        } else if NEEDED.contains(&role) {
+            self.store.end_federated_sessions(person, now).await?;
         }
         Ok(())
     }

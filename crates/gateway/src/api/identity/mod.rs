@@ -467,13 +467,8 @@ fn recovery_endpoints() -> Vec<Endpoint> {
             .says("Begin the recovery of an account whose person lost all factors. The code is shown once; somebody else approves. A patient's begins from the chart.")
             .gives::<BegunRecovery>()
             .answers(StatusCode::CREATED),
-        Endpoint::new(Method::POST, "/api/v1/patients/{id}/account/recovery", "patients.recover", post(recoveries::begin_for_patient))
-            .says("Begin the recovery of the account that reads a chart, for the patient before you, who lost all factors. The code is shown once; somebody else approves.")
-            .takes::<PatientIdentified>()
-            .gives::<BegunRecovery>()
-            .answers(StatusCode::CREATED),
         Endpoint::new(Method::GET, "/api/v1/recoveries", "recoveries.list", get(recoveries::list))
-            .says("The recoveries of accounts that are under way, the oldest first; for a clinic manager those of patients and proxies.")
+            .says("The recoveries of accounts that are under way, the oldest first; for a privacy officer those of patients and proxies.")
             .gives::<Recoveries>(),
         Endpoint::new(Method::POST, APPROVE, "recoveries.approve", post(recoveries::approve))
             .says("Approve a recovery that somebody else began. The token is shown once; it works after the hold.")
@@ -513,6 +508,11 @@ fn settings_endpoints() -> Vec<Endpoint> {
 
 fn patient_endpoints() -> Vec<Endpoint> {
     vec![
+        Endpoint::new(Method::POST, "/api/v1/patients/{id}/account/recovery", "patients.recover", post(recoveries::begin_for_patient))
+            .says("Begin the recovery of the account that reads a chart, for the patient before you, who lost all factors. The code is shown once; somebody else approves.")
+            .takes::<PatientIdentified>()
+            .gives::<BegunRecovery>()
+            .answers(StatusCode::CREATED),
         Endpoint::new(
             Method::PUT,
             "/api/v1/patients/{id}/care-team/{person}",

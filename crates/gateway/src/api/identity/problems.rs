@@ -129,6 +129,7 @@ impl From<FederationError> for Problem {
             FederationError::Provider(error) => catalogue::PROVIDER_NOT_VALID.detail(said(error)),
             FederationError::NoProvider => catalogue::NOT_FOUND,
             FederationError::Taken | FederationError::OtherProvider => catalogue::CONFLICT,
+            FederationError::SessionOver => catalogue::UNAUTHENTICATED,
             FederationError::NotYours => catalogue::NOT_YOURS_TO_DECIDE
                 .detail("You set it yourself, or it was set anew or agreed to since you looked at it."),
             FederationError::OtherEvidence => catalogue::FORBIDDEN,

@@ -216,8 +216,7 @@ pub(super) async fn list(SignedIn(caller): SignedIn, visit: Visit) -> Result<Res
 
 /// Which list somebody asks for; policy decides whether they see it.
 fn decides_on_patients_only(roles: RoleSet) -> bool {
-    let everybodys = RoleSet::of(Role::TenantAdmin).with(Role::PrivacyOfficer);
-    roles.contains(Role::ClinicManager) && roles.intersection(everybodys).is_empty()
+    roles.contains(Role::PrivacyOfficer) && !roles.contains(Role::TenantAdmin)
 }
 
 /// `POST /api/v1/recoveries/{id}/approve`

@@ -114,7 +114,7 @@ impl From<FederationError> for Stopped {
         match error {
             FederationError::NoProvider => Self::Page("none"),
             FederationError::Taken => Self::Page("taken"),
-            FederationError::OtherProvider => Self::Page("stale"),
+            FederationError::OtherProvider | FederationError::SessionOver => Self::Page("stale"),
             other => Self::Here(other.into()),
         }
     }
@@ -267,8 +267,9 @@ async fn sign_in(visit: &Visit, set: &SetProvider, asserted: &Asserted) -> Resul
     if !known.confirmed {
         people.note_subject(&signed_in.session, (set, &asserted.subject)).await?;
     }
-    // A change of the provider ends what began by it: what it did not see yet is not begun.
-    if !people.provider_stands(set.id).await? {
+    // What ends sessions that began by the provider may not have seen this one: then it is not begun.
+    let whole = matches!(signed_in.session.state, SessionState::Active { .. });
+    if !people.federation_stands(set, &known, whole).await? {
         identity.sign_out(signed_in.token.reveal()).await?;
         return Err(Stopped::Page("stale"));
     }
