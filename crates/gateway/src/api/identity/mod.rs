@@ -431,7 +431,7 @@ fn role_endpoints() -> Vec<Endpoint> {
     let done = StatusCode::NO_CONTENT;
     vec![
         Endpoint::new(Method::PUT, ROLE, "people.grant_role", put(roles::grant))
-            .says("Give a person a role; tenant_admin and privacy_officer are given when somebody else approves.")
+            .says("Give a person a role; tenant_admin, privacy_officer and, for a program, records_reader are given when somebody else approves.")
             .gives::<Given>(),
         Endpoint::new(Method::DELETE, ROLE, "people.revoke_role", delete(roles::revoke))
             .says("Take a role from a person. It holds for every request within a second.")
