@@ -44,6 +44,7 @@ struct Stopped<'a> {
 #[template(path = "join.html")]
 struct Join<'a> {
     brand: &'a str,
+    clinic: bool,
 }
 
 #[derive(Template)]
@@ -116,7 +117,7 @@ pub(crate) async fn sign_in_stopped(
 }
 
 pub(crate) async fn join(Extension(brand): Extension<Brand>) -> Response {
-    page(&Join { brand: &brand.name })
+    page(&Join { brand: &brand.name, clinic: at_clinic(&brand) })
 }
 
 pub(crate) async fn recover(Extension(brand): Extension<Brand>) -> Response {

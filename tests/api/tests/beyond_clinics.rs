@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::{
+    browser_run::{browser, caught_up},
     soft_keys::Key,
     support::{Clinic, PASSWORD, Program, settings},
 };
@@ -440,5 +441,32 @@ async fn bar_a1_while_the_ledger_refuses_nobody_sees_which_clinics_there_are() {
         assert!(began.elapsed() < std::time::Duration::from_secs(5), "still refused");
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
+    world.clinic.close().await;
+}
+
+#[tokio::test]
+async fn i1_i3_i10_who_looks_after_clinics_joins_looks_and_signs_in_in_a_browser() {
+    let world = World::open().await;
+    let clock = caught_up(&world.clinic).await;
+    let mut admin = world.founder(&world.operators).await;
+    let body = json!({"login": "olga.operator", "name": "Olga Operator", "roles": ["platform_operator"]});
+    let invited = admin.program.post("/api/v1/people", &body).await.expect(StatusCode::CREATED);
+    // The second one agrees as soon as the person has joined.
+    let people = PgRepository::open(&world.clinic.vault, world.operators.id).await.unwrap();
+    let request = invited["requests"][0]["id"].as_str().unwrap().parse().unwrap();
+    let agreeing = tokio::spawn(async move {
+        while people.decide_as_operator(request, true).await.is_err() {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    });
+    let knows = json!({
+        "base": world.clinic.origin("platform"), "link": invited["link"],
+        "clinics": ["Clinic acme (acme)", "Clinic bolt (bolt)"],
+    });
+    let path = world.clinic.folder("world.json");
+    std::fs::write(&path, knows.to_string()).unwrap();
+    browser("beyond.mjs", "beyond", &path).await;
+    agreeing.await.unwrap();
+    clock.abort();
     world.clinic.close().await;
 }

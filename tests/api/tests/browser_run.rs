@@ -32,6 +32,19 @@ async fn run_with_the_machine(clock: Arc<ManualClock>) {
     }
 }
 
+/// As [`run_with_the_machine`], from now on.
+pub(crate) async fn caught_up(clinic: &Clinic) -> tokio::task::JoinHandle<()> {
+    let clock = tokio::spawn(run_with_the_machine(Arc::clone(&clinic.clock)));
+    tokio::time::timeout(Duration::from_secs(5), async {
+        while SystemClock.now().since(clinic.clock.now()) > Duration::from_secs(1) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("the clock runs");
+    clock
+}
+
 fn person(role: &str, member: &Member) -> Value {
     let secret = data_encoding::BASE32_NOPAD.encode(&member.secret);
     json!({"role": role, "login": member.login, "password": PASSWORD, "totp_secret": secret})
@@ -52,7 +65,7 @@ fn script(name: &str) -> (PathBuf, PathBuf) {
 }
 
 /// Runs a script of `tests/browser` with what it is to know, and keeps its pictures; it says `<its name>: ok` at the end.
-async fn browser(script: &str, says: &str, knows: &Path) {
+pub(crate) async fn browser(script: &str, says: &str, knows: &Path) {
     let (script, artefacts) = self::script(script);
     let output = Command::new("node")
         .arg(script)
@@ -219,14 +232,7 @@ async fn i11_the_public_javascript_client_launches_by_itself_and_from_the_chart(
 async fn i12_people_link_themselves_and_sign_in_by_the_organisations_service_in_a_browser() {
     let clinic = Clinic::open().await;
     // From the beginning: a key that the tenant signs with is a new one years later.
-    let clock = tokio::spawn(run_with_the_machine(Arc::clone(&clinic.clock)));
-    tokio::time::timeout(Duration::from_secs(5), async {
-        while SystemClock.now().since(clinic.clock.now()) > Duration::from_secs(1) {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await
-    .expect("the clock runs");
+    let clock = caught_up(&clinic).await;
     let provider = clinic.provider();
     let mut admin = clinic.admin().await;
     let nurse = clinic.member(&mut admin, "nurse.costa", &["nurse"]).await;
