@@ -354,8 +354,8 @@ async fn i10_roles_are_given_only_where_they_belong() {
         let made = program.post("/api/v1/people", &body).await.expect(StatusCode::CREATED);
         let person = made["person"].as_str().unwrap();
         for role in Role::ALL {
-            // Given from a chart, or with a token.
-            let by_hand = !matches!(role, Role::Patient | Role::Provisioner);
+            // Given from a chart, with a token, or to a program.
+            let by_hand = !matches!(role, Role::Patient | Role::Provisioner | Role::RecordsReader);
             let belongs = role.belongs_in(kind) && by_hand;
             let login = format!("some.{}", role.as_str());
             let body = json!({"login": login, "name": "Some Body", "roles": [role.as_str()]});

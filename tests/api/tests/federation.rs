@@ -11,7 +11,7 @@ use reqwest::{Client, Method, StatusCode, Url, header::HeaderMap};
 use serde_json::{Value, json};
 
 use crate::{
-    hanging_up::{hold, until_waiting},
+    hanging_up::{hold, request, until_waiting},
     passkey_rules::register,
     provider::{CLIENT, Provider},
     soft_keys::Key,
@@ -485,6 +485,63 @@ async fn i12_what_is_under_way_when_the_provider_is_changed_comes_to_nothing() {
     assert_eq!(end, stopped("stale"));
     assert_eq!(scene.clinic.text("operations", links).await, linked);
     assert_eq!(scene.link(&mut nurse).await, "/#linked");
+    scene.clinic.close().await;
+}
+
+#[tokio::test]
+async fn i12_a_link_that_is_under_way_does_not_survive_a_recovery() {
+    let mut scene = Scene::open().await;
+    let robbed = scene.clinic.member(&mut scene.admin, "nurse.costa", &["nurse"]).await;
+    let mut second = scene.clinic.member(&mut scene.admin, "second", &["tenant_admin"]).await;
+    scene.admin.program = scene.clinic.sign_in(&scene.admin).await;
+    let path = format!("/api/v1/people/{}/recovery", robbed.id);
+    let begun = scene.admin.program.post(&path, &NONE).await.expect(StatusCode::CREATED);
+    let approve = format!("/api/v1/recoveries/{}/approve", begun["recovery"]["id"].as_str().unwrap());
+    let approved = second.program.post(&approve, &NONE).await.expect(StatusCode::OK);
+    let open = "UPDATE {s}.account_recovery SET opens_at = approved_at";
+    scene.clinic.as_superuser("operations", open).await;
+
+    // A thief with the session is on the way back from the provider.
+    scene.provider.knows("thief").await;
+    let mut browser = Browser::of(&scene.clinic);
+    let session = scene.clinic.sign_in(&robbed).await;
+    browser.keep("__Host-carekeep", session.token.as_deref().unwrap());
+    let begun_link = browser.send(Method::POST, OWN).await;
+    let away: Value = serde_json::from_str(&begun_link.text).unwrap();
+    let back = scene.provider.visit(away["redirect_to"].as_str().unwrap()).await;
+    let row = format!("SELECT 1 FROM {{s}}.person WHERE id = '{}' FOR UPDATE", robbed.id);
+    let mut blocker = hold(&scene.clinic, "operations", &row).await;
+    let both = json!({"token": approved["token"], "code": begun["code"]});
+    let redeem = request(&scene.clinic.program("acme"), "/api/v1/recovery/redeem", &both);
+    let redeem = tokio::spawn(redeem.send());
+    until_waiting(&scene.clinic, "operations", 1).await;
+    let (end, ()) = tokio::join!(browser.follow(&back), async {
+        until_waiting(&scene.clinic, "operations", 2).await;
+        sqlx::raw_sql("ROLLBACK").execute(&mut blocker).await.unwrap();
+    });
+    assert_eq!(redeem.await.unwrap().unwrap().status(), StatusCode::OK);
+    assert_eq!(end, stopped("stale"));
+    assert_eq!(scene.sign_in().await.1, stopped("nobody"));
+    scene.clinic.close().await;
+}
+
+#[tokio::test]
+async fn i12_whoever_comes_to_decide_about_others_does_not_go_on_by_the_providers_word() {
+    let mut scene = Scene::open().await;
+    let mut nurse = scene.linked("nurse.costa", &["nurse"]).await;
+    nurse.program = scene.clinic.sign_in(&nurse).await;
+    let (there, end) = scene.sign_in().await;
+    assert_eq!(end, IN);
+    scene.admin.program = scene.clinic.sign_in(&scene.admin).await;
+    scene.officer.program = scene.clinic.sign_in(&scene.officer).await;
+    let role = format!("/api/v1/people/{}/roles/privacy_officer", nurse.id);
+    let asked = scene.admin.program.send(Method::PUT, &role, &NONE).await.expect(StatusCode::OK);
+    there.program(&scene.clinic).get("/api/v1/me").await.expect(StatusCode::OK);
+    let approve = format!("/api/v1/role-requests/{}/approve", asked["request"]["id"].as_str().unwrap());
+    scene.officer.program.post(&approve, &NONE).await.expect(StatusCode::NO_CONTENT);
+    there.program(&scene.clinic).within_a_second("/api/v1/me", StatusCode::UNAUTHORIZED).await;
+    // By their own factors they go on.
+    nurse.program.get("/api/v1/me").await.expect(StatusCode::OK);
     scene.clinic.close().await;
 }
 

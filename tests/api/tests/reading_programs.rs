@@ -101,6 +101,35 @@ fn hits(found: &Answer) -> usize {
 }
 
 #[tokio::test]
+async fn i11_a_program_reads_while_whoever_registered_it_runs_the_tenant() {
+    let mut scene = Scene::set("system/*.rs").await;
+    let patient = scene.patients[0].clone();
+    let path = format!("/fhir/R4/Condition/{}", condition(&mut scene.doctor, &patient).await);
+    let mut second = scene.clinic.member(&mut scene.admin, "second.admin", &["tenant_admin"]).await;
+    scene.granted().await;
+    let mut program = scene.token("one", "system/*.rs").await;
+    program.get(&path).await.expect(StatusCode::OK);
+    let person = format!("/api/v1/people/{}", scene.admin.id);
+    second.program.post(&format!("{person}/suspend"), &NONE).await.expect(StatusCode::NO_CONTENT);
+    program.within_a_second(&path, StatusCode::FORBIDDEN).await;
+    second.program.post(&format!("{person}/reinstate"), &NONE).await.expect(StatusCode::NO_CONTENT);
+    program.within_a_second(&path, StatusCode::OK).await;
+    // What they asked for goes with the role.
+    scene.admin.program = scene.clinic.sign_in(&scene.admin).await;
+    let other = registered(&mut scene.admin, &scene.key, "system/*.rs").await.1;
+    let asked = format!("/api/v1/people/{other}/roles/records_reader");
+    let asked = scene.admin.program.send(Method::PUT, &asked, &NONE).await.expect(StatusCode::OK);
+    let role = format!("{person}/roles/tenant_admin");
+    second.program = scene.clinic.sign_in(&second).await;
+    second.program.send(Method::DELETE, &role, &NONE).await.expect(StatusCode::NO_CONTENT);
+    program.within_a_second(&path, StatusCode::FORBIDDEN).await;
+    scene.officer.program = scene.clinic.sign_in(&scene.officer).await;
+    let approve = format!("/api/v1/role-requests/{}/approve", asked["request"]["id"].as_str().unwrap());
+    assert_eq!(scene.officer.program.post(&approve, &NONE).await.code(), "not-yours-to-decide");
+    scene.clinic.close().await;
+}
+
+#[tokio::test]
 async fn i11_a_program_reads_charts_only_while_a_privacy_officer_agrees() {
     let mut scene = Scene::set("system/*.rs").await;
     let mut ids = Vec::new();

@@ -582,6 +582,29 @@ async fn i12_a_token_works_while_whoever_made_it_runs_the_tenant_and_the_others_
 }
 
 #[tokio::test]
+async fn i12_a_token_does_not_survive_a_recovery_of_whoever_made_it() {
+    let mut site = Site::open().await;
+    let mut robbed = site.clinic.member(&mut site.admin, "robbed", &["tenant_admin"]).await;
+    let mut third = site.clinic.member(&mut site.admin, "third", &["tenant_admin"]).await;
+    let made = token(&mut robbed, json!({"name": "A thief's"})).await;
+    let mut stolen = Program { token: Some(text(&made["token"])), ..site.idp.clone() };
+    let path = format!("/api/v1/people/{}/recovery", robbed.id);
+    let begun = site.admin.program.post(&path, &NONE).await.expect(StatusCode::CREATED);
+    let approve = format!("/api/v1/recoveries/{}/approve", text(&begun["recovery"]["id"]));
+    let approved = third.program.post(&approve, &NONE).await.expect(StatusCode::OK);
+    let open = "UPDATE {s}.account_recovery SET opens_at = approved_at";
+    site.clinic.as_superuser("operations", open).await;
+    stolen.get(USERS).await.expect(StatusCode::OK);
+    let both = json!({"token": approved["token"], "code": begun["code"]});
+    site.clinic.program("acme").post("/api/v1/recovery/redeem", &both).await.expect(StatusCode::OK);
+    stolen.within_a_second(USERS, StatusCode::UNAUTHORIZED).await;
+    let listed = site.admin.program.get(TOKENS).await.expect(StatusCode::OK);
+    let ids: Vec<_> = listed["tokens"].as_array().unwrap().iter().map(|token| token["id"].clone()).collect();
+    assert_eq!(ids, [json!(site.token)], "the control: the others' stay");
+    site.clinic.close().await;
+}
+
+#[tokio::test]
 async fn i12_every_step_is_in_the_ledger_with_the_token_as_actor() {
     let mut site = Site::open().await;
     let before = site.clinic.entries().await.len();

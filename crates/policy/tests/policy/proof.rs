@@ -97,6 +97,7 @@ async fn without_the_platforms_forbids_exactly_their_invariants_fall() {
             "inv.provisioner_health_data",
             "inv.reader_by_privacy_officer",
             "inv.reader_for_programs",
+            "inv.reader_is_a_program",
             "inv.second_factor",
             "inv.second_factor_administration",
             "inv.second_factor_writes",

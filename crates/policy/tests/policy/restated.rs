@@ -245,12 +245,6 @@ fn grant(role: Role, ask: &Ask) -> Option<Projection> {
             }
             Class::Encounter | Class::Appointment => (operations && finds).then_some(Projection::Schedule),
             Class::DirectoryEntry => full(operations && (writes || action == Action::Delete)),
-            // Recoveries of whoever is looked after here, and which there are.
-            Class::Account => {
-                let AccountFacts { outside, program, .. } = ask.resource.account;
-                let theirs = ask.resource.id.is_none() || (outside && !program);
-                full(operations && action == Action::ApproveRecovery && theirs)
-            }
             _ => None,
         },
         Role::TenantAdmin => match class {
@@ -262,7 +256,13 @@ fn grant(role: Role, ask: &Ask) -> Option<Projection> {
         },
         Role::PrivacyOfficer => match class {
             Class::AuditLog => full(operations),
-            Class::Account => full(operations && matches!(action, Action::ListPeople | Action::ApproveRole)),
+            Class::Account => {
+                // Recoveries of whoever is looked after here, and which there are.
+                let AccountFacts { outside, program, .. } = ask.resource.account;
+                let theirs = ask.resource.id.is_none() || (outside && !program);
+                let recovers = action == Action::ApproveRecovery && theirs;
+                full(operations && (recovers || matches!(action, Action::ListPeople | Action::ApproveRole)))
+            }
             Class::Tenant => full(operations && action != Action::ManageTenant),
             Class::Patient => (operations && action == Action::Delete).then_some(Projection::Metadata),
             _ => None,

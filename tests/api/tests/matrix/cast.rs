@@ -340,6 +340,13 @@ pub(super) async fn cast(stage: &Stage, resting: Person) -> Vec<Actor> {
         Actor::live("proxy", "acme", &proxy),
         Actor::live("roleless", "acme", &roleless),
     ];
+    cast.extend(offices(stage).await);
+    cast
+}
+
+/// Those whose role decides by itself, and those who look after clinics.
+async fn offices(stage: &Stage) -> Vec<Actor> {
+    let (hiring, acme, mut cast) = (stage.hiring(), stage.clinic.acme.id, Vec::new());
     for (name, role) in OFFICES {
         let roles = [*role];
         let login = name.replace(' ', ".");
@@ -349,8 +356,8 @@ pub(super) async fn cast(stage: &Stage, resting: Person) -> Vec<Actor> {
             cast.push(Actor::of("stale admin", "acme", &person, State::Stale));
         }
     }
-    for (name, role, tenant) in beyond(stage) {
-        let person = hiring.hire(tenant, name, spec(role)).await;
+    for (name, roles, tenant) in beyond(stage) {
+        let person = hiring.hire(tenant, name, PersonSpec { roles, ..PersonSpec::default() }).await;
         cast.push(Actor::live(name, "acme", &person));
     }
     cast
