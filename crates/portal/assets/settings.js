@@ -11,6 +11,8 @@ const ADDRESS = "/api/v1/settings/sign-in";
 const choices = [...document.querySelectorAll("select[data-role]")];
 /** The trusted makers, as they would be decided on. */
 let makers = [];
+/** Which decision is shown: what somebody else decides meanwhile is not overwritten. */
+let version;
 
 function showMakers() {
   at("makers").replaceChildren(...makers.map(makerItem));
@@ -41,6 +43,7 @@ async function load() {
   const settings = await get(ADDRESS);
   for (const choice of choices) choice.value = settings.passkeys[choice.dataset.role] ?? "any";
   makers = settings.makers;
+  version = settings.version;
   showMakers();
   at("confirmed-devices").checked = settings.confirmed_devices;
   at("passwords").checked = settings.passwords;
@@ -61,6 +64,7 @@ function decided() {
     confirmed_devices: at("confirmed-devices").checked,
     passwords: at("passwords").checked,
     recovery_hold_hours: Number(at("hold").value),
+    version,
   };
 }
 

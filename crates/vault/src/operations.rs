@@ -28,6 +28,12 @@ impl OperationsConnections {
         self.0.clear();
     }
 
+    /// The connections, as long as somebody else keeps them.
+    pub(crate) fn downgrade(&self) -> impl FnOnce() -> Option<Self> + Send + use<> {
+        let weak = Arc::downgrade(&self.0);
+        move || weak.upgrade().map(Self)
+    }
+
     /// A connection, lent. Give it back before asking for another one: whoever waits for a second connection while holding
     /// the first keeps others waiting, who may be doing the same.
     ///

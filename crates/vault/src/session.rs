@@ -257,14 +257,16 @@ impl SessionRow {
             return;
         }
         let sql = if self.provisions_until.is_some() { provisioner::TOUCH } else { TOUCH };
-        let (operations, session) = (operations.clone(), self.id);
+        let session = self.id;
         if self.last_use.is_due(caller.now()) {
-            tokio::spawn(touch(operations, sql, session, caller.now()));
+            tokio::spawn(touch(operations.clone(), sql, session, caller.now()));
         } else if self.last_use.awaits() {
             let (last_use, rest) = (Arc::clone(&self.last_use), limits.settled);
+            // Whoever waits keeps no tenant's connections that was suspended meanwhile.
+            let operations = operations.downgrade();
             tokio::spawn(async move {
                 tokio::time::sleep(rest).await;
-                if let Some(at) = last_use.settle() {
+                if let (Some(at), Some(operations)) = (last_use.settle(), operations()) {
                     touch(operations, sql, session, at).await;
                 }
             });

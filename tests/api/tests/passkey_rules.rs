@@ -5,6 +5,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
+    hanging_up::{hold, until_waiting},
     soft_keys::{Key, Maker},
     support::{Clinic, Member, PASSWORD, Program, settings},
 };
@@ -159,7 +160,8 @@ async fn i1_settings_are_an_administrators_are_on_record_and_lock_nobody_out_who
     register(&clinic, &mut admin.program, &Key::bound()).await.unwrap();
     let set = settle(&clinic, &mut admin, json!({"tenant_admin": "device-bound"}), json!([])).await;
     set.expect(StatusCode::NO_CONTENT);
-    let shown = admin.program.get(SETTINGS).await.expect(StatusCode::OK);
+    let mut shown = admin.program.get(SETTINGS).await.expect(StatusCode::OK);
+    shown.as_object_mut().unwrap().remove("version");
     assert_eq!(
         shown,
         json!({"passkeys": {"tenant_admin": "device-bound"}, "makers": [], "confirmed_devices": false, "passwords": true, "recovery_hold_hours": 24})
@@ -209,6 +211,60 @@ async fn i1_settings_that_would_leave_nobody_with_a_role_that_is_needed_are_refu
     }
     assert_eq!(admin.program.get(SETTINGS).await.expect(StatusCode::OK), whole, "nothing was set");
     admin.program.send(Method::PUT, SETTINGS, &whole).await.expect(StatusCode::NO_CONTENT);
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn i1_what_somebody_else_decided_meanwhile_is_not_overwritten() {
+    let clinic = Clinic::open().await;
+    let mut admin = clinic.admin().await;
+    let mut second = clinic.member(&mut admin, "second.admin", &["tenant_admin"]).await;
+    let seen = admin.program.get(SETTINGS).await.expect(StatusCode::OK);
+    assert_eq!(seen["version"], "0", "nobody decided yet");
+    let with = |version: &Value, hours: u16| {
+        let mut body = settings(&json!({"recovery_hold_hours": hours}));
+        body["version"] = version.clone();
+        body
+    };
+    second
+        .program
+        .send(Method::PUT, SETTINGS, &with(&seen["version"], 48))
+        .await
+        .expect(StatusCode::NO_CONTENT);
+    let late = admin.program.send(Method::PUT, SETTINGS, &with(&seen["version"], 2)).await;
+    assert_eq!(late.status, StatusCode::CONFLICT, "{}", late.text);
+    let now = admin.program.get(SETTINGS).await.expect(StatusCode::OK);
+    assert_eq!(now["recovery_hold_hours"], 48);
+    admin
+        .program
+        .send(Method::PUT, SETTINGS, &with(&now["version"], 72))
+        .await
+        .expect(StatusCode::NO_CONTENT);
+    assert_eq!(
+        admin.program.send(Method::PUT, SETTINGS, &with(&json!("x"), 24)).await.code(),
+        "settings-not-allowed"
+    );
+
+    // Two at the same moment who say nothing of it: the second one does not go by what the first one changed.
+    let founder = "SELECT 1 FROM {s}.person WHERE founder FOR UPDATE";
+    let mut blocker = hold(&clinic, "operations", founder).await;
+    let put = |program: &Program, hours: u16| {
+        let request = program
+            .http
+            .put(format!("{}{SETTINGS}", program.base))
+            .bearer_auth(program.token.as_ref().unwrap());
+        request.json(&settings(&json!({"recovery_hold_hours": hours}))).send()
+    };
+    clinic.clock.advance(std::time::Duration::from_secs(1));
+    let both = [tokio::spawn(put(&admin.program, 30)), tokio::spawn(put(&second.program, 40))];
+    until_waiting(&clinic, "operations", 2).await;
+    sqlx::raw_sql("ROLLBACK").execute(&mut blocker).await.unwrap();
+    let mut ends = Vec::new();
+    for one in both {
+        ends.push(one.await.unwrap().unwrap().status());
+    }
+    ends.sort_unstable();
+    assert_eq!(ends, [StatusCode::NO_CONTENT, StatusCode::CONFLICT]);
     clinic.close().await;
 }
 

@@ -37,8 +37,8 @@ pub enum SettingsError {
         "nobody with this role could sign in any more: have one of them register a passkey that counts first"
     )]
     LocksOut(&'static str),
-    /// Somebody else decided at the same time. 409.
-    #[error("somebody else decided at the same time: look at what counts now, and decide again")]
+    /// Somebody else decided since. 409.
+    #[error("somebody else decided since: look at what counts now, and decide again")]
     Meanwhile,
     /// The evidence is for another tenant. 403.
     #[error("not allowed: the permission is for something else")]
@@ -55,19 +55,21 @@ impl From<StoreError> for SettingsError {
 }
 
 impl PgRepository {
-    /// What the tenant decided.
+    /// What the tenant decided, and its version.
     ///
     /// # Errors
     /// [`SettingsError::OtherEvidence`], [`SettingsError::Unavailable`].
     pub async fn sign_in_settings(
         &self,
         leave: Authorized<ReadSettings>,
-    ) -> Result<SignInSettings, SettingsError> {
+    ) -> Result<(SignInSettings, u64), SettingsError> {
         self.of_this_tenant(&leave)?;
-        Ok(self.settings().await?)
+        let row = self.store.sign_in_settings().await?;
+        let version = version(row.as_ref());
+        Ok((from_row(row)?.at(self.kind), version))
     }
 
-    /// Decides anew. Everybody for whom less counts than before is signed out, but the caller, who must have a passkey that
+    /// Decides anew, in place of what was `seen`, if the caller says which version that is. Everybody for whom less counts than before is signed out, but the caller, who must have a passkey that
     /// still counts: a tenant does not shut its administrators out by a slip.
     ///
     /// # Errors
@@ -77,7 +79,7 @@ impl PgRepository {
         &self,
         leave: Authorized<ManageTenant>,
         caller: &Caller,
-        new: &SignInSettings,
+        (new, seen): (&SignInSettings, Option<u64>),
     ) -> Result<(), SettingsError> {
         self.of_this_tenant(&leave)?;
         new.check()?;
@@ -89,7 +91,10 @@ impl PgRepository {
         }
         let new = &new.clone().at(self.kind);
         let stands = self.store.sign_in_settings().await?;
-        let version = stands.as_ref().map(|row| row.changed_at);
+        if seen.is_some_and(|seen| seen != version(stands.as_ref())) {
+            return Err(SettingsError::Meanwhile);
+        }
+        let before_at = stands.as_ref().map(|row| row.changed_at);
         let (before, roles) = (from_row(stands)?.at(self.kind), self.store.roles_of(leave.by()).await?);
         let no_more = before.passwords && !new.passwords;
         if no_more || roles.iter().any(|role| new.tightens(&before, role)) {
@@ -122,7 +127,7 @@ impl PgRepository {
         let named = new.passkeys.keys().chain(before.passkeys.keys());
         let tightened: Vec<String> = named.filter(|role| new.tightens(&before, role)).cloned().collect();
         let out = if no_more { SignedOut::Everybody } else { SignedOut::Holders(&tightened) };
-        let put = self.store.put_sign_in_settings((version, row), out, caller.session(), told).await?;
+        let put = self.store.put_sign_in_settings((before_at, row), out, caller.session(), told).await?;
         if put { Ok(()) } else { Err(SettingsError::Meanwhile) }
     }
 
@@ -176,6 +181,11 @@ impl PgRepository {
     fn of_this_tenant<A: Act>(&self, leave: &Authorized<A>) -> Result<(), SettingsError> {
         if leave.tenant() == self.tenant { Ok(()) } else { Err(SettingsError::OtherEvidence) }
     }
+}
+
+/// The microsecond of the decision; 0 for a tenant that never decided.
+fn version(row: Option<&sign_in_settings::Model>) -> u64 {
+    row.map_or(0, |row| Timestamp::from(row.changed_at).as_micros().unsigned_abs())
 }
 
 fn from_row(row: Option<sign_in_settings::Model>) -> Result<SignInSettings, RepositoryError> {

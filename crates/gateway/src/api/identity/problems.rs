@@ -115,7 +115,7 @@ impl From<SettingsError> for Problem {
             SettingsError::LocksYouOut => catalogue::LOCKS_YOU_OUT,
             SettingsError::LocksOut(role) => catalogue::LOCKS_ROLE_OUT.member("role", role),
             SettingsError::Meanwhile => catalogue::CONFLICT
-                .detail("Somebody else decided at the same time.")
+                .detail("Somebody else decided since you looked at it.")
                 .advice("Read the settings, change what you want to change, and send all of it."),
             SettingsError::OtherEvidence => catalogue::FORBIDDEN,
             SettingsError::Unavailable(error) => unavailable(&error),

@@ -43,6 +43,9 @@ pub(super) struct SignIn {
     /// How long an approved recovery of an account is held before it can be used, in hours: 1 to 720. A shorter one takes effect
     /// when the longer one has passed since the change.
     recovery_hold_hours: u16,
+    /// Which decision this is. Send it back with a change: what somebody else decided since is not overwritten by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
     /// The longer hold that still counts; what a change says here counts nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(inline)]
@@ -68,6 +71,8 @@ pub(super) struct Wanted {
     confirmed_devices: Option<bool>,
     passwords: Option<bool>,
     recovery_hold_hours: Option<u16>,
+    #[serde(default)]
+    version: Option<String>,
     #[serde(default, rename = "longer_hold")]
     _longer_hold: IgnoredAny,
 }
@@ -90,6 +95,7 @@ impl Wanted {
                     confirmed_devices,
                     passwords,
                     recovery_hold_hours: hours,
+                    version: self.version,
                     longer_hold: None,
                 })
             }
@@ -121,6 +127,7 @@ impl From<SignInSettings> for SignIn {
             confirmed_devices: settings.confirmed_devices,
             passwords: settings.passwords,
             recovery_hold_hours: settings.recovery_hold_hours,
+            version: None,
             longer_hold: settings
                 .longer_hold
                 .map(|longer| Hold { hours: longer.hours, until: longer.until.to_string() }),
@@ -158,10 +165,11 @@ impl SignIn {
 /// `GET /api/v1/settings/sign-in`
 pub(super) async fn sign_in(SignedIn(caller): SignedIn, visit: Visit) -> Result<Response, Problem> {
     let leave = visit.api.vault.authorize::<ReadSettings>(&caller, None).await?;
-    let mut settings = visit.identity.repository().sign_in_settings(leave).await?;
+    let (mut settings, version) = visit.identity.repository().sign_in_settings(leave).await?;
     let now = visit.api.vault.clock().now();
     settings.longer_hold = settings.longer_hold.filter(|longer| now < longer.until);
-    Ok(Json(SignIn::from(settings)).into_response())
+    let version = Some(version.to_string());
+    Ok(Json(SignIn { version, ..SignIn::from(settings) }).into_response())
 }
 
 /// `PUT /api/v1/settings/sign-in`
@@ -174,8 +182,11 @@ pub(super) async fn put_sign_in(
     if body.passkeys.keys().any(|role| role.parse::<Role>().is_err()) {
         return Err(catalogue::ROLES_NOT_ALLOWED);
     }
+    let seen = body.version.as_deref().map(str::parse::<u64>).transpose();
+    let seen =
+        seen.map_err(|_| catalogue::SETTINGS_NOT_ALLOWED.detail("`version` is none that was read here."))?;
     let deed = body.deed();
     let leave = visit.api.vault.authorize_deed::<ManageTenant>(&caller, None, Some(&deed)).await?;
-    visit.identity.repository().put_sign_in_settings(leave, &caller, &body.into()).await?;
+    visit.identity.repository().put_sign_in_settings(leave, &caller, (&body.into(), seen)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
