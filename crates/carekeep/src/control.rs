@@ -218,6 +218,7 @@ async fn create(State(control): Shared, Json(body): Json<TenantBody>) -> Result<
         hosts: body.hosts,
         accent: body.accent,
     };
+    new.check()?;
     if let Some(partner) = &body.partner {
         control.plane.ensure_partner(&partner.slug, &partner.name).await?;
     }

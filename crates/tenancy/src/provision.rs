@@ -18,7 +18,7 @@ use crate::{
 const CONNECTION_LIMIT: u32 = 60;
 
 pub(crate) async fn create(control: &ControlPlane, new: &NewTenant) -> Result<TenantRecord, TenancyError> {
-    check(new)?;
+    new.check()?;
     hosts_are_free(control, new).await?;
     let tenant = directory_entry(control, new).await?;
     let credential = keys(control, tenant).await?;
@@ -34,19 +34,25 @@ pub(crate) async fn create(control: &ControlPlane, new: &NewTenant) -> Result<Te
     control.show(&new.slug).await
 }
 
-fn check(new: &NewTenant) -> Result<(), TenancyError> {
-    check_slug(&new.slug)?;
-    check_slug(&new.region)?;
-    check_display("tenant name", &new.name)?;
-    accent(new)?;
-    if new.partner.is_none() != (new.kind == TenantKind::Platform) {
-        return Err(TenancyError::Name {
-            field: "partner",
-            value: new.partner.clone().unwrap_or_default(),
-            advice: "a clinic and a partner's own tenant name their partner, the platform's own tenant names none",
-        });
+impl NewTenant {
+    /// Whether such a tenant can be made at all: to be asked before its partner is made.
+    ///
+    /// # Errors
+    /// [`TenancyError::Name`], which says what to correct.
+    pub fn check(&self) -> Result<(), TenancyError> {
+        check_slug(&self.slug)?;
+        check_slug(&self.region)?;
+        check_display("tenant name", &self.name)?;
+        accent(self)?;
+        if self.partner.is_none() != (self.kind == TenantKind::Platform) {
+            return Err(TenancyError::Name {
+                field: "partner",
+                value: self.partner.clone().unwrap_or_default(),
+                advice: "a clinic and a partner's own tenant name their partner, the platform's own tenant names none",
+            });
+        }
+        self.hosts.iter().try_for_each(|host| check_host(host))
     }
-    new.hosts.iter().try_for_each(|host| check_host(host))
 }
 
 /// The colour of the brand, if there is to be one.
@@ -330,4 +336,28 @@ async fn activate(control: &ControlPlane, tenant: TenantId, new: &NewTenant) -> 
     .await
     .map_err(failed)?;
     transaction.commit().await.map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t1_what_cannot_be_made_is_known_before_its_partner_is() {
+        let new = |kind, partner: Option<&str>| NewTenant {
+            kind,
+            partner: partner.map(str::to_owned),
+            slug: "acme".to_owned(),
+            name: "Acme".to_owned(),
+            region: "eu-1".to_owned(),
+            hosts: vec!["acme.example".to_owned()],
+            accent: None,
+        };
+        let partner = Some("northstar");
+        for kind in [TenantKind::Clinic, TenantKind::Partner] {
+            assert!(new(kind, partner).check().is_ok() && new(kind, None).check().is_err(), "{kind}");
+        }
+        let platform = TenantKind::Platform;
+        assert!(new(platform, None).check().is_ok() && new(platform, partner).check().is_err());
+    }
 }

@@ -58,6 +58,7 @@ impl TenantCommand {
                 if let (Some(login), Some(name)) = (&admin_login, &admin_name) {
                     check_first_admin(login, name).map_err(|error| Failure::message(error.to_string()))?;
                 }
+                file.new_tenant().check()?;
                 if let Some(partner) = &file.partner {
                     plane.ensure_partner(&partner.slug, &partner.name).await?;
                 }
