@@ -20,23 +20,13 @@ const NOTE_EVERY: Duration = Duration::from_secs(30);
 /// Longer than any session may be idle.
 const REMEMBERED: Duration = Duration::from_secs(60 * 60);
 
-/// The last use of one session: microseconds of [`Timestamp`].
-#[derive(Debug)]
+/// The last use of one session: microseconds of [`Timestamp`]. One of which nothing is known was used at the epoch.
+#[derive(Debug, Default)]
 pub(crate) struct LastUse {
     seen: AtomicI64,
     noted: AtomicI64,
     /// Whether somebody will [`LastUse::settle`] it.
     awaited: AtomicBool,
-}
-
-impl Default for LastUse {
-    fn default() -> Self {
-        Self {
-            seen: AtomicI64::new(i64::MIN),
-            noted: AtomicI64::new(i64::MIN),
-            awaited: AtomicBool::new(false),
-        }
-    }
 }
 
 impl LastUse {

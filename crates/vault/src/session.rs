@@ -257,11 +257,10 @@ impl SessionRow {
             return;
         }
         let sql = if self.provisions_until.is_some() { provisioner::TOUCH } else { TOUCH };
-        let session = self.id;
         if self.last_use.is_due(caller.now()) {
-            tokio::spawn(touch(operations.clone(), sql, session, caller.now()));
+            tokio::spawn(touch(operations.clone(), sql, self.id, caller.now()));
         } else if self.last_use.awaits() {
-            let (last_use, rest) = (Arc::clone(&self.last_use), limits.settled);
+            let (last_use, session, rest) = (Arc::clone(&self.last_use), self.id, limits.settled);
             // Whoever waits keeps no tenant's connections that was suspended meanwhile.
             let operations = operations.downgrade();
             tokio::spawn(async move {

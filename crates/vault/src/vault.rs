@@ -144,12 +144,10 @@ impl Vault {
             .by_id(tenant)
             .ok_or_else(|| AccessError::unavailable("directory", "no recent entry of this tenant"))?;
         let config = &self.maker.config;
-        let clinical = match state.kind {
-            TenantKind::Clinic => config.clinical_version,
-            TenantKind::Partner | TenantKind::Platform => config.ledger_version,
-        };
-        let matching =
-            state.clinical_version == clinical && state.operations_version == config.operations_version;
+        let clinic = state.kind == TenantKind::Clinic;
+        let clinical = if clinic { config.clinical_version } else { config.ledger_version };
+        let expected = (clinical, config.operations_version);
+        let matching = (state.clinical_version, state.operations_version) == expected;
         if !matching {
             return Err(AccessError::unavailable("tenant", "its schemas are at another version"));
         }

@@ -1,6 +1,6 @@
 //! What the tenant decided about the ways in: for its administrators, and for whoever uses a passkey.
 
-use carekeep_kernel::{PersonId, TenantKind};
+use carekeep_kernel::{PersonId, TenantKind, Timestamp};
 use carekeep_store::{SignedOut, StoreError, entity::sign_in_settings};
 use carekeep_vault::{
     Authorized, Caller,
