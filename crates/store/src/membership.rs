@@ -166,7 +166,8 @@ impl Store {
             end_recoveries_of(&transaction, person, now).await?;
         }
         if role == "tenant_admin" {
-            // So was what they asked for.
+            // So was whom they invited, and what they asked for.
+            withdraw_invitations(&transaction, person, now).await?;
             let asked = role_request::Column::RequestedBy.eq(person.as_uuid());
             reject_requests(&transaction, Condition::all().add(asked), now).await?;
         }
@@ -280,25 +281,34 @@ async fn is_last(transaction: &Transaction, id: PersonId, role: &str) -> Answer<
 
 /// Withdraws the invitations that a person made to people who have not joined, rejects the roles asked for by or for the
 /// person, and ends the recoveries that they had a part in: whoever may not act any more must not come back by what they left behind.
-async fn end_what_was_begun(transaction: &Transaction, id: PersonId, now: Timestamp) -> Answer<()> {
-    let at = || Expr::value(OffsetDateTime::from(now));
+pub(crate) async fn end_what_was_begun(
+    transaction: &Transaction,
+    id: PersonId,
+    now: Timestamp,
+) -> Answer<()> {
+    withdraw_invitations(transaction, id, now).await?;
+    let of = Condition::any()
+        .add(role_request::Column::RequestedBy.eq(id.as_uuid()))
+        .add(role_request::Column::Person.eq(id.as_uuid()));
+    reject_requests(transaction, of, now).await?;
+    end_recoveries_of(transaction, id, now).await
+}
+
+/// Withdraws the invitations that a person made to people who have not joined.
+async fn withdraw_invitations(transaction: &Transaction, id: PersonId, now: Timestamp) -> Answer<()> {
     let newcomers = person::Entity::find()
         .select_only()
         .column(person::Column::Id)
         .filter(person::Column::ActivatedAt.is_null())
         .into_query();
     invite::Entity::update_many()
-        .col_expr(invite::Column::WithdrawnAt, at())
+        .col_expr(invite::Column::WithdrawnAt, Expr::value(OffsetDateTime::from(now)))
         .filter(invite::Column::InvitedBy.eq(id.as_uuid()))
         .filter(invite::Column::WithdrawnAt.is_null())
         .filter(invite::Column::Person.in_subquery(newcomers))
         .exec(transaction)
         .await?;
-    let of = Condition::any()
-        .add(role_request::Column::RequestedBy.eq(id.as_uuid()))
-        .add(role_request::Column::Person.eq(id.as_uuid()));
-    reject_requests(transaction, of, now).await?;
-    end_recoveries_of(transaction, id, now).await
+    Ok(())
 }
 
 async fn reject_requests(transaction: &Transaction, which: Condition, now: Timestamp) -> Answer<()> {

@@ -18,7 +18,7 @@ use crate::{
         session,
     },
     invites::delete_factors,
-    membership::{NEEDED, RECOVERS},
+    membership::{NEEDED, RECOVERS, end_what_was_begun},
     notices::insert_notice,
     sessions::revoke_sessions,
 };
@@ -171,7 +171,7 @@ impl Store {
         told_if(ended.rows_affected == 1, transaction, notice).await
     }
 
-    /// Uses a recovery, once: the factors of the person are gone, and their sessions, devices, provisioning tokens and what they allowed apps end,
+    /// Uses a recovery, once: the factors of the person are gone, and their sessions, devices, provisioning tokens, what they allowed apps and what was begun in their name end,
     /// a suspension is lifted, and the session begins that sets up new ones, in one transaction; `false` when it is not open, not yet, or not any more, or
     /// the person has left.
     ///
@@ -211,6 +211,7 @@ impl Store {
             .exec(&transaction)
             .await?;
         end_tokens_of(&transaction, person, moment).await?;
+        end_what_was_begun(&transaction, person, now).await?;
         delete_factors(&transaction, person.as_uuid()).await?;
         revoke_sessions(&transaction, person, None, now).await?;
         device::Entity::update_many()
@@ -252,17 +253,17 @@ async fn may_recover(transaction: &Transaction, id: PersonId) -> Answer<bool> {
     Ok(!recovering_roles(transaction, id).await?.is_empty())
 }
 
-/// Whether a yes of this person makes a recovery one of two: not where they invited who began it, unless it took two to give that
-/// one a role, for whoever invites could be both; and an administrator alone decided on a suspension, so only one lifts it.
+/// Whether a yes of this person makes a recovery one of two: of a role that two people give; not where they invited who began it,
+/// unless it took two to give that one a role, for whoever invites could be both. An administrator decides on accounts of staff, and on
+/// any that an administrator suspended.
 async fn may_approve(transaction: &Transaction, recovery: Uuid, by: PersonId) -> Answer<bool> {
     let own = recovering_roles(transaction, by).await?;
     let row = account_recovery::Entity::find_by_id(recovery).one(transaction).await?;
-    let Some(row) = row.filter(|_| !own.is_empty()) else { return Ok(false) };
-    let suspended = person::Entity::find_by_id(row.person)
-        .filter(person::Column::SuspendedAt.is_not_null())
-        .one(transaction)
-        .await?;
-    if suspended.is_some() && !own.iter().any(|role| role == "tenant_admin") {
+    let decides = own.iter().any(|role| NEEDED.contains(&role.as_str()));
+    let Some(row) = row.filter(|_| decides) else { return Ok(false) };
+    let account = person::Entity::find_by_id(row.person).one(transaction).await?;
+    let officers = account.is_some_and(|row| row.audience == "patient" && row.suspended_at.is_none());
+    if !officers && !own.iter().any(|role| role == "tenant_admin") {
         return Ok(false);
     }
     let begun_by = recovering_roles(transaction, PersonId::from_uuid(row.begun_by)).await?;

@@ -235,7 +235,9 @@ impl ControlPlane {
         let place = (Database::Directory, TenantKind::default());
         migrate_schema(&mut directory, place, DIRECTORY_SCHEMA, GATEWAY_ROLE).await?;
         directory.close().await.map_err(TenancyError::database("directory"))?;
-        let tenants = self.list().await?;
+        let mut tenants = self.list().await?;
+        // One that is half made has no logins to grant to yet: whoever resumes it brings it along.
+        tenants.retain(|tenant| tenant.status != "provisioning");
         let (total, done) = (tenants.len(), std::sync::atomic::AtomicUsize::new(0));
         stream::iter(tenants.iter().map(Ok::<_, TenancyError>))
             .try_for_each_concurrent(workers.max(1), |tenant| {

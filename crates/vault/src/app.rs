@@ -26,12 +26,12 @@ pub(crate) struct App {
 
 /// As for a session, and what the token adds: nothing that the person withdrew, of no app that the tenant did not approve.
 /// The device is that of the session; an app that goes on without one has none, and a program that acts for itself needs none.
-/// The role of a records reader counts here only, for a program that acts for itself, and while whoever registered it runs the tenant:
-/// they may have its key.
+/// A program that acts for itself has the roles of a program, whatever else one administrator gave its account. That of a records reader
+/// counts here only, and while whoever registered the program runs the tenant: they may have its key.
 pub(crate) const LOOKUP: &str =
     "SELECT g.id, p.activated_at IS NOT NULL, g.aal, coalesce(s.created_at, g.created_at),
        coalesce(s.last_seen_at, g.created_at), g.factor_at, s.device, p.id, p.suspended_at IS NOT NULL, p.patient,
-       array(SELECT r.role FROM role_grant r WHERE r.person = p.id AND r.revoked_at IS NULL
+       array(SELECT r.role FROM role_grant r WHERE r.person = p.id AND r.revoked_at IS NULL AND (c.person IS DISTINCT FROM p.id OR r.role IN ('service_account', 'records_reader'))
          AND (r.role <> 'records_reader' OR (c.person = p.id AND EXISTS (SELECT FROM role_grant a JOIN person m ON m.id = a.person
            WHERE a.person = c.created_by AND a.role = 'tenant_admin' AND a.revoked_at IS NULL
              AND m.suspended_at IS NULL AND m.left_at IS NULL)))),

@@ -219,6 +219,26 @@ async fn i10_whoever_is_suspended_or_leaves_comes_back_by_nothing_that_they_left
 }
 
 #[tokio::test]
+async fn i10_whoever_runs_the_tenant_no_more_comes_in_by_no_invitation_of_theirs() {
+    let clinic = Clinic::open().await;
+    let mut admin = clinic.admin().await;
+    let mut rogue = clinic.member(&mut admin, "rogue", &["tenant_admin", "nurse"]).await;
+    let invite = async |member: &mut Member, login: &str| {
+        let body = json!({"login": login, "name": "Puppet", "roles": ["clinician"]});
+        let invited = member.program.post("/api/v1/people", &body).await.expect(StatusCode::CREATED);
+        json!({"token": invited["token"]})
+    };
+    let (theirs, spared) = (invite(&mut rogue, "puppet").await, invite(&mut admin, "newcomer").await);
+    let role = format!("/api/v1/people/{}/roles/tenant_admin", rogue.id);
+    admin.program.send(Method::DELETE, &role, &NONE).await.expect(StatusCode::NO_CONTENT);
+    let mut anybody = clinic.program("acme");
+    assert_eq!(anybody.post("/api/v1/invites/accept", &theirs).await.code(), "invitation-not-valid");
+    // The control: of somebody who still does.
+    anybody.post("/api/v1/invites/accept", &spared).await.expect(StatusCode::OK);
+    clinic.close().await;
+}
+
+#[tokio::test]
 async fn i10_an_invitation_gives_no_role_that_needs_approval() {
     let clinic = Clinic::open().await;
     let mut admin = clinic.admin().await;

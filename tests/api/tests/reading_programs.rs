@@ -101,6 +101,28 @@ fn hits(found: &Answer) -> usize {
 }
 
 #[tokio::test]
+async fn i11_no_other_role_lets_a_program_read() {
+    let mut scene = Scene::set("system/*.rs").await;
+    let patient = scene.patients[0].clone();
+    let path = format!("/fhir/R4/Condition/{}", condition(&mut scene.doctor, &patient).await);
+    let mut manager = scene.clinic.member(&mut scene.admin, "manager", &["clinic_manager"]).await;
+    for role in ["reception", "billing", "clinician"] {
+        let role = format!("/api/v1/people/{}/roles/{role}", scene.account);
+        scene.admin.program.send(Method::PUT, &role, &NONE).await.expect(StatusCode::OK);
+    }
+    let team = format!("/api/v1/patients/{patient}/care-team/{}", scene.account);
+    manager.program.send(Method::PUT, &team, &NONE).await.expect(StatusCode::NO_CONTENT);
+    let mut program = scene.token("one", "system/*.rs").await;
+    assert_eq!(program.get(&path).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(hits(&program.get("/fhir/R4/Patient").await), 0);
+    // The control: once two agreed.
+    scene.granted().await;
+    let mut program = scene.token("two", "system/*.rs").await;
+    program.get(&path).await.expect(StatusCode::OK);
+    scene.clinic.close().await;
+}
+
+#[tokio::test]
 async fn i11_a_program_reads_while_whoever_registered_it_runs_the_tenant() {
     let mut scene = Scene::set("system/*.rs").await;
     let patient = scene.patients[0].clone();

@@ -192,11 +192,11 @@ async fn i6_nobody_alone_and_nobody_without_the_chart_recovers_a_patients_accoun
     let staff = format!("/api/v1/people/{}/recovery", scene.doctor.id);
     let staffs = scene.admin.program.post(&staff, &NONE).await.expect(StatusCode::CREATED);
     let program = format!("/api/v1/people/{}/roles/service_account", scene.doctor.id);
-    for method in [Method::PUT, Method::DELETE] {
-        scene.admin.program.send(method, &program, &NONE).await;
+    for (method, status) in [(Method::PUT, StatusCode::CONFLICT), (Method::DELETE, StatusCode::FORBIDDEN)] {
+        assert!(scene.admin.program.send(method, &program, &NONE).await.status.is_success());
+        let refused = scene.officer.program.post(&decision(&staffs, "approve"), &NONE).await;
+        assert_eq!(refused.status, status);
     }
-    let refused = scene.officer.program.post(&decision(&staffs, "approve"), &NONE).await;
-    assert_eq!(refused.status, StatusCode::FORBIDDEN);
     assert_eq!(scene.officer.program.post(&staff, &NONE).await.status, StatusCode::FORBIDDEN);
 
     scene.clinic.clock.advance(25 * HOUR);
