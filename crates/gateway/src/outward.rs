@@ -2,7 +2,8 @@
 //!
 //! Invariants: TLS only; an address is judged when it is connected to, so that a name which leads to a private network, to this
 //! machine or to a cloud's metadata service is not followed wherever it comes from; redirects are not followed; time and size are
-//! bounded, and so is how much is under way, in all and for one tenant: a provider that stalls holds up its own tenant only.
+//! bounded, and so is how much is under way, in all and for one tenant: a provider that stalls holds up its own tenant only, until
+//! those of sixteen tenants do at once.
 
 use std::{
     collections::HashMap,

@@ -845,7 +845,7 @@ async fn i12_a_provider_that_stalls_holds_up_its_own_tenant_only() {
     other.knows("bo").await;
     assert_eq!(link(Browser::at(clinic, "bolt"), &other, &mut bo).await, "/#linked");
 
-    // More than there are places for all tenants together.
+    // Many more than there are places for one tenant.
     let mut under_way = Vec::new();
     for _ in 0..72 {
         under_way.push(scene.on_the_way_back().await);
